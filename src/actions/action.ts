@@ -1,0 +1,43 @@
+/**
+ * What an action is: a kind, who may take it, the shape of its body, and one pure decision. An action refuses or names
+ * one change to the room; it reads no clock, no log and no request. Adding one is one file here and one line in
+ * `actions/index`.
+ */
+
+import type { Static, TSchema } from 'typebox';
+import type { Refusal } from '../errors.ts';
+import type { Appended, Change, Rate } from '../log/room-log.ts';
+import type { Role, Speaker } from '../signal.ts';
+
+/** What an action wants done. `rate` null: as often as the speaker likes. */
+export interface Decision {
+  readonly change: Change;
+  readonly rate: Rate | null;
+  /** Whether a mute of the speaker refuses it. */
+  readonly mutable: boolean;
+}
+
+export interface Asked<Body> {
+  readonly speaker: Speaker;
+  readonly body: Body;
+}
+
+export interface Action<Schema extends TSchema = TSchema> {
+  readonly kind: string;
+  /** The least role that may take it. */
+  readonly least: Role;
+  /** The body's shape; closed, so an unknown field is refused. */
+  readonly body: Schema;
+  /** Whether the request must carry an Idempotency-Key. */
+  readonly needsKey: boolean;
+  decide(asked: Asked<Static<Schema>>): Decision | Refusal;
+  /** What the answer says beside `id` and `at`. */
+  answer?(appended: Extract<Appended, { outcome: 'kept' }>): Record<string, unknown>;
+}
+
+/** Keeps the body's type inside an action while the index holds actions of every shape. */
+export const defineAction = <Schema extends TSchema>(action: Action<Schema>): Action => action as unknown as Action;
+
+/** The event's data as the log keeps it: one line of JSON without `at`, which the log adds. */
+export const eventBody = (speaker: Speaker, fields: Readonly<Record<string, unknown>>): string =>
+  JSON.stringify({ from: { id: speaker.id, name: speaker.name, role: speaker.role }, ...fields });

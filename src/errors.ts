@@ -1,0 +1,69 @@
+/**
+ * The two catalogues of what can go wrong on purpose. A refusal answers a request (RFC 9457 problem+json, with a code
+ * that never changes its meaning); an ending closes a stream and says whether to come back. Anything else that goes
+ * wrong is a bug and is not listed here. `docs/protocol.md` lists both; a test compares.
+ */
+
+export const refusals = {
+  malformed: { status: 400, title: 'The request is malformed' },
+  'reserved-name': { status: 400, title: 'The name is reserved' },
+  unauthorized: { status: 401, title: 'A valid token is needed' },
+  'not-this-room': { status: 403, title: 'The token does not open this room' },
+  'not-this-role': { status: 403, title: 'The role does not allow this' },
+  'origin-refused': { status: 403, title: 'A cookie counts only from an allowed origin' },
+  muted: { status: 403, title: 'The user is muted in this room' },
+  banned: { status: 403, title: 'The user is banned from this room' },
+  'not-found': { status: 404, title: 'There is nothing here' },
+  'unknown-kind': { status: 404, title: 'There is no such action' },
+  'method-not-allowed': { status: 405, title: 'The method is not allowed here' },
+  'room-ended': { status: 409, title: 'The room has ended' },
+  'state-full': { status: 409, title: 'The room holds as many state parts as it may' },
+  'version-conflict': { status: 412, title: 'The part has another version' },
+  'too-large': { status: 413, title: 'The body is too large' },
+  'unsupported-media-type': { status: 415, title: 'The body must be application/json' },
+  'key-reused': { status: 422, title: 'The idempotency key was used with another body' },
+  'rate-limited': { status: 429, title: 'Too many of these; slow down' },
+  internal: { status: 500, title: 'The gateway made a mistake' },
+  'log-unavailable': { status: 503, title: 'The room log is away; nothing was written; send it again' },
+  'outcome-unknown': {
+    status: 503,
+    title: 'The write may or may not be in the log; the same key is safe to send again',
+  },
+  overloaded: { status: 503, title: 'The gateway is at its limit; come back later' },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type RefusalCode = keyof typeof refusals;
+
+/** What a refusal may add: `retryAfterS` becomes the header of that name; `version` the current version of a part. */
+export interface RefusalExtras {
+  readonly retryAfterS?: number;
+  readonly version?: number;
+}
+
+/** An expected "no". Thrown or returned by whoever decides; turned into an answer in one place, `http/problem`. */
+export class Refusal extends Error {
+  readonly code: RefusalCode;
+  readonly status: number;
+  readonly extras: RefusalExtras;
+
+  constructor(code: RefusalCode, detail: string, extras: RefusalExtras = {}) {
+    super(detail);
+    this.name = 'Refusal';
+    this.code = code;
+    this.status = refusals[code].status;
+    this.extras = extras;
+  }
+}
+
+/** Why a stream closes. `comeBack` tells a client whether returning makes sense, and with what. */
+export const endings = {
+  ended: { comeBack: 'no', meaning: 'The room has ended.' },
+  banned: { comeBack: 'no', meaning: 'The user was banned from the room.' },
+  expired: { comeBack: 'with-new-token', meaning: 'The token expired and was not prolonged.' },
+  stuck: { comeBack: 'yes', meaning: 'The viewer read nothing for too long.' },
+  closing: { comeBack: 'yes', meaning: 'The gateway is shutting down.' },
+  overloaded: { comeBack: 'yes', meaning: 'The gateway is at its limit.' },
+  failed: { comeBack: 'yes', meaning: 'The gateway could not go on with this stream.' },
+} as const satisfies Record<string, { comeBack: 'yes' | 'no' | 'with-new-token'; meaning: string }>;
+
+export type EndingCause = keyof typeof endings;

@@ -1,0 +1,81 @@
+/**
+ * Where somebody stands in a room's log, and what that is worth now. Pure: both logs, the hub and the routes judge by
+ * this one function, so a resume means the same everywhere.
+ *
+ * Offsets alone are unsafe: a replica that was behind, or a restored copy, hands the same numbers out again. So an id
+ * names the epoch too, and the log remembers its lineage: which epochs came before, and how far each of them got in
+ * the history that is left. An id of an older epoch is as good as a new one up to there, and no further.
+ */
+
+import type { Epoch } from '../signal.ts';
+
+export interface Position {
+  readonly epoch: Epoch;
+  readonly offset: number;
+}
+
+/** An epoch that came before, and the last offset that it left behind in the present history. */
+export interface Ancestor {
+  readonly epoch: Epoch;
+  readonly last: number;
+}
+
+/** The state of a room's log at one moment. */
+export interface Tail {
+  readonly epoch: Epoch;
+  /** The last offset handed out; 0 in a new room. */
+  readonly offset: number;
+  /** The oldest offset that can still be read; `offset + 1` where nothing is kept. */
+  readonly first: number;
+  /** The newest ancestor last; at most `lineageMax`. */
+  readonly lineage: readonly Ancestor[];
+}
+
+/** How many former epochs a room remembers. An id older than that is `reset`. */
+export const lineageMax = 16;
+
+export type GapCause = 'slow' | 'sampled' | 'trimmed' | 'failover';
+
+/**
+ * What a resume can promise. `exact`: everything after the id follows. `gap`: what could be found follows. `reset`: the
+ * id means nothing here. `fresh`: there was no id. `missed` counts the events that are gone; null where nobody can
+ * know (a failover). The rest continues after `to`.
+ */
+export type Judgement =
+  | { readonly verdict: 'fresh' | 'reset'; readonly to: Position; readonly missed: 0; readonly cause: null }
+  | { readonly verdict: 'exact'; readonly to: Position; readonly missed: 0; readonly cause: null }
+  | { readonly verdict: 'gap'; readonly to: Position; readonly missed: number | null; readonly cause: GapCause };
+
+/** At most 12 characters of epoch and 15 digits: an id stays under 32 and needs no CORS preflight on a reconnect. */
+const idPattern = /^([a-z0-9]{1,12})\.(0|[1-9][0-9]{0,14})$/;
+
+export const formatPosition = (position: Position): string => `${position.epoch}.${position.offset}`;
+
+/** Null for anything that this service cannot have written. */
+export function parsePosition(text: string): Position | null {
+  const match = idPattern.exec(text);
+  return match ? { epoch: match[1] as Epoch, offset: Number(match[2]) } : null;
+}
+
+/**
+ * Judges the id of somebody who returns. `null` is a first visit, `'unreadable'` an id that is none of ours. `tail` must
+ * have been read from the log after the id was given out, or a good id could look as if it came from the future.
+ */
+export function judge(from: Position | null | 'unreadable', tail: Tail): Judgement {
+  const at = (offset: number): Position => ({ epoch: tail.epoch, offset });
+  if (from === null) return { verdict: 'fresh', to: at(tail.offset), missed: 0, cause: null };
+  if (from === 'unreadable') return { verdict: 'reset', to: at(tail.offset), missed: 0, cause: null };
+
+  const left = from.epoch === tail.epoch ? tail.offset : tail.lineage.find((old) => old.epoch === from.epoch)?.last;
+  const isFuture = from.epoch === tail.epoch && from.offset > tail.offset;
+  if (left === undefined || isFuture) return { verdict: 'reset', to: at(tail.offset), missed: 0, cause: null };
+
+  const oldest = tail.first - 1;
+  if (from.offset > left) {
+    return { verdict: 'gap', to: at(Math.max(left, oldest)), missed: null, cause: 'failover' };
+  }
+  if (from.offset < oldest) {
+    return { verdict: 'gap', to: at(oldest), missed: oldest - from.offset, cause: 'trimmed' };
+  }
+  return { verdict: 'exact', to: at(from.offset), missed: 0, cause: null };
+}

@@ -1,0 +1,156 @@
+/**
+ * The contract of a room's log: the one memory that all gateways share. Two implementations keep it, `memory-log` (one
+ * process, nothing to install) and `redis-log`; the tests in `test/contract` hold both to every sentence here.
+ *
+ * - A write is one atomic step. It is checked, numbered, kept and published together, or it leaves no trace.
+ * - A repeat of a write with the same key within `onceTtlMs` changes nothing and gets the first answer.
+ * - Offsets of one room rise by one per entry. Entries are published in that order.
+ * - Every node that follows a room hears each entry once the follow is settled, except peer entries, which only the
+ *   nodes hear that have one of the targets on record. A link that breaks loses messages; the follower is then told.
+ * - What was trimmed by count or age is never served again, and every read says what is left.
+ * - Every call ends within `LOG_DEADLINE_MS` plus a little, by an answer or by a Refusal: `log-unavailable` when
+ *   surely nothing was written, `outcome-unknown` when that cannot be known.
+ *
+ * The log knows rooms, users and nodes. It does not know viewers, roles, HTTP, or what an action means.
+ */
+
+import type { RefusalCode } from '../errors.ts';
+import type { Audience, Entry, Lane, RoomId, StatePart, UserId } from '../signal.ts';
+import type { Position, Tail } from './position.ts';
+
+/** A token bucket per user and name: `burst` at once, then `perSecond`. */
+export interface Rate {
+  readonly name: string;
+  readonly burst: number;
+  readonly perSecond: number;
+  /** How many tokens this write takes; at most `burst`. */
+  readonly cost: number;
+}
+
+/** What a write does to the room. `body` is the event's data as JSON text on one line, without `at`. */
+export type Change =
+  /** An event: kept, numbered, published to `audience`. An array of users is peer delivery. */
+  | {
+      readonly type: 'event';
+      readonly kind: string;
+      readonly lane: Lane;
+      readonly audience: Audience;
+      readonly body: string;
+    }
+  /** Sets a state part to a JSON text. `ifVersion` 0 means: only if there is none. */
+  | { readonly type: 'put'; readonly part: string; readonly value: string; readonly ifVersion: number | null }
+  /** Removes a state part; readers learn of it. Removing what is not there is refused with `not-found`. */
+  | { readonly type: 'remove'; readonly part: string; readonly ifVersion: number | null }
+  /** Adds to a counter. The sum is exact at once, and becomes the state part `counter` at most once per `COUNT_MS`. */
+  | { readonly type: 'count'; readonly counter: string; readonly by: number }
+  /** Sets (`untilMs` 0: for good, else Unix milliseconds) or lifts (null) a rule on a user, and tells everyone. */
+  | {
+      readonly type: 'rule';
+      readonly kind: string;
+      readonly rule: 'ban' | 'mute';
+      readonly user: UserId;
+      /** How long from now; 0 for good; null lifts the rule. */
+      readonly seconds: number | null;
+      readonly body: string;
+    }
+  /** Ends the room: this is its last entry, and every later write is refused with `room-ended`. */
+  | { readonly type: 'end'; readonly body: string };
+
+export interface Write {
+  readonly room: RoomId;
+  readonly by: UserId;
+  /** Makes a repeat harmless. The key is scoped to room and user; the digest tells another body from the same. */
+  readonly once: { readonly key: string; readonly digest: string } | null;
+  readonly rate: Rate | null;
+  /** Whether a mute of `by` refuses this write. A ban always does. */
+  readonly mutable: boolean;
+  readonly change: Change;
+}
+
+/**
+ * `kept`: the write is in the log. `position` is the entry's; for a count it is the room's last one. `total` is a
+ * counter's sum, `pending` whether that sum still waits to become state. `connected`: how many targets of a peer entry
+ * had a stream open.
+ */
+export type Appended =
+  | {
+      readonly outcome: 'kept';
+      readonly position: Position;
+      readonly at: number;
+      readonly connected: number;
+      readonly total: number;
+      readonly pending: boolean;
+      readonly repeated: boolean;
+    }
+  | {
+      readonly outcome: 'refused';
+      readonly code: RefusalCode & ('banned' | 'muted' | 'room-ended' | LimitCode);
+      /** For `rate-limited`: when a token will be there. For `version-conflict`: the version there is (0: none). */
+      readonly retryAfterMs: number;
+      readonly version: number;
+    };
+type LimitCode = 'rate-limited' | 'key-reused' | 'version-conflict' | 'state-full' | 'not-found';
+
+/** What the log publishes to a node that follows the room. */
+export type Heard =
+  /** `previous`: the last offset before this one that this node must have heard. A greater head than ours: a break. */
+  | { readonly type: 'entry'; readonly entry: Entry; readonly previous: number }
+  /** A counter moved. Fleeting: it may be lost, and the next one heals it. */
+  | { readonly type: 'count'; readonly counter: string; readonly total: number };
+
+export interface Follower {
+  heard(message: Heard): void;
+  /** The live path was cut and is whole again: messages may be missing. Read from your last position. */
+  resumed(): void;
+}
+
+/** What is known of a user at the door. */
+export interface Entered {
+  readonly tail: Tail;
+  readonly ended: boolean;
+  readonly banned: boolean;
+}
+
+export interface Reading {
+  readonly tail: Tail;
+  /** In order, without holes, beginning right after the position that `judge` gives; at most `limit`. */
+  readonly entries: readonly Entry[];
+}
+
+export interface RoomState {
+  readonly tail: Tail;
+  /** The version of the newest change; 0 if there never was one. */
+  readonly total: number;
+  /** Every part, and every removed part whose removal a reader of `tail.first - 1` may not know. */
+  readonly parts: ReadonlyMap<string, StatePart>;
+}
+
+export interface RoomLog {
+  append(write: Write): Promise<Appended>;
+  /** Turns a counter's pending sum into state. Harmless to repeat, harmless when nothing is pending. */
+  settle(room: RoomId, counter: string): Promise<void>;
+
+  /** Entries after a position (from the tail for null), and the tail to judge the position by. */
+  read(room: RoomId, after: Position | null, limit: number): Promise<Reading>;
+  readState(room: RoomId): Promise<RoomState>;
+
+  /** Settled once messages flow: whatever is appended from then on is heard. One follower per room and node. */
+  follow(room: RoomId, follower: Follower): Promise<void>;
+  unfollow(room: RoomId): Promise<void>;
+
+  /** Puts a user with a stream on this node into the room's directory. `null` (no token) only asks. */
+  enter(room: RoomId, user: UserId | null): Promise<Entered>;
+  /** The user's last stream in this room on this node is gone. */
+  leave(room: RoomId, user: UserId): Promise<void>;
+  /** Keeps this node's records in the directory valid for another `leaseMs`, and tells the tail. */
+  renew(room: RoomId): Promise<Tail>;
+
+  /** Whether calls can be expected to succeed now. */
+  isReady(): boolean;
+  close(): Promise<void>;
+}
+
+/** How long a client's idempotency key is honoured, in milliseconds (PROTOCOL: 10 minutes). */
+export const onceTtlMs = 600_000;
+/** How long a node's directory records stay valid without `renew`, in milliseconds. */
+export const leaseMs = 15_000;

@@ -1,0 +1,527 @@
+/**
+ * Every setting and every limit, in one table. The types, the parsing, `docs/settings.md` and `.env.example` are made
+ * from it, and a test compares them. A wrong value stops the start with a sentence that says what is right.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+interface Row {
+  readonly name: string;
+  readonly meaning: string;
+}
+interface IntegerRow extends Row {
+  readonly kind: 'integer';
+  readonly default: number;
+  readonly min: number;
+  readonly max: number;
+  readonly unit: string;
+  /** What happens when the bound that this setting names is reached. */
+  readonly atBound?: string;
+}
+interface TextRow extends Row {
+  readonly kind: 'text';
+  readonly default: string | null;
+  readonly pattern?: string;
+  readonly patternMeaning?: string;
+  /** May also be given as the path of a file, by the name with `_FILE` at its end; never printed. */
+  readonly isSecret?: true;
+}
+interface SwitchRow extends Row {
+  readonly kind: 'switch';
+  readonly default: boolean;
+}
+interface ChoiceRow extends Row {
+  readonly kind: 'choice';
+  readonly default: string;
+  readonly choices: readonly string[];
+}
+interface ListRow extends Row {
+  readonly kind: 'list';
+  readonly default: readonly string[];
+}
+export type SettingRow = IntegerRow | TextRow | SwitchRow | ChoiceRow | ListRow;
+
+export const settingsTable = [
+  // Where it listens.
+  {
+    name: 'PORT',
+    kind: 'integer',
+    default: 8080,
+    min: 0,
+    max: 65535,
+    unit: 'port',
+    meaning: 'Public port; 0 takes a free one.',
+  },
+  { name: 'HOST', kind: 'text', default: '127.0.0.1', meaning: 'Address of the public port.' },
+  {
+    name: 'LISTEN_SOCKET',
+    kind: 'text',
+    default: null,
+    meaning: 'Path of a unix socket to listen on instead of HOST and PORT.',
+  },
+  {
+    name: 'ADMIN_PORT',
+    kind: 'integer',
+    default: 9080,
+    min: 0,
+    max: 65535,
+    unit: 'port',
+    meaning: 'Port of /livez and /readyz; 0 takes a free one.',
+  },
+  {
+    name: 'ADMIN_HOST',
+    kind: 'text',
+    default: '127.0.0.1',
+    meaning: 'Address of the admin port. Keep it out of reach of the public.',
+  },
+  {
+    name: 'TRUSTED_PROXIES',
+    kind: 'list',
+    default: [],
+    meaning: 'Addresses or CIDR ranges of the proxies whose X-Forwarded-For counts. Empty: none.',
+  },
+  {
+    name: 'CORS_ORIGINS',
+    kind: 'list',
+    default: [],
+    meaning:
+      'Origins of pages that may call the gateway from elsewhere, such as https://example.org. A cookie counts only from these and from the gateway itself.',
+  },
+  // Who it is.
+  {
+    name: 'NODE_ID',
+    kind: 'text',
+    default: null,
+    pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$',
+    patternMeaning: '1 to 32 of A-Z a-z 0-9 . _ -, the first a letter or digit',
+    meaning: 'Name of this gateway, different for each. Absent: the host name and a random part.',
+  },
+  {
+    name: 'GROUP',
+    kind: 'text',
+    default: 'default',
+    pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$',
+    patternMeaning: '1 to 32 of A-Z a-z 0-9 . _ -, the first a letter or digit',
+    meaning: 'Server group that this gateway belongs to.',
+  },
+  {
+    name: 'LOG_LEVEL',
+    kind: 'choice',
+    default: 'info',
+    choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+    meaning: 'Least level of the lines that are printed.',
+  },
+  {
+    name: 'DEMO',
+    kind: 'choice',
+    default: 'auto',
+    choices: ['auto', 'on', 'off'],
+    meaning: 'Serve the demo room under /demo/. auto: only where no token key is set, so only on loopback.',
+  },
+  // Tokens.
+  { name: 'TOKEN_SECRET', kind: 'text', default: null, isSecret: true, meaning: 'HS256 secret of at least 32 bytes.' },
+  {
+    name: 'TOKEN_PUBLIC_KEY',
+    kind: 'text',
+    default: null,
+    isSecret: true,
+    meaning: 'Public key in PEM: RSA for RS256, P-256 for ES256, Ed25519 for EdDSA.',
+  },
+  {
+    name: 'TOKEN_JWKS_URL',
+    kind: 'text',
+    default: null,
+    isSecret: true,
+    pattern: '^https?://',
+    patternMeaning: 'an http or https address',
+    meaning: 'Address of a JSON Web Key Set. An unknown key id makes it fetch again, at most every 30 s.',
+  },
+  {
+    name: 'TOKEN_ALGORITHMS',
+    kind: 'list',
+    default: [],
+    meaning:
+      'Signature algorithms that count, of HS256, RS256, ES256, EdDSA. Empty: what the key is for (for a key set: RS256, ES256, EdDSA).',
+  },
+  { name: 'TOKEN_ISSUER', kind: 'text', default: null, meaning: 'Required `iss` of a token. Absent: not checked.' },
+  { name: 'TOKEN_AUDIENCE', kind: 'text', default: null, meaning: 'Required `aud` of a token. Absent: not checked.' },
+  {
+    name: 'TOKEN_LEEWAY_S',
+    kind: 'integer',
+    default: 0,
+    min: 0,
+    max: 300,
+    unit: 'seconds',
+    meaning: 'How far clocks may differ when `exp` and `nbf` are judged.',
+  },
+  {
+    name: 'ANONYMOUS_VIEWERS',
+    kind: 'switch',
+    default: false,
+    meaning: 'Whether rooms may be watched without a token. Nothing can be written without one.',
+  },
+  // The log.
+  {
+    name: 'REDIS_URL',
+    kind: 'text',
+    default: null,
+    isSecret: true,
+    pattern: '^(rediss?|unix)://',
+    patternMeaning: 'redis://, rediss:// or unix:// and where it is',
+    meaning: 'Redis 7 or later. Absent: the embedded log, for one process.',
+  },
+  {
+    name: 'LOG_DEADLINE_MS',
+    kind: 'integer',
+    default: 2000,
+    min: 50,
+    max: 60000,
+    unit: 'milliseconds',
+    meaning: 'How long a call to the log may take.',
+    atBound: 'The write is answered 503; streams stay open.',
+  },
+  {
+    name: 'LOG_ENTRIES_MAX',
+    kind: 'integer',
+    default: 10000,
+    min: 1,
+    max: 1000000,
+    unit: 'entries',
+    meaning: 'Entries that a room keeps for those who come back.',
+    atBound: 'The oldest is trimmed; an id before it gets a `gap` with cause `trimmed`.',
+  },
+  {
+    name: 'LOG_BYTES_MAX',
+    kind: 'integer',
+    default: 16777216,
+    min: 65536,
+    max: 1073741824,
+    unit: 'bytes',
+    meaning: 'Bytes of entries that a room keeps in the embedded log.',
+    atBound: 'The oldest is trimmed, as above.',
+  },
+  {
+    name: 'LOG_TTL_S',
+    kind: 'integer',
+    default: 3600,
+    min: 1,
+    max: 604800,
+    unit: 'seconds',
+    meaning: 'Age at which an entry is trimmed.',
+    atBound: 'As above.',
+  },
+  {
+    name: 'ROOM_TTL_S',
+    kind: 'integer',
+    default: 604800,
+    min: 60,
+    max: 31536000,
+    unit: 'seconds',
+    meaning: 'How long a room without writes keeps its state and numbering.',
+    atBound: 'The room is forgotten; its ids get `reset`.',
+  },
+  {
+    name: 'STATE_PARTS_MAX',
+    kind: 'integer',
+    default: 64,
+    min: 1,
+    max: 1024,
+    unit: 'parts',
+    meaning: 'State parts that a room may have.',
+    atBound: 'A new part is refused with `state-full`.',
+  },
+  {
+    name: 'STATE_INLINE_BYTES',
+    kind: 'integer',
+    default: 4096,
+    min: 0,
+    max: 16384,
+    unit: 'bytes',
+    meaning: 'Size up to which a state value travels in events.',
+    atBound: 'Only its version does; readers fetch it.',
+  },
+  {
+    name: 'COUNT_MS',
+    kind: 'integer',
+    default: 1000,
+    min: 10,
+    max: 60000,
+    unit: 'milliseconds',
+    meaning: 'How often a counter (likes) becomes state while it moves.',
+  },
+  {
+    name: 'RATE_SCALE',
+    kind: 'integer',
+    default: 100,
+    min: 1,
+    max: 1000000,
+    unit: 'percent',
+    meaning: 'Scales the rate of every action: 200 doubles it.',
+    atBound: 'Faster writes are refused with `rate-limited`.',
+  },
+  // The hub.
+  {
+    name: 'FLUSH_MS',
+    kind: 'integer',
+    default: 20,
+    min: 0,
+    max: 1000,
+    unit: 'milliseconds',
+    meaning: 'How long entries are gathered while traffic lasts. The first after a quiet time goes out at once.',
+  },
+  {
+    name: 'TAPE_BYTES_MAX',
+    kind: 'integer',
+    default: 1048576,
+    min: 1024,
+    max: 268435456,
+    unit: 'bytes',
+    meaning: 'Bytes of recent spans that a node keeps per room and audience.',
+    atBound: 'The oldest span goes; a viewer that still needed it gets a `gap` with cause `slow`.',
+  },
+  {
+    name: 'ROOMS_MAX',
+    kind: 'integer',
+    default: 10000,
+    min: 1,
+    max: 1000000,
+    unit: 'rooms',
+    meaning: 'Rooms that a node follows at a time.',
+    atBound: 'A viewer of one more is told to come back later.',
+  },
+  {
+    name: 'VIEWERS_MAX',
+    kind: 'integer',
+    default: 50000,
+    min: 1,
+    max: 1000000,
+    unit: 'viewers',
+    meaning: 'Streams that a node holds at a time.',
+    atBound: 'One more is told to come back later.',
+  },
+  {
+    name: 'AUDIENCES_MAX',
+    kind: 'integer',
+    default: 64,
+    min: 2,
+    max: 4096,
+    unit: 'audiences',
+    meaning: 'Different combinations of staff and tags among the viewers of a room on a node.',
+    atBound: 'A viewer with one more is told to come back later.',
+  },
+  {
+    name: 'LINGER_MS',
+    kind: 'integer',
+    default: 30000,
+    min: 0,
+    max: 3600000,
+    unit: 'milliseconds',
+    meaning: 'How long a node follows a room after its last viewer left.',
+  },
+  {
+    name: 'RENEW_MS',
+    kind: 'integer',
+    default: 5000,
+    min: 50,
+    max: 10000,
+    unit: 'milliseconds',
+    meaning: 'How often a node renews its lease and compares its place with the log, per room.',
+  },
+  // The streams.
+  {
+    name: 'HEARTBEAT_MS',
+    kind: 'integer',
+    default: 15000,
+    min: 50,
+    max: 300000,
+    unit: 'milliseconds',
+    meaning: 'Silence after which a stream gets a comment line.',
+  },
+  {
+    name: 'RETRY_MS',
+    kind: 'integer',
+    default: 2000,
+    min: 100,
+    max: 600000,
+    unit: 'milliseconds',
+    meaning: 'The `retry:` of a stream, randomised by half of it either way.',
+  },
+  {
+    name: 'VIEWER_BYTES_MAX',
+    kind: 'integer',
+    default: 262144,
+    min: 4096,
+    max: 67108864,
+    unit: 'bytes',
+    meaning: 'Bytes that may wait in this process for one viewer.',
+    atBound: 'It gets nothing more until its socket drains.',
+  },
+  {
+    name: 'VIEWER_STUCK_MS',
+    kind: 'integer',
+    default: 30000,
+    min: 50,
+    max: 3600000,
+    unit: 'milliseconds',
+    meaning: 'How long a viewer may read nothing while bytes wait for it.',
+    atBound: 'Its stream is ended with `stuck`.',
+  },
+  {
+    name: 'REPLAY_ENTRIES_MAX',
+    kind: 'integer',
+    default: 10000,
+    min: 1,
+    max: 1000000,
+    unit: 'entries',
+    meaning: 'Entries that one resume may replay.',
+    atBound: 'The older ones are declared in a `gap` with cause `trimmed`.',
+  },
+  {
+    name: 'PULLS_MAX',
+    kind: 'integer',
+    default: 10000,
+    min: 1,
+    max: 1000000,
+    unit: 'requests',
+    meaning: 'Pull requests that may wait at a time.',
+    atBound: 'One more is answered at once, without events.',
+  },
+  {
+    name: 'DRAIN_MS',
+    kind: 'integer',
+    default: 10000,
+    min: 0,
+    max: 600000,
+    unit: 'milliseconds',
+    meaning: 'How long a shutdown may take to hand its viewers over.',
+    atBound: 'What is left is cut.',
+  },
+] as const satisfies readonly SettingRow[];
+
+type Camel<Name extends string> = Name extends `${infer Head}_${infer Rest}`
+  ? `${Lowercase<Head>}${Capitalize<Camel<Rest>>}`
+  : Lowercase<Name>;
+type ValueOf<R> = R extends { kind: 'integer' }
+  ? number
+  : R extends { kind: 'switch' }
+    ? boolean
+    : R extends { kind: 'list' }
+      ? readonly string[]
+      : R extends { choices: readonly (infer Choice)[] }
+        ? Choice
+        : R extends { default: null }
+          ? string | null
+          : string;
+
+/** The parsed settings: `FLUSH_MS` is `flushMs`, and so on. */
+export type Settings = {
+  readonly [R in (typeof settingsTable)[number] as Camel<R['name']>]: ValueOf<R>;
+} & { readonly nodeId: string };
+
+/** A sentence about a setting that stops the start. */
+export class SettingsError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'SettingsError';
+  }
+}
+
+const camel = (name: string): string => name.toLowerCase().replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());
+
+/**
+ * Reads the settings from environment variables. Unknown variables are left alone: the environment has many owners.
+ * @throws {SettingsError} on the first value that is not as it should be.
+ */
+export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+  const values: Record<string, unknown> = {};
+  for (const row of settingsTable as readonly SettingRow[]) values[camel(row.name)] = readOne(row, environment);
+  values['nodeId'] ??= `${
+    hostname()
+      .replace(/[^A-Za-z0-9]/g, '-')
+      .replace(/^-+/, '')
+      .slice(0, 20) || 'node'
+  }-${randomBytes(4).toString('hex')}`;
+  return checkTogether(values as Settings);
+}
+
+function readOne(row: SettingRow, environment: Readonly<Record<string, string | undefined>>): unknown {
+  const text = readText(row, environment);
+  if (text === undefined) return row.default;
+  switch (row.kind) {
+    case 'integer': {
+      const value = Number(text);
+      const isFine = /^-?[0-9]+$/.test(text) && value >= row.min && value <= row.max;
+      if (!isFine)
+        throw new SettingsError(`${row.name} must be a whole number from ${row.min} to ${row.max} (${row.unit}).`);
+      return value;
+    }
+    case 'switch':
+      if (text !== 'on' && text !== 'off') throw new SettingsError(`${row.name} must be on or off.`);
+      return text === 'on';
+    case 'choice':
+      if (!row.choices.includes(text)) throw new SettingsError(`${row.name} must be one of ${row.choices.join(', ')}.`);
+      return text;
+    case 'list':
+      return text
+        .split(',')
+        .map((item) => item.trim())
+        .filter((item) => item !== '');
+    case 'text':
+      if (row.pattern && !new RegExp(row.pattern).test(text))
+        throw new SettingsError(`${row.name} must be ${row.patternMeaning}.`);
+      return text;
+  }
+}
+
+/** An empty variable counts as absent, so that a compose file can pass every name on. */
+function readText(row: SettingRow, environment: Readonly<Record<string, string | undefined>>): string | undefined {
+  const direct = environment[row.name] || undefined;
+  if (row.kind !== 'text' || !row.isSecret) return direct;
+  const path = environment[`${row.name}_FILE`] || undefined;
+  if (path === undefined) return direct;
+  if (direct !== undefined) throw new SettingsError(`Set ${row.name} or ${row.name}_FILE, not both.`);
+  try {
+    return readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+  } catch {
+    throw new SettingsError(`${row.name}_FILE must name a file that can be read; ${path} cannot.`);
+  }
+}
+
+const keyNames = ['TOKEN_SECRET', 'TOKEN_PUBLIC_KEY', 'TOKEN_JWKS_URL'] as const;
+const algorithms = ['HS256', 'RS256', 'ES256', 'EdDSA'];
+/** Documentation is full of these; a secret that anybody can look up is none. */
+const knownSecrets = /^(.)\1*$|secret|password|changeme|example|your-256-bit/i;
+
+function checkTogether(settings: Settings): Settings {
+  const keys = [settings.tokenSecret, settings.tokenPublicKey, settings.tokenJwksUrl];
+  if (keys.filter((key) => key !== null).length > 1) throw new SettingsError(`Set only one of ${keyNames.join(', ')}.`);
+  if (settings.tokenSecret !== null) {
+    if (Buffer.byteLength(settings.tokenSecret) < 32)
+      throw new SettingsError('TOKEN_SECRET must have at least 32 bytes.');
+    if (knownSecrets.test(settings.tokenSecret)) {
+      throw new SettingsError(
+        'TOKEN_SECRET must be random; this one can be guessed. `openssl rand -base64 48` makes a good one.',
+      );
+    }
+  }
+  const unknown = settings.tokenAlgorithms.find((name) => !algorithms.includes(name));
+  if (unknown !== undefined)
+    throw new SettingsError(`TOKEN_ALGORITHMS must be of ${algorithms.join(', ')}; ${unknown} is not.`);
+  const isLoopback = settings.listenSocket !== null || ['127.0.0.1', '::1', 'localhost'].includes(settings.host);
+  if (keys.every((key) => key === null) && !isLoopback) {
+    throw new SettingsError(
+      `Set one of ${keyNames.join(', ')}: without a token key the gateway starts only on loopback.`,
+    );
+  }
+  if (settings.demo === 'on' && settings.tokenSecret === null && keys.some((key) => key !== null)) {
+    throw new SettingsError(
+      'DEMO can be on only where the gateway can sign tokens: with TOKEN_SECRET or without a token key.',
+    );
+  }
+  const notOrigin = settings.corsOrigins.find((origin) => !URL.canParse(origin) || new URL(origin).origin !== origin);
+  if (notOrigin !== undefined)
+    throw new SettingsError(`CORS_ORIGINS must be origins such as https://example.org; ${notOrigin} is not.`);
+  return settings;
+}
