@@ -1,0 +1,158 @@
+/**
+ * Makes a fresh clone ready: `node tools/ensure.mjs build` for the gateway, `node tools/ensure.mjs test` for the tests.
+ * It runs before anything is installed, so it needs nothing but Node, and it must be readable for a Node that is too
+ * old. What it cannot put right it names, and fails.
+ */
+
+import { spawnSync } from 'node:child_process';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const nodeLeast = [20, 19];
+/** The log needs sharded publish and subscribe. */
+const redisLeast = 7;
+
+/** Programs that the tests run, and the Debian package of each. */
+const programs = [
+  { name: 'redis-server', package: 'redis-server', use: 'the log is tested on a real Redis' },
+  { name: 'chromium', package: 'chromium', use: 'the demo room is tested in a real browser' },
+  { name: 'curl', package: 'curl', use: 'streams are read by a client of another house' },
+];
+
+const goal = process.argv[2];
+if (goal !== 'build' && goal !== 'test') stop('Say what for: node tools/ensure.mjs build|test');
+ensureNode();
+ensureModules();
+if (goal === 'build') ensureBuild();
+else ensurePrograms();
+
+function stop(sentence) {
+  console.error(sentence);
+  process.exit(1);
+}
+
+/** Ends this process where the command fails; its own output has said why. */
+function run(command, args, options = {}) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
+  if (status !== 0) stop(`\`${[command, ...args].join(' ')}\` failed${error ? `: ${error.message}` : ''}.`);
+}
+
+function ensureNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  const isFine = major > nodeLeast[0] || (major === nodeLeast[0] && minor >= nodeLeast[1]);
+  if (!isFine) stop(`Ringside needs Node ${nodeLeast.join('.')} or later; this is ${process.versions.node}.`);
+}
+
+/** Installs where a package of the lock file is missing or has another version. File times prove nothing after a checkout. */
+function ensureModules() {
+  const wanted = packagesIn(join(root, 'package-lock.json'));
+  const installed = packagesIn(join(root, 'node_modules', '.package-lock.json'));
+  const isFine = Object.entries(wanted).every(([path, { version, optional }]) => {
+    const found = installed[path];
+    // Of the optional ones, only those for this system are installed.
+    return path === '' || (found ? found.version === version : optional === true);
+  });
+  // Building needs the development packages, also where NODE_ENV says production.
+  if (!isFine) run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'], { shell: process.platform === 'win32' });
+}
+
+/** None where the file is missing: npm writes its own, hidden one after everything else. */
+function packagesIn(path) {
+  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')).packages : {};
+}
+
+function ensureBuild() {
+  const stamp = join(root, 'dist', '.built');
+  const sources = ['src', 'pages', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
+  const newest = Math.max(...sources.map((name) => newestIn(join(root, name))));
+  if (!existsSync(stamp) || timeOf(stamp) < newest) run(process.execPath, ['tools/build.mjs']);
+}
+
+function timeOf(path) {
+  return statSync(path).mtimeMs;
+}
+
+/** A folder's own time counts too: it moves when a file is removed. */
+function newestIn(path) {
+  if (!existsSync(path)) return 0;
+  if (!statSync(path).isDirectory()) return timeOf(path);
+  return Math.max(timeOf(path), ...readdirSync(path).map((name) => newestIn(join(path, name))));
+}
+
+function ensurePrograms() {
+  const missing = programs.filter(({ name }) => !isOnPath(name));
+  if (missing.length > 0) {
+    if (isRoot() && isOnPath('apt-get')) install(missing);
+    const left = missing.filter(({ name }) => !isOnPath(name));
+    if (left.length > 0) stop(howToInstall(left));
+  }
+  const { stdout } = spawnSync('redis-server', ['--version'], { encoding: 'utf8' });
+  const version = /v=(\d+)\S*/.exec(stdout ?? '');
+  if (!version || Number(version[1]) < redisLeast) {
+    stop(`The tests need Redis ${redisLeast} or later; redis-server says: ${(stdout ?? '').trim() || 'nothing'}.`);
+  }
+}
+
+function isRoot() {
+  return process.getuid?.() === 0;
+}
+
+function isOnPath(name) {
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder || '.', name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function howToInstall(left) {
+  const packages = left.map((program) => program.package).join(' ');
+  return [
+    'The tests need programs that are not on the PATH:',
+    ...left.map(({ name, use }) => `  ${name}: ${use}`),
+    'On Debian and its relatives, as root (or run the tests as root, and they do it themselves):',
+    `  apt-get update && apt-get install -y --no-install-recommends ${packages}`,
+  ].join('\n');
+}
+
+/**
+ * Debian starts a service that it installs, and we want the program alone: for as long as this takes, the policy says
+ * that nothing may be started. A policy that was there before is somebody's own, and stays.
+ */
+function install(missing) {
+  const packages = missing.map((program) => program.package);
+  console.error(`Installing ${packages.join(', ')} from the distribution.`);
+  const policy = '/usr/sbin/policy-rc.d';
+  const isOurs = !existsSync(policy);
+  const removePolicy = () => rmSync(policy, { force: true });
+  if (isOurs) {
+    process.once('exit', removePolicy);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
+    writeFileSync(policy, '#!/bin/sh\nexit 101\n', { flag: 'wx' });
+    chmodSync(policy, 0o755);
+  }
+  const options = { stdio: 'inherit', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
+  // Where one source of packages cannot be reached, another may do, so a failed update is no reason to stop.
+  const update = spawnSync('apt-get', ['update'], options);
+  const isInterrupted = update.signal !== null || update.status === 130;
+  if (!isInterrupted) spawnSync('apt-get', ['install', '-y', '--no-install-recommends', ...packages], options);
+  // Nor is it to come up with the machine later. Where there is no systemd, there is nothing to disable.
+  const isRedisNew = packages.includes('redis-server') && isOnPath('systemctl');
+  if (isRedisNew) spawnSync('systemctl', ['disable', 'redis-server'], { stdio: 'ignore' });
+  if (isOurs) removePolicy();
+}
