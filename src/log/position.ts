@@ -39,11 +39,11 @@ export type GapCause = 'slow' | 'sampled' | 'trimmed' | 'failover';
 /**
  * What a resume can promise. `exact`: everything after the id follows. `gap`: what could be found follows. `reset`: the
  * id means nothing here. `fresh`: there was no id. `missed` counts the events that are gone; null where nobody can
- * know (a failover). The rest continues after `to`.
+ * know (a failover, a reset). The rest continues after `to`.
  */
 export type Judgement =
-  | { readonly verdict: 'fresh' | 'reset'; readonly to: Position; readonly missed: 0; readonly cause: null }
-  | { readonly verdict: 'exact'; readonly to: Position; readonly missed: 0; readonly cause: null }
+  | { readonly verdict: 'reset'; readonly to: Position; readonly missed: null; readonly cause: null }
+  | { readonly verdict: 'fresh' | 'exact'; readonly to: Position; readonly missed: 0; readonly cause: null }
   | { readonly verdict: 'gap'; readonly to: Position; readonly missed: number | null; readonly cause: GapCause };
 
 /** At most 12 characters of epoch and 15 digits: an id stays under 32 and needs no CORS preflight on a reconnect. */
@@ -64,11 +64,11 @@ export function parsePosition(text: string): Position | null {
 export function judge(from: Position | null | 'unreadable', tail: Tail): Judgement {
   const at = (offset: number): Position => ({ epoch: tail.epoch, offset });
   if (from === null) return { verdict: 'fresh', to: at(tail.offset), missed: 0, cause: null };
-  if (from === 'unreadable') return { verdict: 'reset', to: at(tail.offset), missed: 0, cause: null };
+  if (from === 'unreadable') return { verdict: 'reset', to: at(tail.offset), missed: null, cause: null };
 
   const left = from.epoch === tail.epoch ? tail.offset : tail.lineage.find((old) => old.epoch === from.epoch)?.last;
   const isFuture = from.epoch === tail.epoch && from.offset > tail.offset;
-  if (left === undefined || isFuture) return { verdict: 'reset', to: at(tail.offset), missed: 0, cause: null };
+  if (left === undefined || isFuture) return { verdict: 'reset', to: at(tail.offset), missed: null, cause: null };
 
   const oldest = tail.first - 1;
   if (from.offset > left) {

@@ -96,7 +96,9 @@ export type Heard =
   /** `previous`: the last offset before this one that this node must have heard. A greater head than ours: a break. */
   | { readonly type: 'entry'; readonly entry: Entry; readonly previous: number }
   /** A counter moved. Fleeting: it may be lost, and the next one heals it. */
-  | { readonly type: 'count'; readonly counter: string; readonly total: number };
+  | { readonly type: 'count'; readonly counter: string; readonly total: number }
+  /** A user has a newer token; told to the nodes that have the user on record. Fleeting. */
+  | { readonly type: 'prolong'; readonly user: UserId; readonly expiresAtMs: number };
 
 export interface Follower {
   heard(message: Heard): void;
@@ -109,6 +111,12 @@ export interface Entered {
   readonly tail: Tail;
   readonly ended: boolean;
   readonly banned: boolean;
+}
+
+export interface Renewed {
+  readonly tail: Tail;
+  /** The lease had run out or was gone: peer entries may have passed this node by, and its users must enter again. */
+  readonly lapsed: boolean;
 }
 
 export interface Reading {
@@ -142,8 +150,10 @@ export interface RoomLog {
   enter(room: RoomId, user: UserId | null): Promise<Entered>;
   /** The user's last stream in this room on this node is gone. */
   leave(room: RoomId, user: UserId): Promise<void>;
+  /** Tells the nodes that have the user on record that its streams in the room may last until then (Unix ms). */
+  prolong(room: RoomId, user: UserId, expiresAtMs: number): Promise<void>;
   /** Keeps this node's records in the directory valid for another `leaseMs`, and tells the tail. */
-  renew(room: RoomId): Promise<Tail>;
+  renew(room: RoomId): Promise<Renewed>;
 
   /** Whether calls can be expected to succeed now. */
   isReady(): boolean;

@@ -1,0 +1,214 @@
+/**
+ * What the embedded log remembers of one room, as plain values: copying it is taking a backup. Here are the parts that
+ * need care of their own: kept entries, the directory of who is where, rules and rate buckets. What a write means is
+ * `memory-room`'s business.
+ */
+
+import { randomInt } from 'node:crypto';
+import type { Entry, Epoch, StatePart, UserId } from '../signal.ts';
+import type { Ancestor } from './position.ts';
+import { type Appended, type Change, leaseMs, type Rate } from './room-log.ts';
+
+export interface RoomRecord {
+  epoch: Epoch;
+  /** The run of the store that last wrote the epoch; another run means that the store came back. */
+  run: number;
+  offset: number;
+  /** The last offset that every node was told; peer entries do not count. */
+  told: number;
+  ended: boolean;
+  isWritten: boolean;
+  forgetAtMs: number;
+  lineage: Ancestor[];
+  readonly entries: EntryRecord;
+  readonly parts: Map<string, StatePart>;
+  /** Version of the newest change of state, removals included. */
+  total: number;
+  readonly counters: Map<string, CounterRecord>;
+  readonly rules: RuleRecord;
+  readonly seen: Map<string, SeenRecord>;
+  readonly rates: RateRecord;
+  /** By node. */
+  readonly directory: Map<string, NodeRecord>;
+}
+
+/** `list[head]` is the oldest kept; trimming moves `head` and now and then cuts the list. */
+export interface EntryRecord {
+  list: Entry[];
+  head: number;
+  bytes: number;
+}
+
+export interface CounterRecord {
+  total: number;
+  isPending: boolean;
+  settledAtMs: number;
+  toldAtMs: number;
+}
+
+/** Until when, in Unix milliseconds; `Infinity` for good. */
+export interface RuleRecord {
+  readonly ban: Map<UserId, number>;
+  readonly mute: Map<UserId, number>;
+}
+
+export interface SeenRecord {
+  readonly digest: string;
+  readonly answer: Extract<Appended, { outcome: 'kept' }>;
+  readonly forgetAtMs: number;
+}
+
+export interface RateRecord {
+  /** When the bucket is full again, in Unix milliseconds, by name and user. */
+  readonly fullAtMs: Map<string, number>;
+  sweepAtSize: number;
+}
+
+export interface NodeRecord {
+  leaseEndsAtMs: number;
+  readonly users: Set<UserId>;
+}
+
+/** Buckets are swept when there are so many, or twice as many as the last sweep left. */
+export const bucketsMin = 10_000;
+
+const epochAlphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
+export const newEpoch = (): Epoch => Array.from({ length: 9 }, () => epochAlphabet[randomInt(36)]).join('') as Epoch;
+
+export const newRecord = (epoch: Epoch, run: number, forgetAtMs: number): RoomRecord => ({
+  ...{ epoch, run, offset: 0, told: 0, ended: false, isWritten: false, forgetAtMs, lineage: [], total: 0 },
+  entries: { list: [], head: 0, bytes: 0 },
+  parts: new Map(),
+  counters: new Map(),
+  rules: { ban: new Map(), mute: new Map() },
+  seen: new Map(),
+  rates: { fullAtMs: new Map(), sweepAtSize: bucketsMin },
+  directory: new Map(),
+});
+
+// Entries.
+
+export const keptCount = (entries: EntryRecord): number => entries.list.length - entries.head;
+
+/** What an entry costs beside its text, in bytes: roughly what the engine adds for the object and its place. */
+const entryOverheadBytes = 128;
+
+function sizeOf(entry: Entry): number {
+  const names = typeof entry.audience === 'string' ? 0 : entry.audience.reduce((sum, user) => sum + user.length, 0);
+  return entryOverheadBytes + Buffer.byteLength(entry.body) + names;
+}
+
+export function keep(entries: EntryRecord, entry: Entry): void {
+  entries.list.push(entry);
+  entries.bytes += sizeOf(entry);
+}
+
+/** Drops the oldest entries until all three limits hold. */
+export function trim(entries: EntryRecord, limits: { countMax: number; bytesMax: number; bornAfterMs: number }): void {
+  let oldest = entries.list[entries.head];
+  while (
+    oldest !== undefined &&
+    (keptCount(entries) > limits.countMax || entries.bytes > limits.bytesMax || oldest.at <= limits.bornAfterMs)
+  ) {
+    entries.bytes -= sizeOf(oldest);
+    entries.head += 1;
+    oldest = entries.list[entries.head];
+  }
+  // Cutting only when half of the list is dead makes trimming cheap on average; it also lets the dead ones go.
+  if (entries.head * 2 > entries.list.length) {
+    entries.list = entries.list.slice(entries.head);
+    entries.head = 0;
+  }
+}
+
+// Idempotency keys.
+
+/** All keys live equally long, so the oldest is the first to go. */
+export function findSeen(seen: Map<string, SeenRecord>, key: string, now: number): SeenRecord | undefined {
+  for (const [name, { forgetAtMs }] of seen) {
+    if (forgetAtMs > now) break;
+    seen.delete(name);
+  }
+  return seen.get(key);
+}
+
+// Directory.
+
+/** A silent node's records are kept so much longer than its lease: a renewal that is a little late revives them. */
+const graceMs = leaseMs;
+
+/** Starts or prolongs a node's lease. Tells whether it had run out or was gone. */
+export function lease(directory: RoomRecord['directory'], node: string, now: number): { lapsed: boolean } {
+  for (const [name, record] of directory) {
+    if (record.leaseEndsAtMs + graceMs <= now) directory.delete(name);
+  }
+  const record = directory.get(node) ?? { leaseEndsAtMs: now, users: new Set() };
+  const lapsed = record.leaseEndsAtMs <= now;
+  record.leaseEndsAtMs = now + leaseMs;
+  directory.set(node, record);
+  return { lapsed };
+}
+
+export function noteEntered(directory: RoomRecord['directory'], node: string, user: UserId, now: number): void {
+  lease(directory, node, now);
+  directory.get(node)?.users.add(user);
+}
+
+export function noteLeft(directory: RoomRecord['directory'], node: string, user: UserId): void {
+  directory.get(node)?.users.delete(user);
+}
+
+/** Which nodes hold streams of these users, and how many of the users have one. */
+export function whereIs(
+  directory: RoomRecord['directory'],
+  users: readonly UserId[],
+  now: number,
+): { nodes: Set<string>; connected: number } {
+  const nodes = new Set<string>();
+  const found = new Set<UserId>();
+  for (const [node, record] of directory) {
+    if (record.leaseEndsAtMs <= now) continue;
+    for (const user of users) {
+      if (!record.users.has(user)) continue;
+      nodes.add(node);
+      found.add(user);
+    }
+  }
+  return { nodes, connected: found.size };
+}
+
+// Rules.
+
+export const isRuled = (rules: RuleRecord, rule: 'ban' | 'mute', user: UserId, now: number): boolean =>
+  (rules[rule].get(user) ?? 0) > now;
+
+/** Sets or lifts a rule. Those that ran out go by the way, so that what is kept is what is in force. */
+export function setRule(rules: RuleRecord, change: Extract<Change, { type: 'rule' }>, now: number): void {
+  const users = rules[change.rule];
+  for (const [user, untilMs] of users) if (untilMs <= now) users.delete(user);
+  if (change.seconds === null) users.delete(change.user);
+  else users.set(change.user, change.seconds === 0 ? Infinity : now + change.seconds * 1000);
+}
+
+// Rate buckets.
+
+/**
+ * A token bucket kept as one number, the moment at which it is full again (the generic cell rate algorithm). Answers
+ * how long until there are enough tokens, 0 where there are; takes nothing, `take` does.
+ */
+export function waitForTokens(rates: RateRecord, key: string, rate: Rate, now: number): number {
+  const perTokenMs = 1000 / rate.perSecond;
+  const fullAtMs = Math.max(rates.fullAtMs.get(key) ?? now, now) + rate.cost * perTokenMs;
+  const overMs = fullAtMs - now - rate.burst * perTokenMs;
+  // Fractions of a token do not add up exactly; a hundredth of a millisecond too early is in time.
+  return overMs > 0.01 ? Math.max(1, Math.ceil(overMs)) : 0;
+}
+
+export function take(rates: RateRecord, key: string, rate: Rate, now: number): void {
+  const fullAtMs = Math.max(rates.fullAtMs.get(key) ?? now, now) + (rate.cost * 1000) / rate.perSecond;
+  rates.fullAtMs.set(key, fullAtMs);
+  if (rates.fullAtMs.size < rates.sweepAtSize) return;
+  // A full bucket is the same as none.
+  for (const [name, atMs] of rates.fullAtMs) if (atMs <= now) rates.fullAtMs.delete(name);
+  rates.sweepAtSize = Math.max(bucketsMin, rates.fullAtMs.size * 2);
+}

@@ -1,0 +1,300 @@
+/**
+ * One room of the embedded log: what a write means and what a reader gets. Every method is one synchronous step, which
+ * is all that "atomic" takes in one process. It knows no nodes but by name and no network; `memory-log` finds the room,
+ * tells it the time, and carries what it publishes.
+ */
+
+import { Refusal } from '../errors.ts';
+import type { Settings } from '../settings.ts';
+import type { Audience, Entry, Lane, UserId } from '../signal.ts';
+import {
+  findSeen,
+  isRuled,
+  keep,
+  keptCount,
+  lease,
+  newEpoch,
+  newRecord,
+  noteEntered,
+  noteLeft,
+  type RoomRecord,
+  setRule,
+  take,
+  trim,
+  waitForTokens,
+  whereIs,
+} from './memory-record.ts';
+import { judge, lineageMax, type Position, type Tail } from './position.ts';
+import {
+  type Appended,
+  type Change,
+  type Entered,
+  type Heard,
+  onceTtlMs,
+  type Reading,
+  type Renewed,
+  type RoomState,
+  type Write,
+} from './room-log.ts';
+
+export type MemoryLimits = Pick<
+  Settings,
+  'logEntriesMax' | 'logBytesMax' | 'logTtlS' | 'roomTtlS' | 'statePartsMax' | 'countMs'
+>;
+
+/** Carries a message to all nodes that follow the room, or to those named. */
+export type Publish = (message: Heard, nodes: ReadonlySet<string> | null) => void;
+
+/** Idempotency keys that a room remembers. One more is refused with `overloaded`: forgetting one would break a promise. */
+export const onceKeysMax = 100_000;
+/** How long a room that was never written outlives the last stream in it. */
+export const idleRoomMs = 120_000;
+/** The least time between two fleeting messages of one counter. */
+const countToldMs = 100;
+
+type Kept = Extract<Appended, { outcome: 'kept' }>;
+type Refused = Extract<Appended, { outcome: 'refused' }>;
+type Result = Pick<Kept, 'connected' | 'total' | 'pending'>;
+
+const refuse = (code: Refused['code'], more: Partial<Refused> = {}): Refused => ({
+  outcome: 'refused',
+  code,
+  retryAfterMs: 0,
+  version: 0,
+  ...more,
+});
+
+export class MemoryRoom {
+  readonly record: RoomRecord;
+  readonly #limits: MemoryLimits;
+  readonly #publish: Publish;
+
+  constructor(limits: MemoryLimits, publish: Publish, record: RoomRecord) {
+    this.#limits = limits;
+    this.#publish = publish;
+    this.record = record;
+  }
+
+  static create(limits: MemoryLimits, publish: Publish, run: number, now: number): MemoryRoom {
+    return new MemoryRoom(limits, publish, newRecord(newEpoch(), run, now + idleRoomMs));
+  }
+
+  /** A store that came back may have lost its latest entries; nobody can tell, so the numbers get a new epoch. */
+  fence(run: number): void {
+    const { record } = this;
+    if (record.run === run) return;
+    record.lineage = [...record.lineage, { epoch: record.epoch, last: record.offset }].slice(-lineageMax);
+    record.epoch = newEpoch();
+    record.run = run;
+  }
+
+  tail(now: number): Tail {
+    const { record } = this;
+    this.#trim(now);
+    const first = record.offset - keptCount(record.entries) + 1;
+    return { epoch: record.epoch, offset: record.offset, first, lineage: [...record.lineage] };
+  }
+
+  append(write: Write, now: number): Appended {
+    const { record } = this;
+    const onceKey = write.once && `${write.by} ${write.once.key}`;
+    const seen = onceKey === null ? undefined : findSeen(record.seen, onceKey, now);
+    if (seen) {
+      return seen.digest === write.once?.digest ? { ...seen.answer, repeated: true } : refuse('key-reused');
+    }
+    const refused = this.#check(write, now);
+    if (refused) return refused;
+    if (onceKey !== null && record.seen.size >= onceKeysMax) {
+      throw new Refusal('overloaded', 'The room remembers as many idempotency keys as it may.');
+    }
+
+    if (write.rate) take(record.rates, rateKey(write), write.rate, now);
+    const result = this.#apply(write.change, now);
+    record.isWritten = true;
+    record.forgetAtMs = now + this.#limits.roomTtlS * 1000;
+    const answer: Kept = {
+      outcome: 'kept',
+      position: { epoch: record.epoch, offset: record.offset },
+      at: now,
+      repeated: false,
+      ...result,
+    };
+    if (onceKey !== null && write.once) {
+      record.seen.set(onceKey, { digest: write.once.digest, answer, forgetAtMs: now + onceTtlMs });
+    }
+    return answer;
+  }
+
+  settle(name: string, now: number): void {
+    if (!this.record.ended && this.record.counters.get(name)?.isPending) this.#settle(name, now);
+  }
+
+  read(after: Position | null, limit: number, now: number): Reading {
+    const tail = this.tail(now);
+    const { list, head } = this.record.entries;
+    const start = head + judge(after, tail).to.offset + 1 - tail.first;
+    return { tail, entries: list.slice(start, start + Math.max(0, limit)) };
+  }
+
+  readState(now: number): RoomState {
+    const tail = this.tail(now);
+    return { tail, total: this.record.total, parts: new Map(this.record.parts) };
+  }
+
+  enter(node: string, user: UserId | null, now: number): Entered {
+    this.#outlive(now);
+    const banned = user !== null && isRuled(this.record.rules, 'ban', user, now);
+    if (user !== null && !banned) noteEntered(this.record.directory, node, user, now);
+    return { tail: this.tail(now), ended: this.record.ended, banned };
+  }
+
+  leave(node: string, user: UserId): void {
+    noteLeft(this.record.directory, node, user);
+  }
+
+  renew(node: string, now: number): Renewed {
+    this.#outlive(now);
+    const { lapsed } = lease(this.record.directory, node, now);
+    return { tail: this.tail(now), lapsed };
+  }
+
+  /** The first reason not to keep the write. It changes nothing: a refused write leaves no trace, no token spent. */
+  #check(write: Write, now: number): Refused | null {
+    if (this.record.ended) return refuse('room-ended');
+    if (isRuled(this.record.rules, 'ban', write.by, now)) return refuse('banned');
+    if (write.mutable && isRuled(this.record.rules, 'mute', write.by, now)) return refuse('muted');
+    if (write.rate) {
+      const retryAfterMs = waitForTokens(this.record.rates, rateKey(write), write.rate, now);
+      if (retryAfterMs > 0) return refuse('rate-limited', { retryAfterMs });
+    }
+    return this.#checkChange(write.change, now);
+  }
+
+  #checkChange(change: Change, now: number): Refused | null {
+    switch (change.type) {
+      case 'put': {
+        const version = this.#version(change.part);
+        if (change.ifVersion !== null && change.ifVersion !== version) return refuse('version-conflict', { version });
+        return this.#isOneTooMany(change.part, now) ? refuse('state-full') : null;
+      }
+      case 'remove': {
+        const version = this.#version(change.part);
+        if (version === 0) return refuse('not-found');
+        return change.ifVersion !== null && change.ifVersion !== version
+          ? refuse('version-conflict', { version })
+          : null;
+      }
+      case 'count':
+        return this.#isOneTooMany(change.counter, now) ? refuse('state-full') : null;
+      default:
+        return null;
+    }
+  }
+
+  #apply(change: Change, now: number): Result {
+    let connected = 0;
+    switch (change.type) {
+      case 'event':
+        connected = this.#add(change, now);
+        break;
+      case 'put':
+        this.#setPart(change.part, change.value, now);
+        break;
+      case 'remove':
+        this.#setPart(change.part, null, now);
+        break;
+      case 'count':
+        return { connected, ...this.#count(change.counter, change.by, now) };
+      case 'rule':
+        setRule(this.record.rules, change, now);
+        this.#add({ kind: change.kind, lane: 'must', audience: 'all', body: change.body }, now);
+        break;
+      case 'end':
+        this.#add({ kind: 'end', lane: 'must', audience: 'all', body: change.body }, now);
+        this.record.ended = true;
+        break;
+    }
+    return { connected, total: 0, pending: false };
+  }
+
+  #count(name: string, by: number, now: number): Pick<Kept, 'total' | 'pending'> {
+    const { counters } = this.record;
+    const counter = counters.get(name) ?? { total: 0, isPending: false, settledAtMs: -Infinity, toldAtMs: -Infinity };
+    counters.set(name, counter);
+    counter.total += by;
+    counter.isPending = true;
+    // What becomes state is told by the state's entry.
+    if (now - counter.settledAtMs >= this.#limits.countMs) this.#settle(name, now);
+    else if (now - counter.toldAtMs >= countToldMs) {
+      counter.toldAtMs = now;
+      this.#publish({ type: 'count', counter: name, total: counter.total }, null);
+    }
+    return { total: counter.total, pending: counter.isPending };
+  }
+
+  #settle(name: string, now: number): void {
+    const counter = this.record.counters.get(name);
+    if (!counter) return;
+    counter.isPending = false;
+    counter.settledAtMs = now;
+    this.#setPart(name, JSON.stringify({ total: counter.total }), now);
+  }
+
+  #setPart(part: string, value: string | null, now: number): void {
+    const { record } = this;
+    const body = `{"part":${JSON.stringify(part)}${value === null ? '' : `,"value":${value}`}}`;
+    this.#add({ kind: 'state', lane: 'must', audience: 'all', body }, now);
+    record.total = record.offset;
+    record.parts.set(part, { version: record.offset, value });
+  }
+
+  /** Numbers, keeps and publishes an entry; answers how many of its targets are connected. */
+  #add(event: { kind: string; lane: Lane; audience: Audience; body: string }, now: number): number {
+    const { record } = this;
+    record.offset += 1;
+    const { kind, lane, audience, body } = event;
+    const entry: Entry = { epoch: record.epoch, offset: record.offset, at: now, kind, lane, audience, body };
+    keep(record.entries, entry);
+    this.#trim(now);
+    const message: Heard = { type: 'entry', entry, previous: record.told };
+    if (typeof audience !== 'string') {
+      const { nodes, connected } = whereIs(record.directory, audience, now);
+      this.#publish(message, nodes);
+      return connected;
+    }
+    record.told = record.offset;
+    this.#publish(message, null);
+    return 0;
+  }
+
+  #trim(now: number): void {
+    const { entries, offset, parts } = this.record;
+    const { logEntriesMax, logBytesMax, logTtlS } = this.#limits;
+    const before = keptCount(entries);
+    trim(entries, { countMax: logEntriesMax, bytesMax: logBytesMax, bornAfterMs: now - logTtlS * 1000 });
+    if (keptCount(entries) === before) return;
+    const first = offset - keptCount(entries) + 1;
+    // Whoever stands at `first - 1` has been told of the removals up to there, and nobody behind it is served a resume.
+    for (const [part, { version, value }] of parts) if (value === null && version < first) parts.delete(part);
+  }
+
+  #version(part: string): number {
+    const known = this.record.parts.get(part);
+    return known === undefined || known.value === null ? 0 : known.version;
+  }
+
+  /** Removed parts that readers may still ask about count too: they are kept and sent like the others. */
+  #isOneTooMany(part: string, now: number): boolean {
+    const { parts } = this.record;
+    if (parts.has(part) || parts.size < this.#limits.statePartsMax) return false;
+    this.#trim(now);
+    return parts.size >= this.#limits.statePartsMax;
+  }
+
+  /** Only writes keep a written room; one that nobody wrote lives as long as somebody is there. */
+  #outlive(now: number): void {
+    if (!this.record.isWritten) this.record.forgetAtMs = now + idleRoomMs;
+  }
+}
+
+const rateKey = (write: Write): string => `${write.rate?.name} ${write.by}`;

@@ -1,0 +1,193 @@
+-- One write to a room: checked, numbered, kept and published, or refused without a trace.
+--
+-- KEYS: 1 log  2 meta  3 state  4 seen (of this write's key)  5 where  6 nodes  7 rules  8 rate (only if ARGV 10 is set)
+-- ARGV: 1 to 5 as in shared.lua
+--   6 user who writes   7 digest of the write   8 how long the answer is remembered, ms   9 '1' if a mute refuses it
+--   10 ms per token, or ''   11 burst   12 cost   13 type of the change   14 content of the entry ('' for a count)
+--   then by type:
+--   event   15 targets of a peer entry, separated by spaces, or ''
+--   put     15 part   16 value   17 version that it must have, or ''   18 STATE_PARTS_MAX
+--   remove  15 part   16 version that it must have, or ''
+--   count   15 counter   16 by   17 COUNT_MS
+--   rule    15 field of the rules hash   16 seconds (0 for good), or '' to lift it
+--   end     nothing
+-- Returns one line:
+--   kept <epoch> <offset> <at> <connected> <total> <pending 0 or 1>
+--   again …                       the same for a repeat: the first answer
+--   refused <code> <retry after ms> <version>
+-- Errors: those of Redis; then nothing was written.
+
+-- How often a counter that moves is told to the nodes.
+local count_told_ms = 100
+-- Rules that ran out are looked for whenever the hash has grown by so many.
+local rules_swept = 256
+
+local function refusal(code, retry_ms, version)
+  return 'refused ' .. code .. ' ' .. int(retry_ms or 0) .. ' ' .. int(version or 0)
+end
+
+local function is_in_force(until_ms, now)
+  return until_ms and (until_ms == '0' or tonumber(until_ms) > now)
+end
+
+-- The generic cell rate algorithm: the key holds the theoretical arrival time and goes by itself once it has passed.
+local function take_tokens(room, key, args)
+  local interval = tonumber(args[10])
+  local arrival = math.max(tonumber(call('GET', key) or 0), room.now) + interval * tonumber(args[12])
+  local over = arrival - room.now - interval * tonumber(args[11])
+  return arrival, over > 0.01 and math.max(1, math.ceil(over)) or 0
+end
+
+local function version_of(cell)
+  return cell and tonumber(match(cell, '^%d+')) or 0
+end
+
+local function is_live(cell)
+  return cell and string.find(cell, ' ', 1, true) ~= nil
+end
+
+-- Forgets parts that were removed so long ago that every reader knows.
+local function sweep_removed(room)
+  local first = first_of(room)
+  local cells = call('HGETALL', room.state)
+  for i = 1, #cells, 2 do
+    if not is_live(cells[i + 1]) and version_of(cells[i + 1]) < first then
+      call('HDEL', room.state, cells[i])
+    end
+  end
+end
+
+local function sweep_rules(room, rules)
+  if call('HLEN', rules) % rules_swept ~= 0 then
+    return
+  end
+  local all = call('HGETALL', rules)
+  for i = 1, #all, 2 do
+    if not is_in_force(all[i + 1], room.now) then
+      call('HDEL', rules, all[i])
+    end
+  end
+end
+
+-- Each takes room, keys and args; answers a refusal, or nil and leaves what is to be told in the room.
+local changes = {}
+
+function changes.event(room, keys, args)
+  local nodes
+  if args[15] ~= '' then
+    nodes, room.connected = nodes_of(room.now, keys[5], keys[6], args[15])
+  end
+  add(room, args[14], nodes)
+end
+
+function changes.put(room, _, args)
+  local part = args[15]
+  local cell = call('HGET', room.state, part)
+  local version = is_live(cell) and version_of(cell) or 0
+  if args[17] ~= '' and tonumber(args[17]) ~= version then
+    return refusal('version-conflict', 0, version)
+  end
+  local parts_max = tonumber(args[18])
+  if not cell and call('HLEN', room.state) >= parts_max then
+    sweep_removed(room)
+    if call('HLEN', room.state) >= parts_max then
+      return refusal('state-full')
+    end
+  end
+  set_part(room, part, add(room, args[14], nil, true) .. ' ' .. args[16])
+end
+
+function changes.remove(room, _, args)
+  local cell = call('HGET', room.state, args[15])
+  if not is_live(cell) then
+    return refusal('not-found')
+  end
+  local version = version_of(cell)
+  if args[16] ~= '' and tonumber(args[16]) ~= version then
+    return refusal('version-conflict', 0, version)
+  end
+  set_part(room, args[15], add(room, args[14], nil, true))
+end
+
+function changes.count(room, _, args)
+  local counter = args[15]
+  local known = call('HMGET', room.meta, 'c:' .. counter, 't:' .. counter, 'told')
+  room.total = tonumber(known[1] or 0) + tonumber(args[16])
+  if room.now - tonumber(known[2] or 0) >= tonumber(args[17]) then
+    settle_counter(room, counter, room.total)
+    return
+  end
+  room.pending = true
+  call('HSET', room.meta, 'c:' .. counter, int(room.total))
+  if room.now - tonumber(known[3] or 0) >= count_told_ms then
+    call('HSET', room.meta, 'told', room.at)
+    call('SPUBLISH', room.channel, '+' .. counter .. ' ' .. int(room.total))
+  end
+end
+
+function changes.rule(room, keys, args)
+  add(room, args[14])
+  if args[16] == '' then
+    call('HDEL', keys[7], args[15])
+    return
+  end
+  local seconds = tonumber(args[16])
+  if call('HSET', keys[7], args[15], seconds == 0 and '0' or int(room.now + seconds * 1000)) == 1 then
+    call('EXPIRE', keys[7], expiry_s(room), 'NX')
+    sweep_rules(room, keys[7])
+  end
+end
+
+changes['end'] = function(room, _, args)
+  add(room, args[14])
+  call('HSET', room.meta, 'ended', room.at)
+end
+
+local function barred(room, keys, args)
+  if room.ended then
+    return refusal('room-ended')
+  end
+  local rules = call('HMGET', keys[7], 'ban:' .. args[6], 'mute:' .. args[6])
+  if is_in_force(rules[1], room.now) then
+    return refusal('banned')
+  end
+  if args[9] == '1' and is_in_force(rules[2], room.now) then
+    return refusal('muted')
+  end
+end
+
+local function append(keys, args)
+  local room = open_room(keys, args)
+  local digest = args[7] .. '\n'
+  local seen = call('GET', keys[4])
+  if seen then
+    local is_same = string.sub(seen, 1, #digest) == digest
+    return is_same and ('again ' .. string.sub(seen, #digest + 1)) or refusal('key-reused')
+  end
+  local no = barred(room, keys, args)
+  if no then
+    return no
+  end
+  local arrival, wait_ms
+  if args[10] ~= '' then
+    arrival, wait_ms = take_tokens(room, keys[8], args)
+    if wait_ms > 0 then
+      return refusal('rate-limited', wait_ms)
+    end
+  end
+  no = changes[args[13]](room, keys, args)
+  if no then
+    return no
+  end
+  if arrival then
+    call('SET', keys[8], format('%.3f', arrival), 'PX', int(math.ceil(arrival - room.now)))
+  end
+  local place = room.epoch .. ' ' .. (room.last or int(room.offset)) .. ' ' .. room.at
+  local answer = place .. ' ' .. (room.connected or '0') .. ' ' .. (room.total and int(room.total) or '0')
+    .. (room.pending and ' 1' or ' 0')
+  call('SET', keys[4], digest .. answer, 'PX', args[8])
+  touch(room, keys[7])
+  return 'kept ' .. answer
+end
+
+redis.register_function(name('append'), append)

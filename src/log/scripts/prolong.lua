@@ -1,0 +1,16 @@
+-- Tells the nodes that have a user on record that its streams may last longer.
+--
+-- KEYS: 1 where  2 nodes
+-- ARGV: 1 the room's channel  2 user  3 until when, Unix ms
+-- Returns: how many nodes were told.
+-- Errors: those of Redis.
+
+local function prolong(keys, args)
+  local nodes = nodes_of(begin(), keys[1], keys[2], args[2])
+  for _, node in ipairs(nodes) do
+    call('SPUBLISH', args[1] .. ':' .. node, '=' .. args[3] .. ' ' .. args[2])
+  end
+  return #nodes
+end
+
+redis.register_function({ function_name = name('prolong'), callback = prolong, flags = { 'allow-oom' } })

@@ -1,0 +1,40 @@
+-- Entries after a position, and the tail to judge the position by.
+--
+-- KEYS: 1 log  2 meta  3 state
+-- ARGV: 1 to 5 as in shared.lua  6 epoch of the position, or '' for none  7 its offset  8 how many entries at most
+-- Returns: the tail, then the text of each entry.
+-- Errors: those of Redis.
+
+-- Where `judge` in log/position.ts lets this position go on. Both must agree, else a reading would have holes.
+local function start_of(room, first, epoch, offset)
+  local left
+  if epoch == room.epoch then
+    left = offset <= room.offset and room.offset or nil
+  elseif epoch ~= '' then
+    for old, last in string.gmatch(call('HGET', room.meta, 'lineage') or '', '(%w+):(%d+)') do
+      if old == epoch then
+        left = tonumber(last)
+      end
+    end
+  end
+  if not left then
+    return room.offset
+  end
+  return math.max(math.min(offset, left), first - 1)
+end
+
+local function read(keys, args)
+  local room = open_room(keys, args)
+  local first = first_of(room)
+  local start = start_of(room, first, args[6], tonumber(args[7]))
+  local answer = { tail_of(room, first) }
+  local limit = tonumber(args[8])
+  if start < room.offset and limit > 0 then
+    for _, entry in ipairs(call('XRANGE', room.log, int(start + 1) .. '-0', '+', 'COUNT', limit)) do
+      answer[#answer + 1] = entry[2][2]
+    end
+  end
+  return answer
+end
+
+redis.register_function({ function_name = name('read'), callback = read, flags = { 'allow-oom' } })

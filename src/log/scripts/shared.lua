@@ -1,0 +1,235 @@
+-- What the functions of the library share: the room as a table, its fence, its entries, its oldest offset.
+--
+-- KEYS of every function that opens a room begin with: 1 log, 2 meta, 3 state.
+-- ARGV of every such function begins with:
+--   1 the room's channel   2 an epoch to use if a new one is needed   3 LOG_ENTRIES_MAX
+--   4 LOG_TTL_S in milliseconds   5 ROOM_TTL_S
+-- Every function may write, be it only because the fence begins a new epoch: all are called on the primary.
+-- Whatever can fail for the type of a key is read before the first write, so that a failed call leaves no trace.
+
+-- Kept at hand, because the table of globals is guarded and every look into it costs. None of them can be reached
+-- before the first function runs.
+local call, format, match
+
+local lineage_max = 16
+-- A room that was only looked at is soon forgotten: otherwise, asking for made-up rooms would fill the memory.
+local unwritten_s = 120
+
+-- The server's run id differs after every restart and on a promoted replica. It cannot change while this runs, and a
+-- new process loads the library anew.
+local run
+
+local function run_id()
+  if not run then
+    run = match(call('INFO', 'server'), 'run_id:(%w+)')
+  end
+  return run
+end
+
+-- Lua prints large numbers with an exponent unless it is told not to.
+local function int(number)
+  return format('%d', number)
+end
+
+-- A room without meta begins anew. What else is left of it must go, or old entries would carry new numbers.
+local function begin_room(room, candidate)
+  call('DEL', room.log, room.state, room.meta)
+  call('HSET', room.meta, 'epoch', candidate, 'run', run_id(), 'offset', '0')
+  call('EXPIRE', room.meta, unwritten_s)
+  room.epoch, room.offset, room.heard, room.ended, room.touched = candidate, 0, '0', nil, 0
+end
+
+-- Another process than the one that numbered the last entry may have lost some that others saw. The new epoch says so.
+local function begin_epoch(room, candidate)
+  local lineage = call('HGET', room.meta, 'lineage')
+  local ancestor = room.epoch .. ':' .. int(room.offset)
+  lineage = lineage and (lineage .. ' ' .. ancestor) or ancestor
+  local _, spaces = string.gsub(lineage, ' ', '')
+  for _ = lineage_max, spaces do
+    lineage = string.gsub(lineage, '^%S+ ', '', 1)
+  end
+  call('HSET', room.meta, 'epoch', candidate, 'run', run_id(), 'lineage', lineage)
+  room.epoch = candidate
+end
+
+-- What every function begins with; answers the server's time, ms.
+local function begin()
+  call, format, match = redis.call, string.format, string.match
+  local time = call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function open_room(keys, args)
+  local now = begin()
+  local meta = call('HMGET', keys[2], 'epoch', 'run', 'offset', 'heard', 'ended', 'touched')
+  local room = {
+    log = keys[1],
+    meta = keys[2],
+    state = keys[3],
+    channel = args[1],
+    entries_max = args[3],
+    log_ttl_ms = tonumber(args[4]),
+    room_ttl_s = tonumber(args[5]),
+    now = now,
+    at = int(now),
+    epoch = meta[1],
+    offset = tonumber(meta[3] or 0),
+    -- The last offset that was published to all nodes, as text.
+    heard = meta[4] or '0',
+    ended = meta[5],
+    touched = tonumber(meta[6] or 0),
+  }
+  if not room.epoch then
+    begin_room(room, args[2])
+  elseif meta[2] ~= run_id() then
+    begin_epoch(room, args[2])
+  end
+  return room
+end
+
+-- A tenth more than promised, because the expiry is refreshed only when a tenth has passed.
+local function expiry_s(room)
+  return int(math.ceil(room.room_ttl_s * 1.1))
+end
+
+local function touch(room, rules)
+  if room.now - room.touched >= room.room_ttl_s * 100 then
+    local expiry = expiry_s(room)
+    call('HSET', room.meta, 'touched', room.at)
+    call('EXPIRE', room.meta, expiry)
+    call('EXPIRE', room.log, expiry)
+    call('EXPIRE', room.state, expiry)
+    call('EXPIRE', rules, expiry)
+  end
+end
+
+local function entry_at(entry)
+  return tonumber(match(entry[2][2], '^%d+ %d+ %w+ (%d+)'))
+end
+
+local function entry_offset(entry)
+  return tonumber(match(entry[1], '^%d+'))
+end
+
+local function entry_from(room, offset)
+  return call('XRANGE', room.log, int(offset) .. '-0', '+', 'COUNT', 1)[1]
+end
+
+-- The oldest offset that may still be served; whatever is too old is trimmed first. The stream itself is trimmed by
+-- count only in whole nodes, so the count is held here.
+local function first_of(room)
+  local floor = math.max(room.offset - tonumber(room.entries_max) + 1, 1)
+  local oldest = entry_from(room, floor)
+  if not oldest then
+    return room.offset + 1
+  end
+  local first = entry_offset(oldest)
+  local horizon = room.now - room.log_ttl_ms
+  if entry_at(oldest) > horizon then
+    return first
+  end
+  local low, high = first + 1, room.offset + 1
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local entry = entry_from(room, middle)
+    if entry and entry_at(entry) <= horizon then
+      low = middle + 1
+    else
+      high = middle
+    end
+  end
+  call('XTRIM', room.log, 'MINID', int(low) .. '-0')
+  return low
+end
+
+-- As text: epoch, offset, first, then the lineage as epoch:last, the newest last.
+local function tail_of(room, first)
+  local lineage = call('HGET', room.meta, 'lineage')
+  local tail = room.epoch .. ' ' .. int(room.offset) .. ' ' .. int(first)
+  return lineage and (tail .. ' ' .. lineage) or tail
+end
+
+-- Age is held exactly by reads. A write only sees to it that a room that nobody reads does not keep what is too old:
+-- now and then, a little more than was added since.
+local function trim_some(room)
+  if room.offset % 16 ~= 0 then
+    return
+  end
+  local horizon = room.now - room.log_ttl_ms
+  local entries = call('XRANGE', room.log, '-', '+', 'COUNT', 1)
+  if not entries[1] or entry_at(entries[1]) > horizon then
+    return
+  end
+  local keep
+  for _, entry in ipairs(call('XRANGE', room.log, '-', '+', 'COUNT', 64)) do
+    keep = entry[1]
+    if entry_at(entry) > horizon then
+      break
+    end
+  end
+  call('XTRIM', room.log, 'MINID', keep)
+end
+
+-- Numbers, keeps and publishes one entry. `content` is all of its text that does not depend on the room: kind, lane,
+-- audience, and the body on the last line. `nodes` is nil, or the only nodes that are to hear it.
+local function add(room, content, nodes, is_state)
+  local offset = int(room.offset + 1)
+  local text = offset .. ' ' .. room.heard .. ' ' .. room.epoch .. ' ' .. room.at .. ' ' .. content
+  call('XADD', room.log, 'MAXLEN', '~', room.entries_max, offset .. '-0', 'e', text)
+  room.offset = room.offset + 1
+  room.last = offset
+  if nodes then
+    call('HSET', room.meta, 'offset', offset)
+    for _, node in ipairs(nodes) do
+      call('SPUBLISH', room.channel .. ':' .. node, text)
+    end
+  else
+    room.heard = offset
+    if is_state then
+      call('HSET', room.meta, 'offset', offset, 'heard', offset, 'total', offset)
+    else
+      call('HSET', room.meta, 'offset', offset, 'heard', offset)
+    end
+    call('SPUBLISH', room.channel, text)
+  end
+  trim_some(room)
+  return offset
+end
+
+local function set_part(room, part, cell)
+  if call('HSET', room.state, part, cell) == 1 then
+    call('EXPIRE', room.state, expiry_s(room), 'NX')
+  end
+end
+
+-- Turns a counter's sum into state.
+local function settle_counter(room, counter, total)
+  call('HEXISTS', room.state, counter)
+  local value = '{"total":' .. int(total) .. '}'
+  local offset = add(room, 'state must all\n{"part":"' .. counter .. '","value":' .. value .. '}', nil, true)
+  set_part(room, counter, offset .. ' ' .. value)
+  call('HSET', room.meta, 'c:' .. counter, int(total), 's:' .. counter, int(total), 't:' .. counter, room.at)
+end
+
+-- The nodes that hold a stream of one of the targets, and how many targets have one.
+local function nodes_of(now, where, nodes_key, targets)
+  local leases = call('HGETALL', nodes_key)
+  local is_valid, is_chosen, nodes, connected = {}, {}, {}, 0
+  for i = 1, #leases, 2 do
+    is_valid[leases[i]] = tonumber(leases[i + 1]) > now
+  end
+  for user in string.gmatch(targets, '[^ ]+') do
+    local is_connected = false
+    for node in string.gmatch(call('HGET', where, user) or '', '[^ ]+') do
+      if is_valid[node] then
+        is_connected = true
+        if not is_chosen[node] then
+          is_chosen[node] = true
+          nodes[#nodes + 1] = node
+        end
+      end
+    end
+    connected = connected + (is_connected and 1 or 0)
+  end
+  return nodes, connected
+end

@@ -1,0 +1,21 @@
+/**
+ * Holds an implementation of `room-log` to its contract. Each test opens a store of its own and a room of its own, so
+ * an implementation whose store is costly may share one between tests. Nothing here sleeps: tests wait for conditions,
+ * or ask the harness to let time pass.
+ */
+
+import { describe } from 'node:test';
+import { hearingContract } from './hearing.ts';
+import { keepingContract } from './keeping.ts';
+import { readingContract } from './reading.ts';
+import type { OpenHarness } from './stage.ts';
+import { writingContract } from './writing.ts';
+
+export type { Harness, LogSettings, OpenHarness } from './stage.ts';
+
+export function roomLogContract(name: string, open: OpenHarness): void {
+  describe(`${name}: numbers, order and who hears`, () => hearingContract(open));
+  describe(`${name}: repeats, rules, rates and the end`, () => writingContract(open));
+  describe(`${name}: state and counters`, () => keepingContract(open));
+  describe(`${name}: reading, trimming and coming back`, () => readingContract(open));
+}

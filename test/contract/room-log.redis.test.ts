@@ -1,0 +1,216 @@
+/** The contract on a real Redis, and what only Redis has: several nodes, keys, memory, functions. */
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import type { Refusal } from '../../src/errors.ts';
+import { logKey, metaKey, nodeChannel, roomChannel } from '../../src/log/keys.ts';
+import { judge } from '../../src/log/position.ts';
+import type { Change, RoomLog } from '../../src/log/room-log.ts';
+import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
+import { waitFor } from '../helpers/wait-for.ts';
+import { anna, ben, closeAll, comment, kept, newRoom, open, refusedCode, writeOf } from './redis-stage.ts';
+import { roomLogContract } from './room-log.contract.ts';
+import { Ear } from './stage.ts';
+
+describe('redis-log', () => {
+  let server: RedisServer;
+  before(async () => {
+    server = await startRedis({ appendOnly: true });
+  });
+  after(() => server.stop());
+
+  roomLogContract('redis-log', async (settings) => {
+    const nodes = new Map<string, Promise<RoomLog>>();
+    const serverMs = async (): Promise<number> => {
+      const [seconds, micros] = (await server.cli('time')).split('\n');
+      return Number(seconds) * 1000 + Number(micros) / 1000;
+    };
+    return {
+      node(id) {
+        const log = nodes.get(id) ?? open(server.url, id, { logDeadlineMs: 2000, ...settings });
+        nodes.set(id, log);
+        return log;
+      },
+      async restart() {
+        await server.restart();
+        for (const log of nodes.values())
+          await waitFor(async () => (await log).isReady(), { what: 'the links', timeoutMs: 10_000 });
+      },
+      forget: () => server.flush(),
+      // Redis has no clock to move: its own must show that the time has passed.
+      async tick(ms) {
+        const end = (await serverMs()) + ms;
+        await waitFor(async () => (await serverMs()) >= end, { what: 'time to pass', timeoutMs: ms + 5000 });
+      },
+      tickMsMax: 2500,
+      async close() {
+        for (const log of nodes.values()) await (await log).close();
+      },
+    };
+  });
+});
+
+describe('the log on one Redis', () => {
+  let server: RedisServer;
+  before(async () => {
+    server = await startRedis();
+  });
+  after(() => server.stop());
+  afterEach(closeAll);
+
+  test('two nodes that write at the same time share one row of numbers without holes', async () => {
+    const [one, two] = [await open(server.url, 'node-1'), await open(server.url, 'node-2')];
+    const room = newRoom();
+    const listener = new Ear();
+    await one.follow(room, listener);
+    const writes = Array.from({ length: 500 }, () => [one.append(writeOf(room)), two.append(writeOf(room))]).flat();
+    const offsets = (await Promise.all(writes)).map((answer) => answer.outcome === 'kept' && answer.position.offset);
+    const expected = Array.from({ length: 1000 }, (_, i) => i + 1);
+    assert.deepEqual(
+      offsets.toSorted((a, b) => Number(a) - Number(b)),
+      expected,
+    );
+    await waitFor(() => listener.heardEntries.length === 1000, { what: 'all messages' });
+    assert.deepEqual(listener.offsets, expected);
+    const { entries } = await two.read(room, { epoch: (await two.renew(room)).tail.epoch, offset: 0 }, 2000);
+    assert.deepEqual(
+      entries.map((entry) => entry.offset),
+      expected,
+    );
+  });
+
+  test('a peer entry is published only to the nodes that hold a target', async () => {
+    const [one, two] = [await open(server.url, 'node-1'), await open(server.url, 'node-2')];
+    const room = newRoom();
+    const [near, far] = [new Ear(), new Ear()];
+    await one.follow(room, near);
+    await two.follow(room, far);
+    await two.enter(room, ben);
+    const peer: Change = { type: 'event', kind: 'signal', lane: 'must', audience: [ben, anna], body: '{"sdp":1}' };
+    assert.equal((await kept(one.append(writeOf(room, peer)))).connected, 1);
+    await kept(one.append(writeOf(room)));
+    await waitFor(() => near.heardEntries.length === 1 && far.heardEntries.length === 2, { what: 'both to hear' });
+    assert.deepEqual(near.offsets, [2]);
+    assert.deepEqual(far.offsets, [1, 2]);
+    // Whoever did not hear the peer entry has still missed nothing.
+    assert.deepEqual(
+      far.heardEntries.map((message) => message.previous),
+      [0, 0],
+    );
+    await one.prolong(room, ben, 1_900_000_000_000);
+    await waitFor(() => far.prolongs.length === 1, { what: 'the node that holds the user to hear' });
+    assert.deepEqual(far.prolongs, [{ type: 'prolong', user: ben, expiresAtMs: 1_900_000_000_000 }]);
+    assert.deepEqual(near.prolongs, []);
+    await two.leave(room, ben);
+    assert.equal((await kept(one.append(writeOf(room, peer)))).connected, 0);
+  });
+
+  test('a follower that missed a message sees it by the previous offset of the next', async () => {
+    const log = await open(server.url);
+    const room = newRoom();
+    await kept(log.append(writeOf(room)));
+    const listener = new Ear();
+    await log.follow(room, listener);
+    await kept(log.append(writeOf(room)));
+    await log.unfollow(room);
+    await kept(log.append(writeOf(room)));
+    const later = new Ear();
+    await log.follow(room, later);
+    await kept(log.append(writeOf(room)));
+    await waitFor(() => later.heardEntries.length === 1, { what: 'the later message' });
+    assert.deepEqual(listener.offsets, [2]);
+    assert.deepEqual([later.offsets, later.heardEntries[0]?.previous], [[4], 3]);
+  });
+
+  test('keys of another type are a refusal, and leave no trace', async () => {
+    const log = await open(server.url);
+    const room = newRoom();
+    await server.cli('set', logKey(room), 'poison');
+    await server.cli('hset', metaKey(room), 'epoch', 'abc', 'run', 'other', 'offset', '7');
+    assert.equal(await refusedCode(log.append(writeOf(room))), 'log-unavailable');
+    assert.equal(await refusedCode(log.read(room, null, 10)), 'log-unavailable');
+    assert.equal(await server.cli('hget', metaKey(room), 'offset'), '7');
+    await server.cli('set', metaKey(room), 'poison');
+    assert.equal(await refusedCode(log.append(writeOf(room))), 'log-unavailable');
+    await server.cli('del', metaKey(room));
+    assert.equal((await kept(log.append(writeOf(room)))).position.offset, 1);
+  });
+
+  test('FLUSHALL makes every old id a reset, and the directory asks to be filled again', async () => {
+    const log = await open(server.url);
+    const room = newRoom();
+    const { position } = await kept(log.append(writeOf(room)));
+    await log.enter(room, anna);
+    assert.equal((await log.renew(room)).lapsed, false);
+    await server.flush();
+    await kept(log.append(writeOf(room)));
+    const { tail, lapsed } = await log.renew(room);
+    assert.equal(judge(position, tail).verdict, 'reset');
+    assert.equal(lapsed, true);
+  });
+
+  test('functions that Redis forgot are loaded again within the call', async () => {
+    const log = await open(server.url);
+    const room = newRoom();
+    await kept(log.append(writeOf(room)));
+    await server.cli('function', 'flush');
+    assert.equal((await kept(log.append(writeOf(room)))).position.offset, 2);
+  });
+
+  test('a room that was only looked at is forgotten soon, one that was written to is not', async () => {
+    const log = await open(server.url);
+    const [looked, written] = [newRoom(), newRoom()];
+    await log.enter(looked, null);
+    await kept(log.append(writeOf(written)));
+    assert(Number(await server.cli('ttl', metaKey(looked))) <= 120);
+    for (const key of [metaKey(written), logKey(written)]) assert(Number(await server.cli('ttl', key)) >= 604_800);
+    await kept(log.append(writeOf(written, { type: 'count', counter: 'likes', by: 1 })));
+    await kept(
+      log.append(writeOf(written, { type: 'rule', kind: 'mute', rule: 'mute', user: ben, seconds: 5, body: '{}' })),
+    );
+    const keys = (await server.cli('keys', `rs:{${written}}:*`)).split('\n');
+    assert(keys.length >= 6, keys.join());
+    for (const key of keys) assert(Number(await server.cli('pttl', key)) > 0, `${key} expires`);
+  });
+});
+
+test('a Redis without memory refuses writes and still serves reads', async () => {
+  const server = await startRedis({ extra: ['--maxmemory', '4mb', '--maxmemory-policy', 'noeviction'] });
+  try {
+    const log = await open(server.url);
+    const room = newRoom();
+    const large = comment(JSON.stringify({ text: 'x'.repeat(16_000) }));
+    let code = '';
+    for (let i = 0; i < 1000 && code === ''; i++) {
+      code = await log.append(writeOf(room, large)).then(
+        () => '',
+        (error: Refusal) => error.code,
+      );
+    }
+    assert.equal(code, 'log-unavailable');
+    assert((await log.read(room, null, 1)).tail.offset > 0);
+  } finally {
+    await closeAll();
+    await server.stop();
+  }
+});
+
+test('nodes that subscribe are the only ones that hear: no channel is left behind', async () => {
+  const server = await startRedis();
+  try {
+    const log = await open(server.url);
+    const room = newRoom();
+    await log.follow(room, new Ear());
+    const channels = (await server.cli('pubsub', 'shardchannels')).split('\n').toSorted();
+    assert.deepEqual(channels, [roomChannel(room), nodeChannel(room, 'node-1')]);
+    const left = log.unfollow(room);
+    const back = log.follow(room, new Ear());
+    await Promise.all([left, back]);
+    assert.equal((await server.cli('pubsub', 'shardchannels')).split('\n').length, 2);
+    await log.unfollow(room);
+    assert.equal(await server.cli('pubsub', 'shardchannels'), '');
+  } finally {
+    await closeAll();
+    await server.stop();
+  }
+});
