@@ -1,0 +1,18 @@
+/** The host ends the room: its last entry, after which every write is refused and streams close for good. */
+
+import { Type } from 'typebox';
+import { defineAction, eventBody } from './action.ts';
+import { reason } from './fields.ts';
+
+export const end = defineAction({
+  kind: 'end',
+  least: 'host',
+  body: Type.Object({ reason: Type.Optional(reason) }, { additionalProperties: false }),
+  needsKey: false,
+  decide: ({ speaker, body }) => ({
+    change: { type: 'end', body: eventBody(speaker, { reason: body.reason ?? null }) },
+    // It succeeds once.
+    rate: null,
+    mutable: false,
+  }),
+});

@@ -1,0 +1,76 @@
+/** `GET /rooms/:room/events`: the same events for clients that ask, with a cursor and, if they like, waiting. */
+
+import type { FastifyInstance } from 'fastify';
+import { Refusal } from '../errors.ts';
+import type { EntryEvent } from '../hub/entry-frame.ts';
+import type { Pull, Pulled } from '../hub/pull.ts';
+import { formatPosition, parsePosition } from '../log/position.ts';
+import type { Door } from './identity.ts';
+import {
+  checkShape,
+  eventsAnswer,
+  eventsQuery,
+  problems,
+  pullLimit,
+  pullLimitMax,
+  readWhole,
+  roomOf,
+  roomParams,
+  waitMaxS,
+} from './schemas.ts';
+
+export interface GetEventsOptions {
+  readonly pull: Pull;
+  readonly door: Door;
+}
+
+interface EventsQuery {
+  readonly after?: string;
+  readonly limit?: string;
+  readonly wait?: string;
+}
+
+export function getEvents({ pull, door }: GetEventsOptions) {
+  return async (app: FastifyInstance): Promise<void> => {
+    app.route<{ Querystring: EventsQuery }>({
+      method: 'GET',
+      url: '/rooms/:room/events',
+      exposeHeadRoute: false,
+      schema: {
+        summary: 'Pull the events after a cursor',
+        params: roomParams,
+        querystring: eventsQuery,
+        response: { 200: eventsAnswer, ...problems },
+      },
+      validatorCompiler: checkShape,
+      handler: async (request, reply) => {
+        const room = roomOf(request);
+        const identity = await door.identify(request, room);
+        const { after = '', limit, wait } = request.query;
+        const gone = new AbortController();
+        request.raw.once('close', () => gone.abort());
+        const pulled = await pull.pull({
+          room,
+          identity,
+          after: after === '' ? null : (parsePosition(after) ?? 'unreadable'),
+          limit: readWhole('limit', limit, { absent: pullLimit, max: pullLimitMax }),
+          waitMs: 1000 * readWhole('wait', wait, { absent: 0, max: waitMaxS }),
+          signal: gone.signal,
+        });
+        if (pulled === 'banned') throw new Refusal('banned', 'The user is banned from this room.');
+        if (pulled === 'overloaded') throw new Refusal('overloaded', 'This gateway follows as many rooms as it may.');
+        reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }).type('application/json');
+        return writePulled(pulled);
+      },
+    });
+  };
+}
+
+/** The answer as JSON text: the events' data is JSON text already. */
+function writePulled({ judged, events, next, nextPollMs }: Pulled): string {
+  const { verdict, missed, cause } = judged;
+  const head = JSON.stringify({ verdict, missed, cause, next: formatPosition(next), nextPollMs });
+  return `${head.slice(0, -1)},"events":[${events.map(writeEvent).join(',')}]}`;
+}
+
+const writeEvent = ({ id, event, data }: EntryEvent): string => `{"id":"${id}","event":"${event}","data":${data}}`;

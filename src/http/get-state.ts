@@ -1,0 +1,120 @@
+/**
+ * `GET /rooms/:room/state` and `/state/:part`: a room's state as it is now, whole or since a version. Made to be polled
+ * and cached: an unchanged total costs no body, and where rooms may be watched without a token, one answer serves all.
+ */
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Refusal } from '../errors.ts';
+import { judge, type Tail } from '../log/position.ts';
+import type { RoomLog, RoomState } from '../log/room-log.ts';
+import type { Epoch, Identity } from '../signal.ts';
+import type { Door } from './identity.ts';
+import {
+  checkShape,
+  conditionalHeaders,
+  partAnswer,
+  partParams,
+  problems,
+  roomOf,
+  roomParams,
+  stateAnswer,
+  stateQuery,
+} from './schemas.ts';
+
+export interface GetStateOptions {
+  readonly log: Pick<RoomLog, 'readState'>;
+  readonly door: Door;
+}
+
+export function getState({ log, door }: GetStateOptions) {
+  return async (app: FastifyInstance): Promise<void> => {
+    app.route<{ Querystring: { since?: string } }>({
+      method: 'GET',
+      url: '/rooms/:room/state',
+      schema: {
+        summary: 'Read the state of a room',
+        params: roomParams,
+        querystring: stateQuery,
+        headers: conditionalHeaders,
+        response: { 200: stateAnswer, ...problems },
+      },
+      validatorCompiler: checkShape,
+      handler: async (request, reply) => {
+        const room = roomOf(request);
+        const identity = await door.identify(request, room);
+        const state = await log.readState(room);
+        const etag = `"${state.tail.epoch}.${state.total}"`;
+        setCaching(reply, identity, etag);
+        if (isCurrent(request, etag)) return reply.code(304).send();
+        reply.type('application/json');
+        return writeState(state, readSince(request.query.since, state.tail));
+      },
+    });
+    app.route<{ Params: { part: string } }>({
+      method: 'GET',
+      url: '/rooms/:room/state/:part',
+      schema: {
+        summary: 'Read one state part',
+        params: partParams,
+        headers: conditionalHeaders,
+        response: { 200: partAnswer, ...problems },
+      },
+      validatorCompiler: checkShape,
+      handler: async (request, reply) => {
+        const room = roomOf(request);
+        const identity = await door.identify(request, room);
+        const { tail, parts } = await log.readState(room);
+        const { part: name } = request.params;
+        const part = parts.get(name);
+        if (part === undefined || part.value === null) throw new Refusal('not-found', 'The room has no such part.');
+        const etag = `"${part.version}"`;
+        setCaching(reply, identity, etag);
+        if (isCurrent(request, etag)) return reply.code(304).send();
+        reply.type('application/json');
+        return `{"epoch":"${tail.epoch}","part":"${name}","version":${part.version},"value":${part.value}}`;
+      },
+    });
+  };
+}
+
+/**
+ * The offset that an answer may build on; null where it must be whole: without `since`, with one of a history that is
+ * not ours, or with one so old that a removed part could have been forgotten since.
+ */
+export function readSince(since: string | undefined, tail: Tail): number | null {
+  if (since === undefined) return null;
+  const [offset = '', epoch = tail.epoch] = since.split('.').reverse();
+  const from = { epoch: epoch as Epoch, offset: Number(offset) };
+  return judge(from, tail).verdict === 'exact' ? from.offset : null;
+}
+
+/** The answer as JSON text. Values are JSON text already, and are never parsed. */
+export function writeState({ tail, total, parts }: RoomState, since: number | null): string {
+  const changed: string[] = [];
+  const removed: string[] = [];
+  for (const [name, { version, value }] of parts) {
+    if (since !== null && version <= since) continue;
+    if (value !== null) changed.push(`${JSON.stringify(name)}:{"version":${version},"value":${value}}`);
+    else if (since !== null) removed.push(name);
+  }
+  const head = `"epoch":"${tail.epoch}","total":${total},"since":${since}`;
+  return `{${head},"parts":{${changed.join(',')}},"removed":${JSON.stringify(removed)}}`;
+}
+
+/** RFC 9110, section 13.1.2: `If-None-Match` compares weakly, for a proxy that compresses weakens our tags. */
+function isCurrent({ headers }: FastifyRequest, etag: string): boolean {
+  const sent = headers['if-none-match'];
+  if (sent === undefined) return false;
+  return sent.trim() === '*' || (sent.match(/"[^"]*"/g)?.includes(etag) ?? false);
+}
+
+/** What was got without a token is for anybody, and a shared cache may keep it for a moment. */
+function setCaching(reply: FastifyReply, { id }: Identity, etag: string): void {
+  const vary = reply.getHeader('vary');
+  reply.headers({
+    etag,
+    'cache-control': id === null ? 'public, max-age=1, stale-while-revalidate=5' : 'no-store',
+    vary: vary === undefined ? 'Authorization, Cookie' : `${String(vary)}, Authorization, Cookie`,
+    'x-content-type-options': 'nosniff',
+  });
+}

@@ -1,0 +1,79 @@
+/**
+ * `GET /rooms/:room/stream`: watch a room, from now on or from where one was. Everything that HTTP can say is settled
+ * here; then the socket goes to the hub, and this request is over.
+ */
+
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { Refusal } from '../errors.ts';
+import type { Admission, Hub, StreamRequest } from '../hub/hub.ts';
+import { parsePosition } from '../log/position.ts';
+import { takeOver } from '../stream/take-over.ts';
+import type { Door } from './identity.ts';
+import { checkShape, historyMax, problems, readWhole, roomOf, roomParams, streamQuery } from './schemas.ts';
+import { comeBackLater, encodingFor, streamHeaders } from './stream-answer.ts';
+
+export interface GetStreamOptions {
+  readonly hub: Hub;
+  readonly door: Door;
+}
+
+interface StreamQuery {
+  readonly lastEventId?: string;
+  readonly history?: string;
+}
+
+/** An id is read as one; an empty one is none. The header wins, as it is what an EventSource knows last. */
+export function readFrom(request: FastifyRequest): StreamRequest['from'] {
+  const { lastEventId } = request.query as StreamQuery;
+  const header = request.headers['last-event-id'];
+  const text = (typeof header === 'string' && header !== '' ? header : lastEventId) ?? '';
+  return text === '' ? null : (parsePosition(text) ?? 'unreadable');
+}
+
+export function getStream({ hub, door }: GetStreamOptions) {
+  const admit = async (request: StreamRequest): Promise<Admission | 'log-away'> => {
+    try {
+      return await hub.admit(request);
+    } catch (error) {
+      if (error instanceof Refusal) return 'log-away';
+      throw error;
+    }
+  };
+
+  return async (app: FastifyInstance): Promise<void> => {
+    app.route<{ Querystring: StreamQuery }>({
+      method: 'GET',
+      url: '/rooms/:room/stream',
+      // A HEAD has no body to stream.
+      exposeHeadRoute: false,
+      schema: {
+        summary: 'Watch a room: Server-Sent Events',
+        params: roomParams,
+        querystring: streamQuery,
+        response: {
+          200: { description: 'An event stream.', content: { 'text/event-stream': { schema: Type.String() } } },
+          204: { description: 'The room has ended, or the user is banned: do not come back.', type: 'null' },
+          ...problems,
+        },
+      },
+      validatorCompiler: checkShape,
+      handler: async (request, reply) => {
+        const room = roomOf(request);
+        const identity = await door.identify(request, room);
+        const history = readWhole('history', request.query.history, { absent: 0, max: historyMax });
+        const admission = await admit({ room, identity, from: readFrom(request), history });
+        if (admission === 'log-away') return comeBackLater(reply, 'failed', hub.retryMs());
+        if (admission.outcome === 'overloaded') return comeBackLater(reply, 'overloaded', hub.retryMs());
+        if (admission.outcome !== 'admitted') return reply.code(204).header('cache-control', 'no-store').send();
+        const encoding = encodingFor(request.headers['accept-encoding']);
+        const headers = streamHeaders(reply, encoding);
+        reply.hijack();
+        const socket = takeOver(reply.raw, headers);
+        if (socket === null) admission.release();
+        else admission.seat(socket, encoding);
+        return reply;
+      },
+    });
+  };
+}

@@ -1,0 +1,257 @@
+/**
+ * Who is asking. Finds the token, has `@fastify/jwt` check its signature and times once and the same way for every
+ * route, and reads the claims for one room. Decides nothing about what a role may do.
+ *
+ * Whoever presents a bad token learns only that it is bad: every fault gets the same refusal.
+ */
+
+import cookie from '@fastify/cookie';
+import jwt, { type FastifyJWTOptions } from '@fastify/jwt';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Clock } from '../clock.ts';
+import { Refusal } from '../errors.ts';
+import { type Settings, SettingsError } from '../settings.ts';
+import {
+  type Identity,
+  isRole,
+  isRoomId,
+  isTagName,
+  isUserId,
+  type Role,
+  type RoomId,
+  type Speaker,
+} from '../signal.ts';
+import { KeySet, keyAlgorithms, readPublicKey } from './key-set.ts';
+
+export const cookieName = 'ringside';
+/** A longer token is refused unread. With a name, tags and some twenty rooms one has about 1,500 characters. */
+export const tokenLengthMax = 4096;
+const nameLengthMax = 64;
+const tagsMax = 8;
+/** Verified tokens that are remembered, until they expire. */
+const rememberedMax = 5000;
+
+export type TokenSource = 'header' | 'cookie' | 'query';
+
+export interface IdentityOptions {
+  readonly settings: Settings;
+  readonly clock: Clock;
+  /** The HS256 secret where no key is configured: random, made at the start, for the demo only. */
+  readonly ownSecret: string;
+  readonly fetch?: typeof fetch;
+}
+
+export interface Door {
+  /**
+   * Who is asking, for one room. A request is checked once, however often that is asked.
+   * @throws {Refusal} `unauthorized`, `not-this-room`, `origin-refused`, or `overloaded` where no key can be had.
+   */
+  identify(request: FastifyRequest, room: RoomId): Promise<Identity>;
+}
+
+/** The token as it was given, checked or not; null where none was given at all. */
+export function findToken(request: FastifyRequest): { readonly token: string; readonly source: TokenSource } | null {
+  const { authorization } = request.headers;
+  // Another scheme, such as a staging site's Basic, is somebody else's business.
+  if (authorization !== undefined && /^bearer(?: |$)/i.test(authorization)) {
+    return { token: authorization.slice('bearer '.length).trim(), source: 'header' };
+  }
+  const fromCookie = request.cookies[cookieName];
+  if (fromCookie !== undefined) return { token: fromCookie, source: 'cookie' };
+  if (!isSafe(request)) return null;
+  const fromQuery = (request.query as Record<string, unknown> | undefined)?.['access_token'];
+  if (fromQuery === undefined) return null;
+  // Given twice it is a list, and none of them counts.
+  return { token: typeof fromQuery === 'string' ? fromQuery : '', source: 'query' };
+}
+
+/** Whoever writes must have a name. @throws {Refusal} `unauthorized` without a token. */
+export function speakerOf({ id, name, role }: Identity): Speaker {
+  if (id === null) throw unauthorized();
+  return { id, name, role };
+}
+
+/**
+ * Registers the token check on the root instance, before any route that needs it.
+ * @throws {SettingsError} where the key in the settings is not one that this gateway takes.
+ */
+export async function registerIdentity(app: FastifyInstance, options: IdentityOptions): Promise<Door> {
+  const { settings, clock } = options;
+  const leewayMs = settings.tokenLeewayS * 1000;
+  const required = ['exp', 'sub'];
+  // An absent claim would pass the check of its value.
+  if (settings.tokenIssuer !== null) required.push('iss');
+  if (settings.tokenAudience !== null) required.push('aud');
+  const { secret, algorithms } = chooseKey(app, options);
+  await app.register(cookie);
+  await app.register(jwt, {
+    secret,
+    decode: { complete: true },
+    verify: {
+      algorithms: [...algorithms],
+      requiredClaims: required,
+      ...(settings.tokenIssuer === null ? {} : { allowedIss: settings.tokenIssuer }),
+      ...(settings.tokenAudience === null ? {} : { allowedAud: settings.tokenAudience }),
+      clockTolerance: leewayMs,
+      complete: true,
+      // An entry is forgotten at the token's `exp`; refusals are not remembered, or a token that is not valid yet
+      // would stay refused.
+      cache: rememberedMax,
+      errorCacheTTL: () => -1 - leewayMs,
+      extractToken: (request) => findToken(request)?.token,
+    },
+  });
+
+  const asked = new WeakMap<FastifyRequest, { readonly room: RoomId; readonly answer: Promise<Identity> }>();
+  const check = async (request: FastifyRequest, room: RoomId): Promise<Identity> => {
+    const found = findToken(request);
+    if (found === null) {
+      if (settings.anonymousViewers) return anonymous;
+      throw unauthorized();
+    }
+    if (found.source === 'cookie') checkOrigin(request, settings.corsOrigins);
+    if (found.token === '' || found.token.length > tokenLengthMax) throw unauthorized();
+    const claims = readClaims(await verify(request));
+    if (claims === null) throw unauthorized();
+    const expiresAtMs = claims.exp * 1000 + leewayMs;
+    if (clock.now() >= expiresAtMs) throw unauthorized();
+    const role = roleIn(claims.rooms, room);
+    if (role === null) throw new Refusal('not-this-room', `The token does not name the room ${room}.`);
+    return { id: claims.id, name: claims.name, role, tags: claims.tags, expiresAtMs };
+  };
+  return {
+    identify(request, room) {
+      const known = asked.get(request);
+      if (known?.room === room) return known.answer;
+      const answer = check(request, room);
+      asked.set(request, { room, answer });
+      return answer;
+    },
+  };
+}
+
+const anonymous: Identity = { id: null, name: null, role: 'viewer', tags: [], expiresAtMs: Number.POSITIVE_INFINITY };
+const isSafe = (request: FastifyRequest): boolean => request.method === 'GET' || request.method === 'HEAD';
+const unauthorized = (): Refusal =>
+  new Refusal('unauthorized', 'Send a valid token that has not expired, as `Authorization: Bearer`.');
+
+interface ChosenKey {
+  readonly secret: FastifyJWTOptions['secret'];
+  readonly algorithms: readonly ('HS256' | (typeof keyAlgorithms)[number])[];
+}
+
+function chooseKey(app: FastifyInstance, { settings, clock, ownSecret, fetch }: IdentityOptions): ChosenKey {
+  const narrowed = <Name extends string>(able: readonly Name[], name: string): readonly Name[] => {
+    const allowed = able.filter(
+      (one) => settings.tokenAlgorithms.length === 0 || settings.tokenAlgorithms.includes(one),
+    );
+    if (allowed.length > 0) return allowed;
+    throw new SettingsError(`TOKEN_ALGORITHMS must hold ${able.join(' or ')}, which is what ${name} is for.`);
+  };
+  if (settings.tokenPublicKey !== null) {
+    const key = readPublicKey(settings.tokenPublicKey);
+    if (key === null) {
+      throw new SettingsError(
+        'TOKEN_PUBLIC_KEY must be a public key in PEM: RSA of at least 2048 bits, P-256 or Ed25519.',
+      );
+    }
+    return { secret: { public: key.pem }, algorithms: narrowed([key.algorithm], 'TOKEN_PUBLIC_KEY') };
+  }
+  if (settings.tokenJwksUrl !== null) {
+    const algorithms = narrowed(keyAlgorithms, 'TOKEN_JWKS_URL');
+    const keySet = new KeySet({
+      url: settings.tokenJwksUrl,
+      clock,
+      ...(fetch === undefined ? {} : { fetch }),
+      onFailure: (reason) => app.log.warn(`The key set of TOKEN_JWKS_URL was not taken: ${reason}.`),
+    });
+    app.addHook('onClose', async () => keySet.close());
+    const find = async (_request: FastifyRequest, token: { header?: unknown }): Promise<string> => {
+      const { kid, alg } = token.header as { kid?: unknown; alg?: unknown };
+      const key = algorithms.some((name) => name === alg) ? await keySet.find(kid, alg) : null;
+      if (key === null) throw unauthorized();
+      return key.pem;
+    };
+    return { secret: { public: find as Extract<FastifyJWTOptions['secret'], () => unknown> }, algorithms };
+  }
+  const secret = settings.tokenSecret ?? ownSecret;
+  // What is public can be no secret: whoever reads the key could sign.
+  if (/-----BEGIN |"kty"/.test(secret)) {
+    throw new SettingsError('TOKEN_SECRET must be a random secret; a public key belongs in TOKEN_PUBLIC_KEY.');
+  }
+  return { secret, algorithms: narrowed(['HS256'], settings.tokenSecret === null ? 'the demo key' : 'TOKEN_SECRET') };
+}
+
+interface Verified {
+  readonly header: Readonly<Record<string, unknown>>;
+  readonly payload: Readonly<Record<string, unknown>>;
+}
+
+/** The claims of a token whose signature, times, issuer and audience are right. */
+async function verify(request: FastifyRequest): Promise<Verified['payload']> {
+  let verified: Verified;
+  try {
+    verified = await request.jwtVerify<Verified>();
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    throw unauthorized();
+  }
+  // RFC 7515, section 4.1.11: what is critical must be understood, and there is nothing here that understands any. The
+  // library lets an empty one pass.
+  if (Object.hasOwn(verified.header, 'crit')) throw unauthorized();
+  return verified.payload;
+}
+
+interface Claims {
+  readonly id: Exclude<Identity['id'], null>;
+  readonly name: string | null;
+  readonly tags: readonly string[];
+  readonly rooms: Readonly<Record<string, Role>>;
+  /** Unix seconds. */
+  readonly exp: number;
+}
+
+/** Null where any claim is not as PROTOCOL says, used or not: a token is good as a whole or not at all. */
+function readClaims({ sub, rooms, name, tags, exp }: Readonly<Record<string, unknown>>): Claims | null {
+  if (!isUserId(sub)) return null;
+  if (typeof exp !== 'number' || !Number.isFinite(exp)) return null;
+  if (typeof rooms !== 'object' || rooms === null || Array.isArray(rooms)) return null;
+  if (!Object.entries(rooms).every(([room, role]) => (room === '*' || isRoomId(room)) && isRole(role))) return null;
+  if (name !== undefined && !isDisplayName(name)) return null;
+  if (tags !== undefined && !(Array.isArray(tags) && tags.length <= tagsMax && tags.every(isTagName))) return null;
+  return {
+    id: sub,
+    name: name === undefined || name.trim() === '' ? null : name,
+    tags: tags === undefined ? [] : [...new Set(tags as string[])],
+    rooms: rooms as Record<string, Role>,
+    exp,
+  };
+}
+
+/** Controls could break lines, and direction overrides could make one name read as another. */
+const unfitForNames = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
+const isDisplayName = (name: unknown): name is string =>
+  typeof name === 'string' && [...name].length <= nameLengthMax && !unfitForNames.test(name);
+
+/** A room may be called `constructor`, so only entries that the token really has count. */
+function roleIn(rooms: Readonly<Record<string, Role>>, room: RoomId): Role | null {
+  const entry = Object.hasOwn(rooms, room) ? room : '*';
+  return Object.hasOwn(rooms, entry) ? (rooms[entry] ?? null) : null;
+}
+
+/**
+ * A browser sends a cookie whoever wrote the page, so a cookie counts only for our own pages and those of CORS_ORIGINS.
+ * A write must say where it comes from; a read may be silent, as a page of another origin could not see the answer.
+ */
+function checkOrigin(request: FastifyRequest, allowed: readonly string[]): void {
+  const { origin, referer, host } = request.headers;
+  const from = origin ?? (isSafe(request) ? undefined : referer);
+  if (from === undefined && isSafe(request)) return;
+  if (from !== undefined && URL.canParse(from)) {
+    const url = new URL(from);
+    // Behind a proxy that ends TLS the gateway cannot know its own scheme; host and port it knows.
+    const isOwn = /^https?:$/.test(url.protocol) && url.host === host?.toLowerCase();
+    if (isOwn || allowed.includes(url.origin)) return;
+  }
+  throw new Refusal('origin-refused', 'Send the token as `Authorization: Bearer`, or call from an allowed origin.');
+}

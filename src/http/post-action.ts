@@ -1,0 +1,119 @@
+/** `POST /rooms/:room/actions/:kind`: somebody does something in a room. Answers once the log has it. */
+
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { Compile } from 'typebox/compile';
+import type { Action } from '../actions/action.ts';
+import { Refusal } from '../errors.ts';
+import { formatPosition } from '../log/position.ts';
+import type { Rate, RoomLog } from '../log/room-log.ts';
+import type { Settings } from '../settings.ts';
+import { isAtLeast } from '../signal.ts';
+import { type Door, speakerOf } from './identity.ts';
+import { acceptJson, bodyBytesMax, type JsonBody } from './json-body.ts';
+import { faultsOf, ShapeRefusal } from './problem.ts';
+import { acceptedAnswer, actionParams, checkShape, idempotencyHeaders, problems, roomOf } from './schemas.ts';
+import type { Settler } from './settler.ts';
+import { append, once, readKey } from './write.ts';
+
+export interface PostActionOptions {
+  readonly settings: Pick<Settings, 'rateScale'>;
+  readonly actions: ReadonlyMap<string, Action>;
+  readonly log: Pick<RoomLog, 'append'>;
+  readonly door: Door;
+  readonly settler: Pick<Settler, 'settleLater'>;
+}
+
+/** Beyond what any action takes: each of them says itself how deep its own fields may go. */
+const depthMax = 128;
+
+const kindOf = (request: FastifyRequest): string => String((request.params as Record<string, unknown>)['kind']);
+
+/** The actions as the route needs them: found by a request's path, their bodies checked by shapes compiled once. */
+class Catalogue {
+  readonly #actions: ReadonlyMap<string, Action>;
+  readonly #shapes: ReadonlyMap<string, { Check(value: unknown): boolean; Errors(value: unknown): ShapeErrors }>;
+
+  constructor(actions: ReadonlyMap<string, Action>) {
+    this.#actions = actions;
+    this.#shapes = new Map([...actions].map(([kind, { body }]) => [kind, Compile(body)]));
+  }
+
+  /** @throws {Refusal} `unknown-kind` */
+  find(request: FastifyRequest): Action {
+    const action = this.#actions.get(kindOf(request));
+    if (action !== undefined) return action;
+    throw new Refusal('unknown-kind', `The actions are ${[...this.#actions.keys()].join(', ')}.`);
+  }
+
+  /** @throws {Refusal} `malformed` */
+  readBody({ kind }: Action, body: JsonBody | undefined): JsonBody {
+    const read = body ?? { value: {}, text: '{}' };
+    const shape = this.#shapes.get(kind);
+    if (shape === undefined || shape.Check(read.value)) return read;
+    throw new ShapeRefusal(`The body is not that of ${kind}.`, faultsOf(shape.Errors(read.value)));
+  }
+}
+type ShapeErrors = Parameters<typeof faultsOf>[0];
+
+/** @throws {Refusal} `malformed` where the action needs a key and there is none. */
+function keyFor(action: Action, request: FastifyRequest): string | null {
+  const key = readKey(request);
+  if (key !== null || !action.needsKey) return key;
+  throw new Refusal('malformed', `${action.kind} needs an Idempotency-Key, so that a repeat is harmless.`);
+}
+
+export function postAction({ settings, actions, log, door, settler }: PostActionOptions) {
+  const catalogue = new Catalogue(actions);
+  return async (app: FastifyInstance): Promise<void> => {
+    acceptJson(app, depthMax);
+    app.route<{ Body: JsonBody | undefined }>({
+      method: 'POST',
+      url: '/rooms/:room/actions/:kind',
+      bodyLimit: bodyBytesMax,
+      schema: {
+        summary: 'Take an action in a room',
+        params: actionParams,
+        headers: idempotencyHeaders,
+        body: Type.Union([...actions.values()].map(({ body }) => body)),
+        response: { 202: acceptedAnswer, ...problems },
+      },
+      validatorCompiler: checkShape,
+      // Before the body is read: a stranger's is never parsed.
+      onRequest: async (request) => {
+        const { role } = speakerOf(await door.identify(request, roomOf(request)));
+        const { kind, least } = catalogue.find(request);
+        if (!isAtLeast(role, least)) throw new Refusal('not-this-role', `${kind} takes the role ${least}.`);
+      },
+      handler: async (request, reply) => {
+        const room = roomOf(request);
+        const speaker = speakerOf(await door.identify(request, room));
+        const action = catalogue.find(request);
+        const key = keyFor(action, request);
+        const { value, text } = catalogue.readBody(action, request.body);
+        const decision = action.decide({ speaker, body: value });
+        if (decision instanceof Refusal) throw decision;
+        const { change, mutable } = decision;
+        const rate = decision.rate && scaleRate(decision.rate, settings.rateScale);
+        const kept = await append(log, {
+          room,
+          by: speaker.id,
+          once: once(key, action.kind, text),
+          rate,
+          mutable,
+          change,
+        });
+        if (change.type === 'count' && kept.pending) settler.settleLater(room, change.counter);
+        reply.code(202).header('cache-control', 'no-store').type('application/json');
+        return JSON.stringify({ id: formatPosition(kept.position), at: kept.at, ...action.answer?.(kept) });
+      },
+    });
+  };
+}
+
+/** However slow the rate is made, one write must fit into its burst, or it would never be let through. */
+const scaleRate = (rate: Rate, percent: number): Rate => ({
+  ...rate,
+  burst: Math.max(rate.cost, (rate.burst * percent) / 100),
+  perSecond: (rate.perSecond * percent) / 100,
+});

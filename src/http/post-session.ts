@@ -1,0 +1,49 @@
+/**
+ * `POST /rooms/:room/session`: turns a bearer token into the cookie that an EventSource can send, and prolongs the
+ * streams that the user has open in the room. The cookie is the room's own, so rooms do not overwrite each other's.
+ */
+
+import type { FastifyInstance } from 'fastify';
+import { Refusal } from '../errors.ts';
+import type { RoomLog } from '../log/room-log.ts';
+import { cookieName, type Door, findToken, speakerOf } from './identity.ts';
+import { checkShape, problems, roomOf, roomParams, sessionAnswer } from './schemas.ts';
+
+export interface PostSessionOptions {
+  readonly log: Pick<RoomLog, 'prolong'>;
+  readonly door: Door;
+}
+
+export function postSession({ log, door }: PostSessionOptions) {
+  return async (app: FastifyInstance): Promise<void> => {
+    app.route({
+      method: 'POST',
+      url: '/rooms/:room/session',
+      schema: {
+        summary: 'Turn a bearer token into a cookie, and prolong open streams',
+        params: roomParams,
+        response: { 200: sessionAnswer, ...problems },
+      },
+      validatorCompiler: checkShape,
+      handler: async (request, reply) => {
+        const room = roomOf(request);
+        const identity = await door.identify(request, room);
+        const { id } = speakerOf(identity);
+        const found = findToken(request);
+        if (found?.source !== 'header') {
+          throw new Refusal('unauthorized', 'Send the token as `Authorization: Bearer`.');
+        }
+        await log.prolong(room, id, identity.expiresAtMs);
+        reply.setCookie(cookieName, found.token, {
+          path: `/rooms/${room}`,
+          httpOnly: true,
+          sameSite: 'lax',
+          secure: request.protocol === 'https',
+          expires: new Date(identity.expiresAtMs),
+        });
+        reply.header('cache-control', 'no-store').type('application/json');
+        return JSON.stringify({ expiresAt: identity.expiresAtMs });
+      },
+    });
+  };
+}

@@ -1,0 +1,140 @@
+/**
+ * The one place where a "no" becomes an answer: RFC 9457 problem details, with a code from the catalogue that never
+ * changes its meaning. What is not expected is answered `internal` and logged; nothing of it reaches the client.
+ */
+
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Refusal, type RefusalCode, refusals } from '../errors.ts';
+
+/** One thing that is wrong with a request: where (a JSON pointer as a URI fragment, RFC 6901) and what. */
+export interface Fault {
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+/** A request whose shape is wrong, with every fault that was found. */
+export class ShapeRefusal extends Refusal {
+  readonly faults: readonly Fault[];
+
+  constructor(detail: string, faults: readonly Fault[]) {
+    super('malformed', detail);
+    this.faults = faults;
+  }
+}
+
+export interface Problem {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** JSON text. */
+  readonly body: string;
+  /** Whether this is a bug, to be logged. */
+  readonly isBug: boolean;
+}
+
+/** What to answer to an error. `requestId` lets a reporter and a log line of a bug find each other. */
+export function describeProblem(error: unknown, requestId: string): Problem {
+  const refusal = toRefusal(error);
+  const { code, status, extras } = refusal;
+  const isBug = code === 'internal';
+  const headers: Record<string, string> = {
+    'content-type': 'application/problem+json',
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  };
+  if (status === 401) headers['www-authenticate'] = 'Bearer';
+  if (status === 429 || status === 503)
+    headers['retry-after'] = String(Math.max(1, Math.ceil(extras.retryAfterS ?? 1)));
+  const body = JSON.stringify({
+    type: `urn:ringside:problem:${code}`,
+    title: refusals[code].title,
+    status,
+    detail: refusal.message,
+    code,
+    ...(isBug ? { instance: `urn:ringside:request:${requestId}` } : {}),
+    ...(extras.version === undefined ? {} : { version: extras.version }),
+    ...(refusal instanceof ShapeRefusal ? { errors: refusal.faults } : {}),
+  });
+  return { status, headers, body, isBug };
+}
+
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = describeProblem(error, request.id);
+  if (problem.isBug) request.log.error({ err: error }, 'a request failed by a mistake of ours');
+  return reply.code(problem.status).headers(problem.headers).send(problem.body);
+}
+
+/**
+ * Registers the error and not-found answers. Call it on the root instance before any route: it listens for routes to
+ * tell a wrong method from a wrong path. `sendProblem` is also what `fastify({ frameworkErrors })` wants.
+ */
+export function registerProblems(app: FastifyInstance): void {
+  const paths = new Map<string, { readonly pattern: RegExp; readonly methods: Set<string> }>();
+  app.addHook('onRoute', ({ url, method }) => {
+    // A wildcard would claim every path below it.
+    if (url.includes('*')) return;
+    const known = paths.get(url) ?? { pattern: patternOf(url), methods: new Set() };
+    for (const one of [method].flat()) known.methods.add(one);
+    paths.set(url, known);
+  });
+  app.setErrorHandler(sendProblem);
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const known = [...paths.values()].find(({ pattern }) => pattern.test(path));
+    if (known === undefined || known.methods.has(request.method)) {
+      return sendProblem(new Refusal('not-found', 'Nothing is served at this path.'), request, reply);
+    }
+    const methods = [...known.methods].sort().join(', ');
+    reply.header('allow', methods);
+    return sendProblem(new Refusal('method-not-allowed', `This path takes ${methods}.`), request, reply);
+  });
+}
+
+const patternOf = (url: string): RegExp =>
+  new RegExp(`^${url.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z]+/g, '[^/]+')}$`);
+
+/** By status, what a library refuses on its own. Its sentences stay inside: they may quote the request. */
+const byStatus: Readonly<Record<number, readonly [RefusalCode, string]>> = {
+  400: ['malformed', 'The request cannot be read.'],
+  404: ['not-found', 'Nothing is served at this path.'],
+  413: ['too-large', 'The body must have at most 16384 bytes.'],
+  414: ['malformed', 'A part of the path is too long.'],
+  415: ['unsupported-media-type', 'Send the body with `Content-Type: application/json`.'],
+};
+
+function toRefusal(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  if (error instanceof Error) {
+    const { validation, validationContext, statusCode, code } = error as Partial<FastifyError>;
+    if (validation !== undefined) {
+      const where = validationContext ?? 'request';
+      return new ShapeRefusal(`The ${where} cannot be taken as sent.`, faultsOf(validation));
+    }
+    if (code?.startsWith('FST_ERR_CTP_') && statusCode === 400) {
+      return new Refusal('malformed', 'The body must be one JSON value.');
+    }
+    const known = statusCode === undefined ? undefined : byStatus[statusCode];
+    if (known !== undefined) return new Refusal(...known);
+  }
+  return new Refusal('internal', 'This is not your fault; it was logged. Sending it again may help.');
+}
+
+const faultsMax = 16;
+
+interface SchemaError {
+  readonly instancePath: string;
+  readonly keyword?: string | undefined;
+  readonly message?: string | undefined;
+}
+
+/** Faults in the words of a schema check. An unknown field is pointed at itself, not at the object that holds it. */
+export function faultsOf(errors: readonly SchemaError[]): readonly Fault[] {
+  const isUnknown = ({ message }: SchemaError): boolean => message === 'schema is false';
+  const namesUnknown = errors.some(isUnknown);
+  return errors
+    .filter(({ keyword }) => !(namesUnknown && keyword === 'additionalProperties'))
+    .slice(0, faultsMax)
+    .map((error) => ({
+      pointer: `#${error.instancePath}`,
+      detail: isUnknown(error) ? 'is not known here' : (error.message ?? 'is not as it should be'),
+    }));
+}

@@ -1,0 +1,136 @@
+/**
+ * `PUT` and `DELETE /rooms/:room/state/:part`: a host sets or removes one part of a room's state. `If-Match` makes it
+ * safe for several hosts to write the same part.
+ */
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { Refusal } from '../errors.ts';
+import { formatPosition } from '../log/position.ts';
+import type { Change, RoomLog } from '../log/room-log.ts';
+import { isAtLeast, isPlainName, type RoomId, reservedNames, type Speaker } from '../signal.ts';
+import { type Door, speakerOf } from './identity.ts';
+import { acceptJson, bodyBytesMax, type JsonBody } from './json-body.ts';
+import { changedAnswer, checkShape, partParams, problems, putStateHeaders, roomOf } from './schemas.ts';
+import { append, type Kept, once, readKey } from './write.ts';
+
+export interface PutStateOptions {
+  readonly log: Pick<RoomLog, 'append' | 'readState'>;
+  readonly door: Door;
+}
+
+/** Levels that a value may nest. */
+export const valueDepthMax = 32;
+/** How often `If-Match: *` follows a part that others change at the same moment. */
+const anyVersionTriesMax = 4;
+
+/** What must be so for a write to happen: a version (0: there is none), any version, or nothing. */
+type Condition = number | 'any' | null;
+
+/** Writes under a condition that the log can judge in its one step. */
+const writerFor =
+  ({ log, door }: PutStateOptions) =>
+  async (request: FastifyRequest, makeChange: (ifVersion: number | null) => Change): Promise<Kept> => {
+    const { room, part, speaker } = await readTarget(door, request);
+    const key = readKey(request);
+    const condition = readCondition(request);
+    const { method, body } = request as { method: string; body: JsonBody | undefined };
+    const same = once(key, method, part, String(condition), method === 'PUT' ? (body?.text ?? '') : '');
+    const attempt = (ifVersion: number | null): Promise<Kept> =>
+      append(log, { room, by: speaker.id, once: same, rate: null, mutable: false, change: makeChange(ifVersion) });
+    if (condition !== 'any') return attempt(condition);
+    for (let tries = 1; ; tries += 1) {
+      const version = await versionOf(log, room, part);
+      try {
+        return await attempt(version);
+      } catch (error) {
+        const hasMoved = error instanceof Refusal && error.code === 'version-conflict' && error.extras.version !== 0;
+        if (!hasMoved || tries === anyVersionTriesMax) throw error;
+      }
+    }
+  };
+
+export function putState({ log, door }: PutStateOptions) {
+  const write = writerFor({ log, door });
+  const guard = async (request: FastifyRequest): Promise<void> => {
+    await readTarget(door, request);
+  };
+
+  return async (app: FastifyInstance): Promise<void> => {
+    acceptJson(app, valueDepthMax);
+    const schema = {
+      params: partParams,
+      headers: putStateHeaders,
+      response: { 200: changedAnswer, ...problems },
+    };
+    app.route<{ Body: JsonBody | undefined }>({
+      method: 'PUT',
+      url: '/rooms/:room/state/:part',
+      bodyLimit: bodyBytesMax,
+      schema: { summary: 'Set a state part', ...schema, body: Type.Unknown({ description: 'Any JSON value.' }) },
+      validatorCompiler: checkShape,
+      onRequest: guard,
+      handler: async (request, reply) => {
+        const { body } = request;
+        if (body === undefined) throw new Refusal('malformed', 'The body must be one JSON value.');
+        const { part } = await readTarget(door, request);
+        const kept = await write(request, (ifVersion) => ({ type: 'put', part, value: body.text, ifVersion }));
+        reply.header('etag', `"${kept.position.offset}"`);
+        return answer(reply, kept);
+      },
+    });
+    app.route({
+      method: 'DELETE',
+      url: '/rooms/:room/state/:part',
+      bodyLimit: bodyBytesMax,
+      schema: { summary: 'Remove a state part', ...schema },
+      validatorCompiler: checkShape,
+      onRequest: guard,
+      handler: async (request, reply) => {
+        const { part } = await readTarget(door, request);
+        return answer(reply, await write(request, (ifVersion) => ({ type: 'remove', part, ifVersion })));
+      },
+    });
+  };
+}
+
+function answer(reply: FastifyReply, { position, at }: Kept): string {
+  reply.header('cache-control', 'no-store').type('application/json');
+  return JSON.stringify({ id: formatPosition(position), at, version: position.offset });
+}
+
+/** Who writes which part. @throws {Refusal} where the caller may not, or the name is none that a host may choose. */
+async function readTarget(
+  door: Door,
+  request: FastifyRequest,
+): Promise<{ readonly room: RoomId; readonly part: string; readonly speaker: Speaker }> {
+  const room = roomOf(request);
+  const speaker = speakerOf(await door.identify(request, room));
+  if (!isAtLeast(speaker.role, 'host')) throw new Refusal('not-this-role', 'Writing state takes the role host.');
+  const { part } = request.params as { part: string };
+  if (!isPlainName(part)) throw new Refusal('malformed', 'A part is named by 1 to 32 of a-z 0-9 . -, first a letter.');
+  if (reservedNames.has(part)) throw new Refusal('reserved-name', `${part} has a meaning of its own in the protocol.`);
+  return { room, part, speaker };
+}
+
+async function versionOf(log: Pick<RoomLog, 'readState'>, room: RoomId, part: string): Promise<number> {
+  const found = (await log.readState(room)).parts.get(part);
+  if (found !== undefined && found.value !== null) return found.version;
+  throw new Refusal('version-conflict', 'There is no such part.', { version: 0 });
+}
+
+/** @throws {Refusal} `malformed` */
+function readCondition({ headers, method }: FastifyRequest): Condition {
+  const match = headers['if-match']?.trim();
+  const noneMatch = headers['if-none-match']?.trim();
+  if (noneMatch !== undefined) {
+    if (noneMatch === '*' && match === undefined && method === 'PUT') return 0;
+    throw new Refusal('malformed', 'If-None-Match can only be `*` here, on PUT and without If-Match.');
+  }
+  if (match === undefined) return null;
+  if (match === '*') return 'any';
+  const version = /^"(0|[1-9][0-9]{0,14})"$/.exec(match)?.[1];
+  if (version === undefined)
+    throw new Refusal('malformed', 'If-Match must be `*` or one version in quotes, as "1042".');
+  return Number(version);
+}

@@ -1,0 +1,154 @@
+/**
+ * The shapes of requests and answers, for the routes and for the OpenAPI document alike. Params and queries are checked
+ * by `checkShape`; headers and bodies are documented here and checked by the routes, which can say more about them.
+ */
+
+// Teaches Fastify's types the words of OpenAPI, such as `summary`.
+import type {} from '@fastify/swagger';
+import type { FastifyRequest, FastifySchemaCompiler } from 'fastify';
+import { type TSchema, Type } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { Refusal, refusals } from '../errors.ts';
+import { isRoomId, namePattern, type RoomId, roomPattern } from '../signal.ts';
+
+const room = Type.Unsafe<RoomId>(Type.String({ pattern: roomPattern, description: 'Room id.', examples: ['match-7'] }));
+const plainName = (description: string) => Type.String({ pattern: namePattern, description });
+
+export const roomParams = Type.Object({ room });
+export const actionParams = Type.Object({ room, kind: plainName('Kind of the action, such as `comment`.') });
+export const partParams = Type.Object({ room, part: plainName('Name of the state part.') });
+
+export const idPattern = '^[a-z0-9]{1,12}\\.(0|[1-9][0-9]{0,14})$';
+const id = Type.String({ pattern: idPattern, description: 'Event id, `<epoch>.<offset>`.', examples: ['k3x9qa.1042'] });
+const version = Type.Integer({ minimum: 0, description: 'Offset of the last change.' });
+const atMs = Type.Integer({ description: 'Unix milliseconds by the clock of the log.' });
+
+export const stateQuery = Type.Object({
+  since: Type.Optional(
+    Type.String({
+      pattern: '^([a-z0-9]{1,12}\\.)?(0|[1-9][0-9]{0,14})$',
+      description: 'A total version, or an event id: answers only what changed after it.',
+    }),
+  ),
+  access_token: Type.Optional(Type.String({ description: 'A token, where no header can be set.' })),
+});
+
+const entityTags = Type.Optional(Type.String({ description: 'Entity tags, RFC 9110 section 13.1.' }));
+
+export const idempotencyHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      description:
+        '1 to 128 printable ASCII characters, bare or as a quoted string. A repeat within 10 minutes is safe.',
+    }),
+  ),
+});
+export const putStateHeaders = Type.Object({
+  ...idempotencyHeaders.properties,
+  'if-match': Type.Optional(Type.String({ description: '`"<version>"`, or `*` for any: else 412.' })),
+  'if-none-match': Type.Optional(Type.String({ description: '`*`: only if there is no such part, else 412.' })),
+});
+export const conditionalHeaders = Type.Object({ 'if-none-match': entityTags });
+
+export const acceptedAnswer = Type.Object(
+  { id, at: atMs },
+  { additionalProperties: true, description: 'The entry is in the log of the room. Some actions tell more.' },
+);
+export const changedAnswer = Type.Object({ id, at: atMs, version });
+const partValue = Type.Object({ version, value: Type.Unknown({ description: 'Any JSON value.' }) });
+export const stateAnswer = Type.Object({
+  epoch: Type.String(),
+  total: version,
+  since: Type.Union([Type.Integer(), Type.Null()], {
+    description: 'What the answer adds to. Null: the answer is whole and replaces everything.',
+  }),
+  parts: Type.Record(Type.String(), partValue),
+  removed: Type.Array(Type.String(), { description: 'Parts removed after `since`.' }),
+});
+export const partAnswer = Type.Object({
+  epoch: Type.String(),
+  part: Type.String(),
+  version,
+  value: Type.Unknown({ description: 'Any JSON value.' }),
+});
+
+export const problemAnswer = Type.Object(
+  {
+    type: Type.String({ description: '`urn:ringside:problem:` and the code.' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    code: Type.String({ enum: Object.keys(refusals), description: 'Never changes its meaning.' }),
+    instance: Type.Optional(Type.String()),
+    version: Type.Optional(version),
+    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
+  },
+  { description: 'Problem details, RFC 9457.' },
+);
+
+/** What every route may answer besides its own. */
+export const problems = {
+  '4xx': { description: 'Refused.', content: { 'application/problem+json': { schema: problemAnswer } } },
+  '5xx': { description: 'Not now, or a mistake.', content: { 'application/problem+json': { schema: problemAnswer } } },
+} as const;
+
+/** The validator compiler of our routes. It changes nothing: no defaults, no coercion, no field removed. */
+export const checkShape: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
+  if (httpPart !== 'params' && httpPart !== 'querystring') return () => true;
+  const shape = Compile(schema);
+  return (value: unknown) => (shape.Check(value) ? { value } : { error: shape.Errors(value) as unknown as Error });
+};
+
+/**
+ * The room that a request's path names, for hooks that run before the params are checked.
+ * @throws {Refusal} `malformed`
+ */
+export function roomOf(request: FastifyRequest): RoomId {
+  const named = (request.params as Record<string, unknown>)['room'];
+  if (isRoomId(named)) return named;
+  throw new Refusal('malformed', 'A room id has 1 to 64 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit.');
+}
+
+/** The latest events that a first visit may ask for. */
+export const historyMax = 200;
+/** Entries looked through for one pull: unless asked otherwise, and at most. */
+export const pullLimit = 100;
+export const pullLimitMax = 500;
+/** Seconds that a pull may wait. */
+export const waitMaxS = 30;
+
+const wholeNumber = (max: number, description: string) =>
+  Type.Optional(Type.String({ pattern: '^[0-9]{1,4}$', description: `${description} 0 to ${max}.` }));
+const accessToken = Type.Optional(Type.String({ description: 'A token, where no header can be set.' }));
+
+export const streamQuery = Type.Object({
+  lastEventId: Type.Optional(Type.String({ description: 'Where to resume; the Last-Event-ID header wins.' })),
+  history: wholeNumber(historyMax, 'How many of the latest events a first visit gets.'),
+  access_token: accessToken,
+});
+export const eventsQuery = Type.Object({
+  after: Type.Optional(Type.String({ description: 'The cursor: the `next` of the last answer, or an event id.' })),
+  limit: wholeNumber(pullLimitMax, 'How many entries are looked through.'),
+  wait: wholeNumber(waitMaxS, 'Seconds to wait for the first event.'),
+  access_token: accessToken,
+});
+const missed = Type.Union([Type.Integer(), Type.Null()], { description: 'Events that are gone; null: unknown.' });
+export const eventsAnswer = Type.Object({
+  verdict: Type.String({ enum: ['fresh', 'exact', 'gap', 'reset'] }),
+  missed,
+  cause: Type.Union([Type.String({ enum: ['slow', 'sampled', 'trimmed', 'failover'] }), Type.Null()]),
+  events: Type.Array(Type.Object({ id, event: Type.String(), data: Type.Unknown() })),
+  next: id,
+  nextPollMs: Type.Integer({ description: 'How long the client may well wait before it asks again.' }),
+});
+export const sessionAnswer = Type.Object({ expiresAt: atMs });
+
+/**
+ * A whole number of a query, which is text.
+ * @throws {Refusal} `malformed`
+ */
+export function readWhole(name: string, text: string | undefined, { absent, max }: { absent: number; max: number }) {
+  const value = text === undefined ? absent : Number(text);
+  if (value <= max) return value;
+  throw new Refusal('malformed', `The parameter ${name} is at most ${max}.`);
+}

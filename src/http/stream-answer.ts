@@ -1,0 +1,53 @@
+/**
+ * What the stream route says in HTTP: its headers, and the soft "no". A native EventSource gives up for good on any
+ * status but 200 (WHATWG HTML, "Server-sent events"), so overload and shutdown are told inside an event stream.
+ */
+
+import type { FastifyReply } from 'fastify';
+import { type EndingCause, endings } from '../errors.ts';
+import { eventFrame, retryFrame } from '../stream/frame.ts';
+import type { Encoding } from '../stream/piece.ts';
+
+type Headers = Readonly<Record<string, string | number | readonly string[] | undefined>>;
+
+/** RFC 9110, section 12.5.3: gzip where it is named, or anything is, and not refused with a weight of 0. */
+export function encodingFor(acceptEncoding: string | undefined): Encoding {
+  const weights = new Map<string, number>();
+  for (const item of (acceptEncoding ?? '').toLowerCase().split(',')) {
+    const [coding = '', ...parameters] = item.split(';').map((part) => part.trim());
+    const weight = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2);
+    weights.set(coding, weight === undefined ? 1 : Number(weight));
+  }
+  const weight = weights.get('gzip') ?? weights.get('x-gzip') ?? weights.get('*') ?? 0;
+  return weight > 0 ? 'gzip' : 'identity';
+}
+
+/** The head of a stream. What hooks have set on the reply, such as CORS headers, comes with it. */
+export function streamHeaders(reply: FastifyReply, encoding: Encoding): Headers {
+  const vary = [reply.getHeader('vary'), 'Accept-Encoding'].filter((one) => one !== undefined).join(', ');
+  return {
+    ...reply.getHeaders(),
+    ...eventStreamHeaders,
+    vary,
+    ...(encoding === 'gzip' ? { 'content-encoding': 'gzip' } : {}),
+    date: new Date().toUTCString(),
+    connection: 'close',
+  };
+}
+
+const eventStreamHeaders = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-store',
+  // Tells nginx to pass every write on at once.
+  'x-accel-buffering': 'no',
+  'x-content-type-options': 'nosniff',
+};
+
+/** Not now: 200, when to come back, and the end of the stream. */
+export function comeBackLater(reply: FastifyReply, cause: EndingCause, retryMs: number): FastifyReply {
+  const data = JSON.stringify({ cause, comeBack: endings[cause].comeBack });
+  return reply
+    .code(200)
+    .headers(eventStreamHeaders)
+    .send(retryFrame(retryMs) + eventFrame({ event: 'end', data }));
+}

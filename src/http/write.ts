@@ -1,0 +1,67 @@
+/** What the writing routes share: the idempotency key of a request, and the log's "no" as a refusal. */
+
+import { createHash } from 'node:crypto';
+import type { FastifyRequest } from 'fastify';
+import { Refusal } from '../errors.ts';
+import type { Appended, RoomLog, Write } from '../log/room-log.ts';
+
+/** The entry that a write became. */
+export type Kept = Extract<Appended, { outcome: 'kept' }>;
+
+const bareKey = /^[\x21\x23-\x7e][\x20-\x7e]*$/;
+/** A string of RFC 8941: quoted, and inside it only the quote and the backslash are escaped. */
+const quotedKey = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
+const keyLengthMax = 128;
+
+/**
+ * The request's `Idempotency-Key`; null where it has none. The draft standard writes the key as a quoted string, most
+ * clients write it bare: both are the same key.
+ * @throws {Refusal} `malformed`
+ */
+export function readKey(request: FastifyRequest): string | null {
+  const sent = request.headers['idempotency-key'];
+  if (sent === undefined) return null;
+  const text = String(sent).trim();
+  const quoted = quotedKey.exec(text)?.[1]?.replace(/\\(.)/g, '$1');
+  const key = quoted ?? (bareKey.test(text) ? text : '');
+  if (key.length >= 1 && key.length <= keyLengthMax) return key;
+  throw new Refusal('malformed', `An Idempotency-Key has 1 to ${keyLengthMax} printable ASCII characters.`);
+}
+
+/** What makes a repeat harmless: the key, and a digest that tells whether it is the same request. */
+export function once(key: string | null, ...asked: readonly string[]): Write['once'] {
+  if (key === null) return null;
+  // As a JSON list, no two different requests can read the same.
+  return { key, digest: createHash('sha256').update(JSON.stringify(asked)).digest('base64url') };
+}
+
+/**
+ * Appends a write.
+ * @throws {Refusal} the log's, or the one that its answer stands for.
+ */
+export async function append(log: Pick<RoomLog, 'append'>, write: Write): Promise<Kept> {
+  const appended = await log.append(write);
+  if (appended.outcome === 'kept') return appended;
+  const { code, retryAfterMs, version } = appended;
+  switch (code) {
+    case 'rate-limited':
+      throw new Refusal(code, 'Wait as long as Retry-After says.', {
+        retryAfterS: Math.max(1, Math.ceil(retryAfterMs / 1000)),
+      });
+    case 'version-conflict':
+      throw new Refusal(code, version === 0 ? 'There is no such part.' : `The part has version ${version}.`, {
+        version,
+      });
+    default:
+      throw new Refusal(code, details[code]);
+  }
+}
+
+const details = {
+  banned: 'The user is banned from this room.',
+  muted: 'The user is muted in this room.',
+  'room-ended': 'The room has ended and takes no more writes.',
+  'key-reused': 'Within 10 minutes an Idempotency-Key stands for one request; this is another.',
+  'state-full': 'Remove a part before adding one.',
+  'not-found': 'The room has no such part.',
+} as const;

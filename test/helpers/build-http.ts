@@ -1,0 +1,91 @@
+/** The routes of `src/http` on a Fastify instance, for `app.inject`. No port is opened. */
+
+import Fastify, { type FastifyInstance } from 'fastify';
+import { actions as allActions } from '../../src/actions/index.ts';
+import { getState } from '../../src/http/get-state.ts';
+import { type Door, type IdentityOptions, registerIdentity } from '../../src/http/identity.ts';
+import { loggerOptions } from '../../src/http/logging.ts';
+import { type PostActionOptions, postAction } from '../../src/http/post-action.ts';
+import { registerProblems, sendProblem } from '../../src/http/problem.ts';
+import { putState } from '../../src/http/put-state.ts';
+import { roomOf } from '../../src/http/schemas.ts';
+import { Settler } from '../../src/http/settler.ts';
+import { MemoryStore } from '../../src/log/memory-log.ts';
+import type { RoomLog } from '../../src/log/room-log.ts';
+import { readSettings } from '../../src/settings.ts';
+import { FakeClock } from './fake-clock.ts';
+import { secret } from './tokens.ts';
+
+export interface BuildOptions {
+  /** Added to `TOKEN_SECRET`, unless this brings a key of its own. */
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly actions?: PostActionOptions['actions'];
+  /** Put in front of the log; absent methods are the log's own. */
+  readonly log?: Partial<RoomLog>;
+  readonly fetch?: NonNullable<IdentityOptions['fetch']>;
+  readonly ownSecret?: string;
+}
+
+export interface Built {
+  readonly app: FastifyInstance;
+  readonly clock: FakeClock;
+  readonly log: RoomLog;
+  readonly door: Door;
+  readonly settler: Settler;
+  /** What was logged so far. */
+  readonly lines: string[];
+  close(): Promise<void>;
+}
+
+export async function buildHttp(options: BuildOptions = {}): Promise<Built> {
+  const key = Object.keys(options.environment ?? {}).some((name) =>
+    /^TOKEN_(?:SECRET|PUBLIC_KEY|JWKS_URL)$/.test(name),
+  );
+  const settings = readSettings({
+    ...(key || options.ownSecret !== undefined ? {} : { TOKEN_SECRET: secret }),
+    ...options.environment,
+  });
+  const clock = new FakeClock({ startMs: Date.now() });
+  const own = new MemoryStore(settings, clock).open('node-a');
+  const log = wrap(own, options.log ?? {});
+  const lines: string[] = [];
+  const app = Fastify({
+    logger: loggerOptions(settings, { write: (line) => void lines.push(line) }),
+    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
+  });
+  registerProblems(app);
+  const door = await registerIdentity(app, {
+    settings,
+    clock,
+    ownSecret: options.ownSecret ?? '',
+    ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+  });
+  const settler = new Settler({ log, clock, countMs: settings.countMs, waitingMax: settings.roomsMax });
+  await app.register(postAction({ settings, actions: options.actions ?? allActions, log, door, settler }));
+  await app.register(putState({ log, door }));
+  await app.register(getState({ log, door }));
+  app.get('/rooms/:room/me', async (request) => door.identify(request, roomOf(request)));
+  app.post('/rooms/:room/me', async (request) => door.identify(request, roomOf(request)));
+  await app.ready();
+  return {
+    app,
+    clock,
+    log,
+    door,
+    settler,
+    lines,
+    close: async () => {
+      settler.close();
+      await app.close();
+      await own.close();
+    },
+  };
+}
+
+/** A class instance keeps its methods on its prototype, where spreading does not find them. */
+const wrap = (own: RoomLog, over: Partial<RoomLog>): RoomLog =>
+  new Proxy(own, {
+    get(target, name: keyof RoomLog) {
+      return over[name] ?? target[name].bind(target);
+    },
+  });
