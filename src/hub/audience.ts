@@ -1,0 +1,37 @@
+/**
+ * The one gate: who may receive an entry. Live, replay, pull and pages all ask here, and nobody else decides.
+ *
+ * Viewers whose answers are the same for every entry that is not addressed to persons form a class, and share a tape.
+ */
+
+import { type Audience, type Identity, isAtLeast, type UserId } from '../signal.ts';
+
+/** What the gate looks at. */
+export type Receiver = Pick<Identity, 'id' | 'role' | 'tags'>;
+
+export function mayReceive(audience: Audience, receiver: Receiver): boolean {
+  if (audience === 'all') return true;
+  if (audience === 'staff') return isAtLeast(receiver.role, 'moderator');
+  if (typeof audience === 'string') return receiver.tags.includes(audience.slice('tag:'.length));
+  return receiver.id !== null && audience.includes(receiver.id);
+}
+
+/** Viewers who may receive the same shared entries. `key` is equal for equal classes. */
+export interface AudienceClass {
+  readonly key: string;
+  readonly receiver: Receiver;
+}
+
+/** The class of a receiver: itself without its name, so that nothing personal passes the gate for all of its class. */
+export function classOf(receiver: Receiver): AudienceClass {
+  const isStaff = isAtLeast(receiver.role, 'moderator');
+  const tags = [...new Set(receiver.tags)].sort();
+  return {
+    key: `${isStaff ? 'staff' : 'all'} ${tags.join(' ')}`,
+    receiver: { id: null, role: isStaff ? 'moderator' : 'viewer', tags },
+  };
+}
+
+/** Who an entry names, where it is addressed to persons. */
+export const targetsOf = (audience: Audience): ReadonlySet<UserId> | null =>
+  typeof audience === 'string' ? null : new Set(audience);

@@ -1,0 +1,215 @@
+/**
+ * How a viewer comes to its seat: it is told what its id is worth, gets the state, gets what it missed, and is seated
+ * at the end of the tape, so that between history and live nothing is lost and nothing comes twice.
+ *
+ * The tape gathers for it from before the first read. While its place lies before the tape, pages are read from the
+ * log; as soon as the tape covers its place, what is left is taken from there in one turn, in which nothing can be
+ * added. Every read is judged like a resume of its own: if the log was trimmed or lost under a slow replay, the viewer
+ * is told and goes on behind the gap.
+ */
+
+import { formatPosition, type Judgement, judge, type Position, type Tail } from '../log/position.ts';
+import type { Reading, RoomLog } from '../log/room-log.ts';
+import type { Entry } from '../signal.ts';
+import { eventFrame, retryFrame } from '../stream/frame.ts';
+import { Piece } from '../stream/piece.ts';
+import type { Viewer, ViewerKeeper } from '../stream/viewer.ts';
+import { mayReceive } from './audience.ts';
+import { eventOf } from './entry-frame.ts';
+import type { Room } from './room.ts';
+import { gapFrame, type Stand } from './stand.ts';
+
+/** What a client came with: an id, none, or something that is no id of ours. */
+export type From = Position | null | 'unreadable';
+
+export interface Joining {
+  readonly room: Room;
+  readonly stand: Stand;
+  readonly viewer: Viewer;
+  readonly from: From;
+  /** How many of the latest events a first visit wants. */
+  readonly history: number;
+  /** Read from the log after the user was put on record. */
+  readonly tail: Tail;
+  readonly retryMs: number;
+}
+
+export interface CatchUpSettings {
+  readonly replayEntriesMax: number;
+  readonly stateInlineBytes: number;
+}
+
+/** How much further than asked history is looked for where entries are not for everybody. */
+const historyLookback = 4;
+
+export class CatchUp implements ViewerKeeper {
+  readonly #log: RoomLog;
+  readonly #settings: CatchUpSettings;
+  readonly #joining: Joining;
+  readonly #viewer: Viewer;
+  #after: Position;
+  /** State up to this offset is in the snapshot that the viewer has. */
+  #stateAsOf = 0;
+  #wake: (() => void) | null = null;
+
+  constructor(log: RoomLog, settings: CatchUpSettings, joining: Joining) {
+    this.#log = log;
+    this.#settings = settings;
+    this.#joining = joining;
+    this.#viewer = joining.viewer;
+    this.#after = { epoch: joining.tail.epoch, offset: joining.tail.offset };
+  }
+
+  onDrained(): void {
+    this.#wake?.();
+  }
+
+  onGone(): void {
+    this.#wake?.();
+  }
+
+  /** Settled when the viewer has its seat or is gone. Rejects with the log's refusal where the log is away. */
+  async run(): Promise<void> {
+    const tail = await this.#reach(this.#joining.tail);
+    if (tail === null) return;
+    const judged = await this.#startFrom(tail);
+    if (this.#viewer.isGone) return;
+    this.#greet(judged, tail);
+    while (!this.#viewer.isGone) {
+      if (this.#takeSeat()) return;
+      if (this.#viewer.isWaiting) await this.#flowing();
+      else await this.#readPage();
+    }
+  }
+
+  /** Brings the room up to a tail, or to a later one if the history changed meanwhile; null where the viewer left. */
+  async #reach(tail: Tail): Promise<Tail | null> {
+    const { room } = this.#joining;
+    let reached = tail;
+    for (;;) {
+      await room.intake.reach(reached);
+      if (this.#viewer.isGone) return null;
+      if (room.intake.position.epoch === reached.epoch) return reached;
+      reached = (await this.#log.read(room.id, null, 1)).tail;
+    }
+  }
+
+  async #startFrom(tail: Tail): Promise<Judgement> {
+    const { from, history } = this.#joining;
+    const judged = judge(from, tail);
+    if (judged.verdict === 'fresh' && history > 0) {
+      return { ...judged, to: { epoch: tail.epoch, offset: await this.#historyStart(tail, history) } };
+    }
+    const oldest = tail.offset - this.#settings.replayEntriesMax;
+    if (judged.to.offset >= oldest) return judged;
+    const missed = judged.missed === null ? null : judged.missed + oldest - judged.to.offset;
+    return { verdict: 'gap', to: { epoch: tail.epoch, offset: oldest }, missed, cause: judged.cause ?? 'trimmed' };
+  }
+
+  /** The offset after which the viewer has its latest `count` events, or as many of them as can be found nearby. */
+  async #historyStart(tail: Tail, count: number): Promise<number> {
+    const limit = count * historyLookback;
+    const after = Math.max(tail.first - 1, tail.offset - limit);
+    const { entries } = await this.#log.read(this.#joining.room.id, { epoch: tail.epoch, offset: after }, limit);
+    const its = entries.filter((entry) => entry.kind !== 'state' && this.#mayReceive(entry));
+    const first = its.at(-count) ?? its[0];
+    return first === undefined ? tail.offset : first.offset - 1;
+  }
+
+  /** `retry`, `resume` and `state`: what every stream begins with. */
+  #greet(judged: Judgement, tail: Tail): void {
+    const { room, from, retryMs } = this.#joining;
+    const { id, role } = this.#viewer.identity;
+    const to = formatPosition({ epoch: tail.epoch, offset: judged.to.offset });
+    const data = JSON.stringify({
+      verdict: judged.verdict,
+      from: from === null || from === 'unreadable' ? null : formatPosition(from),
+      to,
+      missed: judged.missed,
+      cause: judged.cause,
+      you: { id, role },
+    });
+    this.#after = judged.to;
+    this.#stateAsOf = room.state.asOf;
+    const state = judged.verdict === 'exact' ? room.state.since(judged.to.offset) : room.state.whole();
+    const resume = eventFrame({ event: 'resume', id: to, data });
+    this.#viewer.send(Piece.private(retryFrame(retryMs) + resume + eventFrame({ event: 'state', data: state })));
+  }
+
+  /** Where the tape covers the viewer's place: gives it the rest and its seat. False where it cannot be seated yet. */
+  #takeSeat(): boolean {
+    const { stand } = this.#joining;
+    if (this.#viewer.isWaiting) return false;
+    const { tape } = stand;
+    if (tape.end.position.epoch !== this.#after.epoch || !tape.covers(this.#after.offset)) return false;
+    const user = this.#viewer.identity.id;
+    for (const { piece, upTo } of tape.replay({ user, after: this.#after.offset, stateAsOf: this.#stateAsOf })) {
+      this.#viewer.send(piece);
+      this.#after = { epoch: this.#after.epoch, offset: upTo };
+      if (this.#viewer.isWaiting) return false;
+    }
+    stand.seat(this.#viewer);
+    return true;
+  }
+
+  async #readPage(): Promise<void> {
+    const { room } = this.#joining;
+    const reading = await room.readPage(this.#after);
+    if (this.#viewer.isGone) return;
+    const judged = judge(this.#after, reading.tail);
+    if (judged.verdict !== 'exact') return this.#declare(judged, reading.tail);
+    this.#after = judged.to;
+    await this.#send(reading);
+    if (reading.entries.length === 0) await room.intake.reach(reading.tail);
+  }
+
+  /** The log was trimmed or lost under the replay. */
+  async #declare(judged: Judgement, tail: Tail): Promise<void> {
+    const { room } = this.#joining;
+    if ((await this.#reach(tail)) === null) return;
+    const missed = judged.verdict === 'gap' ? judged.missed : null;
+    const gap = gapFrame({ from: this.#after, to: judged.to, missed, cause: judged.cause ?? 'failover' });
+    this.#after = judged.to;
+    this.#stateAsOf = room.state.asOf;
+    this.#viewer.send(Piece.private(gap + eventFrame({ event: 'state', data: room.state.whole() })));
+  }
+
+  /** Hands a page over in pieces, each when the one before it has been taken. */
+  async #send(reading: Reading): Promise<void> {
+    const { spanBytesMax } = this.#joining.room;
+    let text = '';
+    for (const entry of reading.entries) {
+      text += this.#frame(entry);
+      this.#after = { epoch: this.#after.epoch, offset: entry.offset };
+      if (text.length < spanBytesMax) continue;
+      await this.#give(text);
+      text = '';
+    }
+    await this.#give(text);
+  }
+
+  async #give(text: string): Promise<void> {
+    if (this.#viewer.isWaiting) await this.#flowing();
+    if (text !== '') this.#viewer.send(Piece.private(text));
+  }
+
+  #frame(entry: Entry): string {
+    const isKnown = entry.kind === 'state' && entry.offset <= this.#stateAsOf;
+    if (isKnown || !this.#mayReceive(entry)) return '';
+    const event = eventOf(entry, this.#settings.stateInlineBytes);
+    return event === null ? '' : eventFrame(event);
+  }
+
+  #mayReceive(entry: Entry): boolean {
+    return mayReceive(entry.audience, this.#viewer.identity);
+  }
+
+  #flowing(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#wake = null;
+        resolve();
+      };
+    });
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * The request/response way: the same entries, through the same gate, for clients that ask. One answer holds what came
+ * after a cursor; with `waitMs` the answer waits for the first event that the client may see.
+ */
+
+import { type Judgement, judge, type Position } from '../log/position.ts';
+import type { Reading, RoomLog } from '../log/room-log.ts';
+import type { Identity, RoomId } from '../signal.ts';
+import { mayReceive } from './audience.ts';
+import type { From } from './catch-up.ts';
+import { type EntryEvent, eventOf } from './entry-frame.ts';
+import type { Hub } from './hub.ts';
+import type { Room } from './room.ts';
+
+export interface PullRequest {
+  readonly room: RoomId;
+  readonly identity: Identity;
+  readonly after: From;
+  /** How many entries are looked through for one answer. */
+  readonly limit: number;
+  readonly waitMs: number;
+  /** Aborted when the client goes away. */
+  readonly signal: AbortSignal;
+}
+
+export interface Pulled {
+  readonly judged: Judgement;
+  readonly events: readonly EntryEvent[];
+  /** The cursor of the next request. */
+  readonly next: Position;
+  /** How long the client may well wait before it asks again. */
+  readonly nextPollMs: number;
+}
+
+export interface PullSettings {
+  readonly stateInlineBytes: number;
+  readonly pullsMax: number;
+}
+
+const busyPollMs = 1_000;
+const quietPollMs = 3_000;
+
+export class Pull {
+  readonly #hub: Hub;
+  readonly #log: RoomLog;
+  readonly #settings: PullSettings;
+  #waiting = 0;
+
+  constructor(hub: Hub, log: RoomLog, settings: PullSettings) {
+    this.#hub = hub;
+    this.#log = log;
+    this.#settings = settings;
+  }
+
+  /** Rejects with the log's refusal where the log is away. */
+  async pull(request: PullRequest): Promise<Pulled | 'banned' | 'overloaded'> {
+    const visit = await this.#hub.visit(request.room, request.identity);
+    if (typeof visit === 'string') return visit;
+    try {
+      const first = await this.#read(request, request.after);
+      const mayWait = request.waitMs > 0 && first.judged.verdict !== 'reset' && !visit.isEnded;
+      if (first.events.length > 0 || !mayWait || this.#waiting >= this.#settings.pullsMax) return first;
+      return await this.#wait(request, visit.room, first);
+    } finally {
+      visit.leave();
+    }
+  }
+
+  async #wait(request: PullRequest, room: Room, first: Pulled): Promise<Pulled> {
+    this.#waiting += 1;
+    const found = new AbortController();
+    try {
+      const signal = AbortSignal.any([request.signal, found.signal]);
+      const heard = room.nextFor(request.identity, request.waitMs, signal);
+      // What came between the first look and the waiting is found by a second look.
+      let look = await this.#read(request, first.next);
+      if (look.events.length === 0 && look.judged.verdict === 'exact') {
+        await heard;
+        look = await this.#read(request, look.next);
+      }
+      return look.judged.verdict === 'exact' ? { ...look, judged: first.judged } : look;
+    } finally {
+      found.abort();
+      this.#waiting -= 1;
+    }
+  }
+
+  async #read({ room, identity, limit }: PullRequest, after: From): Promise<Pulled> {
+    const position = after === 'unreadable' ? null : after;
+    const reading = await this.#log.read(room, position, limit);
+    const judged = judge(after, reading.tail);
+    const events = reading.entries
+      .filter((entry) => mayReceive(entry.audience, identity))
+      .flatMap((entry) => eventOf(entry, this.#settings.stateInlineBytes) ?? []);
+    return { judged, events, next: nextOf(reading, judged), nextPollMs: pollMs(reading, limit) };
+  }
+}
+
+const nextOf = ({ entries, tail }: Reading, judged: Judgement): Position => {
+  const last = entries.at(-1);
+  return last === undefined ? judged.to : { epoch: tail.epoch, offset: last.offset };
+};
+
+function pollMs({ entries }: Reading, limit: number): number {
+  if (entries.length >= limit) return 0;
+  return entries.length > 0 ? busyPollMs : quietPollMs;
+}

@@ -1,0 +1,281 @@
+/**
+ * One room on this node: who watches it here, and what they are told. Entries come from the intake, each once and in
+ * order; every one is framed once, laid on the tape of each class that the gate lets see it, and flushed. The room also
+ * keeps what a newcomer needs: the state as it stands, and which users have a stream here.
+ */
+
+import type { Clock } from '../clock.ts';
+import type { EndingCause } from '../errors.ts';
+import { formatPosition, type Position } from '../log/position.ts';
+import type { Reading, RoomLog, RoomState } from '../log/room-log.ts';
+import type { Settings } from '../settings.ts';
+import type { Entry, RoomId, UserId } from '../signal.ts';
+import { eventFrame } from '../stream/frame.ts';
+import type { Viewer } from '../stream/viewer.ts';
+import { type AudienceClass, classOf, mayReceive, type Receiver, targetsOf } from './audience.ts';
+import { frameOf } from './entry-frame.ts';
+import { Flush } from './flush.ts';
+import { Intake, type Loss, type Sink } from './intake.ts';
+import { StateView } from './room-state.ts';
+import { gapFrame, Stand } from './stand.ts';
+import { type Frame, Tape } from './tape.ts';
+import type { Wheel } from './wheel.ts';
+
+export type RoomSettings = Pick<
+  Settings,
+  'flushMs' | 'tapeBytesMax' | 'viewerBytesMax' | 'stateInlineBytes' | 'audiencesMax'
+>;
+
+/** Users put on record at a time when a directory has to be filled again. */
+const registerAtOnce = 200;
+/** Entries per page of a replay. */
+const pageEntries = 500;
+/** A span is at most this part of what may wait for a viewer. */
+const spansPerViewer = 4;
+
+export class Room implements Sink {
+  readonly id: RoomId;
+  readonly intake: Intake;
+  readonly state: StateView;
+  /** Unix milliseconds since when nobody needs the room here; null while somebody does. */
+  idleSinceMs: number | null;
+  readonly #log: RoomLog;
+  readonly #settings: RoomSettings;
+  readonly #clock: Clock;
+  readonly #wheel: Pick<Wheel, 'prolong'>;
+  readonly #flush: Flush;
+  readonly #stands = new Map<string, Stand>();
+  /** How many streams a user has open in this room on this node. */
+  readonly #users = new Map<UserId, number>();
+  readonly #waiters = new Set<{ receiver: Receiver; wake: () => void }>();
+  readonly #counters = new Map<string, { shown: number; total: number }>();
+  readonly #readings = new Map<string, Promise<Reading>>();
+  #uses = 0;
+  #isEnded = false;
+
+  constructor(id: RoomId, log: RoomLog, settings: RoomSettings, clock: Clock, wheel: Pick<Wheel, 'prolong'>) {
+    this.id = id;
+    this.#log = log;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#wheel = wheel;
+    this.idleSinceMs = clock.now();
+    this.state = new StateView(settings.stateInlineBytes);
+    this.intake = new Intake(id, log, clock, this);
+    this.#flush = new Flush(clock, settings.flushMs, () => this.#flushAll());
+  }
+
+  async open(): Promise<void> {
+    const state = await this.intake.open();
+    this.#setState(state);
+    this.intake.begin();
+  }
+
+  async close(): Promise<void> {
+    this.#flush.close();
+    for (const waiter of [...this.#waiters]) waiter.wake();
+    await this.intake.close();
+  }
+
+  /** Marks the room as needed until the returned function is called. */
+  use(): () => void {
+    this.#uses += 1;
+    this.idleSinceMs = null;
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.#uses -= 1;
+      if (this.#uses === 0) this.idleSinceMs = this.#clock.now();
+    };
+  }
+
+  /** The stand of a receiver's class; null where there may be no more classes. It gathers from now on. */
+  standFor(receiver: Receiver): Stand | null {
+    const audience = classOf(receiver);
+    const stand = this.#stands.get(audience.key);
+    if (stand !== undefined) return stand;
+    if (this.#stands.size >= this.#settings.audiencesMax) this.#dropEmptyStands();
+    return this.#stands.size >= this.#settings.audiencesMax ? null : this.#openStand(audience);
+  }
+
+  *viewers(): Generator<Viewer> {
+    for (const stand of this.#stands.values()) yield* stand.viewers();
+  }
+
+  get size(): number {
+    let size = 0;
+    for (const stand of this.#stands.values()) size += stand.size;
+    return size;
+  }
+
+  /** A viewer left its seat. A stand that nobody sits in is given up, and its tape with it. */
+  unseat(stand: Stand, viewer: Viewer): void {
+    stand.unseat(viewer);
+    if (stand.size === 0) this.#stands.delete(stand.audience.key);
+  }
+
+  /** A user's stream is about to open here. Called before the log is told, so that no leaving can overtake it. */
+  arrive(user: UserId): void {
+    this.#users.set(user, (this.#users.get(user) ?? 0) + 1);
+  }
+
+  /** A user's stream is gone; with the last one the directory forgets the user on this node. */
+  depart(user: UserId): void {
+    const left = (this.#users.get(user) ?? 1) - 1;
+    if (left > 0) this.#users.set(user, left);
+    else {
+      this.#users.delete(user);
+      // A record that stays costs a message that nobody takes; it ends with the lease.
+      this.#log.leave(this.id, user).catch(() => undefined);
+    }
+  }
+
+  /** Settled when an entry comes that the receiver may see, or at the latest after `ms`. */
+  nextFor(receiver: Receiver, ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const waiter = {
+        receiver,
+        wake: () => {
+          this.#waiters.delete(waiter);
+          timer.cancel();
+          signal.removeEventListener('abort', waiter.wake);
+          resolve();
+        },
+      };
+      const timer = this.#clock.after(ms, waiter.wake);
+      signal.addEventListener('abort', waiter.wake);
+      this.#waiters.add(waiter);
+    });
+  }
+
+  take(entry: Entry): void {
+    const { position } = this.intake;
+    const isNews = this.state.apply(entry);
+    if (entry.kind === 'ban') this.#banned(entry);
+    if (entry.kind === 'end') this.#isEnded = true;
+    const frame = isNews || entry.kind !== 'state' ? this.#frame(entry) : null;
+    for (const stand of this.#stands.values()) this.#lay(stand, entry, frame, position);
+    for (const waiter of [...this.#waiters]) if (mayReceive(entry.audience, waiter.receiver)) waiter.wake();
+    this.#noteCounter(entry);
+    this.#flush.request();
+  }
+
+  counted(counter: string, total: number): void {
+    const known = this.#counters.get(counter);
+    if (known === undefined) this.#counters.set(counter, { shown: 0, total });
+    else known.total = Math.max(known.total, total);
+    this.#flush.request();
+  }
+
+  prolonged(user: UserId, expiresAtMs: number): void {
+    for (const viewer of this.viewers()) if (viewer.identity.id === user) this.#wheel.prolong(viewer, expiresAtMs);
+  }
+
+  lost(loss: Loss, state: RoomState): void {
+    this.#setState(state);
+    const gap = Buffer.from(gapFrame(loss) + eventFrame({ event: 'state', data: this.state.whole() }));
+    for (const { tape } of this.#stands.values()) {
+      tape.restart(loss.to);
+      tape.say(gap);
+    }
+    for (const waiter of [...this.#waiters]) waiter.wake();
+    this.#flush.request();
+  }
+
+  renamed(position: Position): void {
+    for (const { tape } of this.#stands.values()) tape.pass(position);
+  }
+
+  async register(): Promise<void> {
+    const users = [...this.#users.keys()];
+    for (let from = 0; from < users.length; from += registerAtOnce) {
+      const some = users.slice(from, from + registerAtOnce).filter((user) => this.#users.has(user));
+      await Promise.all(some.map((user) => this.#log.enter(this.id, user)));
+    }
+  }
+
+  /** Ends a user's streams here. */
+  endUser(user: UserId, cause: EndingCause): void {
+    for (const viewer of [...this.viewers()]) if (viewer.identity.id === user) viewer.end(cause);
+  }
+
+  /** The size to which bytes are handed to one viewer at a time. */
+  get spanBytesMax(): number {
+    return Math.ceil(this.#settings.viewerBytesMax / spansPerViewer);
+  }
+
+  #openStand(audience: AudienceClass): Stand {
+    const tape = new Tape(this.intake.position, this.#settings.tapeBytesMax, this.spanBytesMax);
+    const stand = new Stand(audience, tape, this.#clock, () => this.state.whole());
+    this.#stands.set(audience.key, stand);
+    return stand;
+  }
+
+  /** Stands whose viewer was admitted and never came. */
+  #dropEmptyStands(): void {
+    for (const [key, stand] of this.#stands) if (stand.size === 0) this.#stands.delete(key);
+  }
+
+  #setState(state: RoomState): void {
+    this.state.replace(state);
+    const likes = this.#totalOf('likes');
+    this.#counters.set('likes', { shown: likes, total: likes });
+  }
+
+  /** An entry as bytes, made once for all classes; null where nobody here is to get anything of it. */
+  #frame(entry: Entry): Frame | null {
+    const targets = targetsOf(entry.audience);
+    if (targets !== null && ![...targets].some((user) => this.#users.has(user))) return null;
+    return frameOf(entry, this.#settings.stateInlineBytes, targets);
+  }
+
+  #lay(stand: Stand, entry: Entry, frame: Frame | null, position: Position): void {
+    const isForClass =
+      frame !== null && (frame.targets !== null || mayReceive(entry.audience, stand.audience.receiver));
+    if (isForClass) stand.tape.add(frame, position);
+    else stand.tape.pass(position);
+  }
+
+  /** Reads on from a position; who asks for the same page at the same time shares one reading. */
+  readPage(after: Position): Promise<Reading> {
+    const key = formatPosition(after);
+    const begun = this.#readings.get(key);
+    if (begun !== undefined) return begun;
+    const reading = this.#log.read(this.id, after, pageEntries).finally(() => this.#readings.delete(key));
+    this.#readings.set(key, reading);
+    return reading;
+  }
+
+  async #flushAll(): Promise<void> {
+    this.#sayCounters();
+    for (const stand of [...this.#stands.values()]) await stand.flush();
+    if (this.#isEnded) for (const viewer of [...this.viewers()]) viewer.end('ended');
+  }
+
+  /** Merged sums: however many likes came, one event tells what they add up to. */
+  #sayCounters(): void {
+    for (const [counter, sum] of this.#counters) {
+      if (sum.total <= sum.shown) continue;
+      const data = JSON.stringify({ delta: sum.total - sum.shown, total: sum.total });
+      sum.shown = sum.total;
+      const bytes = Buffer.from(eventFrame({ event: counter, data }));
+      for (const { tape } of this.#stands.values()) tape.say(bytes);
+    }
+  }
+
+  #noteCounter(entry: Entry): void {
+    if (entry.kind === 'state' && entry.body.startsWith('{"part":"likes"'))
+      this.counted('likes', this.#totalOf('likes'));
+  }
+
+  #totalOf(counter: string): number {
+    const match = /^\{"total":([0-9]+)\}$/.exec(this.state.part(counter)?.value ?? '');
+    return match ? Number(match[1]) : 0;
+  }
+
+  #banned(entry: Entry): void {
+    const { user } = JSON.parse(entry.body) as { user?: UserId };
+    if (user !== undefined) this.endUser(user, 'banned');
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * Takes a socket over from Node's HTTP server once the request has been answered for: the response head is written as
+ * raw bytes, and request, response and parser let go of the socket. What follows on it is the viewer's alone.
+ *
+ * The body is delimited by the end of the connection (RFC 9112, section 6.3), so no chunk headers exist that would
+ * differ per viewer or cost a copy. A proxy in front frames it as it likes.
+ */
+
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** What Node's parser for HTTP offers beside its public face; each is looked for before it is called. */
+interface Parser {
+  unconsume?(): void;
+  remove?(): void;
+  close?(): void;
+}
+
+export type HeadFields = Readonly<Record<string, string | number | readonly string[] | undefined>>;
+
+/** The listeners by which Node's server follows a connection. */
+const serverEvents = ['data', 'end', 'close', 'drain', 'error', 'timeout', 'pause', 'resume', 'readable'];
+
+/** Writes the head and hands the socket over; null where the client has already gone. */
+export function takeOver(response: ServerResponse, headers: HeadFields): Socket | null {
+  const socket = response.socket;
+  if (socket === null || socket.destroyed || !socket.writable) return null;
+  letGo(response, socket);
+  socket.setTimeout(0);
+  socket.setNoDelay(true);
+  // What a client still sends is read and thrown away, so that its leaving is noticed.
+  socket.on('error', () => socket.destroy());
+  socket.on('end', () => socket.destroy());
+  socket.resume();
+  socket.write(headText(headers), 'latin1');
+  return socket;
+}
+
+/** What Node itself does when a connection is upgraded to another protocol. */
+function letGo(response: ServerResponse, socket: Socket): void {
+  const holder = socket as Socket & { parser?: Parser | null };
+  const parser = holder.parser;
+  response.detachSocket(socket);
+  for (const event of serverEvents) socket.removeAllListeners(event);
+  if (parser) {
+    parser.unconsume?.();
+    parser.remove?.();
+    // The parser may be the one that is calling us now, so it is closed in a later turn.
+    setImmediate(() => parser.close?.());
+    holder.parser = null;
+  }
+}
+
+function headText(headers: HeadFields): string {
+  let head = 'HTTP/1.1 200 OK\r\n';
+  for (const [name, value] of Object.entries(headers)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== undefined) head += `${name}: ${String(one).replace(/[\r\n]/g, '')}\r\n`;
+    }
+  }
+  return `${head}\r\n`;
+}

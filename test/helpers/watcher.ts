@@ -1,0 +1,214 @@
+/**
+ * The oracle for one viewer: reads the raw bytes of its streams with an independent parser and holds them to the one
+ * promise. What it received, together with the gaps that it was told of, is everything that was published to it, in
+ * order and without doubles, and nothing that was not for it.
+ */
+
+import assert from 'node:assert/strict';
+import { gunzipSync, constants as zlib } from 'node:zlib';
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import { type Ledger, maySee, type Person, splitId, type Written } from './ledger.ts';
+
+interface Part {
+  readonly version: number;
+  readonly mark: string | undefined;
+}
+
+export interface Resume {
+  readonly verdict: 'fresh' | 'exact' | 'gap' | 'reset';
+  readonly from: string | null;
+  readonly to: string;
+  readonly missed: number | null;
+  readonly cause: string | null;
+}
+
+/** The part that a counter keeps is no write of its own; it is checked for what it sums up to. */
+const counterPart = 'likes';
+
+export class Watcher {
+  readonly person: Person;
+  readonly #ledger: Ledger;
+  /** What the client would send as Last-Event-ID. */
+  lastId: string | null = null;
+  /** The state as the client knows it. */
+  readonly parts = new Map<string, Part>();
+  likes = 0;
+  /** Gaps and resets that were declared, by cause. */
+  readonly declared: string[] = [];
+  resume: Resume | null = null;
+  ending: string | null = null;
+  received = 0;
+  /** Up to here it has everything, or was told otherwise; undefined before the first `resume`. */
+  #at: Written | null | undefined;
+  #parser = this.#newParser();
+  #bytes: Buffer[] = [];
+  #isGzip = false;
+  #unzipped = 0;
+  #isStateOwed = false;
+
+  constructor(person: Person, ledger: Ledger) {
+    this.person = person;
+    this.#ledger = ledger;
+  }
+
+  /** A new connection begins; what the old one left unfinished is discarded, as EventSource does. */
+  connect(isGzip: boolean): void {
+    this.#parser = this.#newParser();
+    this.#bytes = [];
+    this.#isGzip = isGzip;
+    this.#unzipped = 0;
+    this.resume = null;
+    this.ending = null;
+  }
+
+  /** Bytes of the body, in any portions. */
+  feed(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    if (!this.#isGzip) {
+      this.#parser.feed(bytes.toString());
+      return;
+    }
+    this.#bytes.push(bytes);
+    const text = gunzipSync(Buffer.concat(this.#bytes), { finishFlush: zlib.Z_SYNC_FLUSH });
+    this.#parser.feed(text.subarray(this.#unzipped).toString());
+    this.#unzipped = text.length;
+  }
+
+  /** Call when nothing is under way any more: nothing may be owed then. */
+  assertComplete(): void {
+    assert.ok(this.#at !== undefined, `${this.#name} never got a resume`);
+    const owed = this.#between(this.#at, this.#ledger.tip);
+    assert.deepEqual(
+      owed.map(({ id }) => id),
+      [],
+      `${this.#name} was never given these`,
+    );
+    const expected = this.#ledger.stateAt(this.#ledger.tip);
+    const known = [...this.parts].filter(([name]) => name !== counterPart).map(([name, { mark }]) => [name, mark]);
+    assert.deepEqual(
+      new Map(known as [string, string][]),
+      new Map([...expected].filter(([name]) => name !== counterPart).map(([name, { mark }]) => [name, mark])),
+      `${this.#name} knows another state`,
+    );
+  }
+
+  get #name(): string {
+    return `the viewer ${this.person.id}`;
+  }
+
+  #newParser(): ReturnType<typeof createParser> {
+    return createParser({ onEvent: (event) => this.#take(event), onError: (error) => assert.fail(error) });
+  }
+
+  #take({ event, id, data }: EventSourceMessage): void {
+    const fields = JSON.parse(data);
+    assert.equal(this.ending, null, `${this.#name} got ${event} after the end`);
+    if (event !== 'resume') assert.ok(this.resume !== null, `${this.#name} got ${event} before the resume`);
+    if (event === 'resume') this.#begin(fields, id);
+    else if (event === 'gap') this.#jump(fields, id);
+    else if (event === 'likes') this.#like(fields);
+    else if (event === 'end') this.ending = fields.cause;
+    else if (event === 'state' && id === undefined) this.#snapshot(fields);
+    else this.#entry(event ?? '', id ?? '', fields);
+    if (id !== undefined) this.lastId = id;
+  }
+
+  #begin(resume: Resume, id: string | undefined): void {
+    assert.equal(this.resume, null, 'one resume for each connection');
+    assert.equal(id, resume.to);
+    this.#ledger.learn(splitId(resume.to).epoch);
+    const to = this.#ledger.resolve(resume.to);
+    if (resume.verdict === 'exact') this.#mayNotSkip(to, 'resumed as exact');
+    if (resume.verdict === 'gap' || resume.verdict === 'reset') this.declared.push(resume.cause ?? resume.verdict);
+    if (resume.verdict !== 'exact') this.#isStateOwed = true;
+    this.resume = resume;
+    this.#at = to;
+  }
+
+  #jump({ from, to, cause }: { from: string; to: string; cause: string }, id: string | undefined): void {
+    assert.equal(id, to);
+    this.#ledger.learn(splitId(to).epoch);
+    assert.ok(!splitId(from).epoch.includes('.'));
+    this.declared.push(cause);
+    this.#at = this.#ledger.resolve(to);
+    this.#isStateOwed = true;
+  }
+
+  #entry(event: string, id: string, fields: Record<string, unknown>): void {
+    const isCounter = event === 'state' && counterPart in (fields['parts'] as object);
+    if (event === 'state') this.#change(fields as unknown as StateData);
+    const written = this.#ledger.resolve(id);
+    assert.equal(written?.id, id, `${this.#name} got ${event} ${id}, which nobody wrote`);
+    assert.ok(maySee(written.seen, this.person), `${this.#name} got ${id}, which was not for it`);
+    if (event !== 'state') assert.equal(fields['text'] ?? (fields['data'] as { text: string }).text, written.mark);
+    this.#mayNotSkip(written.before, `was given ${id}`);
+    assert.ok(!this.#ledger.isBehind(written, this.#at ?? null), `${this.#name} got ${id} twice or too late`);
+    this.#at = written;
+    if (!isCounter) this.received += 1;
+  }
+
+  /** Everything up to `to` must be what it had, or nothing that it is owed. */
+  #mayNotSkip(to: Written | null, what: string): void {
+    if (this.#at === undefined) return;
+    assert.ok(this.#ledger.isBehind(this.#at, to), `${this.#name} ${what}, but its past is not that history`);
+    const skipped = this.#between(this.#at, to).map(({ id }) => id);
+    assert.deepEqual(skipped, [], `${this.#name} ${what}, but never got these`);
+  }
+
+  /** What it is owed after one record up to another. A change of state is paid by any state as new. */
+  #between(after: Written | null, upTo: Written | null): Written[] {
+    const owed: Written[] = [];
+    for (const record of this.#ledger.back(upTo)) {
+      if (record === after || (after !== null && record.offset <= after.offset)) break;
+      if (!maySee(record.seen, this.person)) continue;
+      if (record.part !== null && this.#knows(record.part.name, record.offset)) continue;
+      owed.push(record);
+    }
+    return owed;
+  }
+
+  #knows(part: string, version: number): boolean {
+    return this.#stateAsOf >= version || (this.parts.get(part)?.version ?? -1) >= version;
+  }
+
+  #stateAsOf = 0;
+
+  #snapshot({ total, parts, removed, whole }: StateData): void {
+    assert.equal(whole === true, this.#isStateOwed, `${this.#name}: a whole state exactly where its past was broken`);
+    this.#isStateOwed = false;
+    if (whole) this.parts.clear();
+    this.#set(parts, removed, total);
+    // A snapshot knows the state up to its total; the log has no later change then.
+    this.#stateAsOf = total;
+  }
+
+  #change({ total, parts, removed }: StateData): void {
+    const names = [...Object.keys(parts), ...removed];
+    for (const name of names) {
+      const known = this.parts.get(name)?.version ?? 0;
+      assert.ok(total > known, `${this.#name}: the part ${name} went back from version ${known} to ${total}`);
+    }
+    this.#set(parts, removed, total);
+  }
+
+  #set(parts: StateData['parts'], removed: readonly string[], total: number): void {
+    for (const [name, { version, value }] of Object.entries(parts)) {
+      this.parts.set(name, { version, mark: (value as { mark?: string } | undefined)?.mark });
+      if (name === counterPart) this.likes = Math.max(this.likes, (value as { total: number }).total);
+    }
+    for (const name of removed) this.parts.delete(name);
+    assert.ok(total >= 0);
+  }
+
+  #like({ delta, total }: { delta: number; total: number }): void {
+    assert.ok(delta > 0, 'a sum only grows');
+    this.likes = total;
+  }
+}
+
+interface StateData {
+  readonly total: number;
+  readonly parts: Record<string, { version: number; value?: unknown }>;
+  readonly removed: readonly string[];
+  readonly whole?: true;
+}

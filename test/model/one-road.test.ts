@@ -1,0 +1,100 @@
+/**
+ * The promise, held against a small model: whatever happens to writers, viewers, nodes and the log, and however it
+ * interleaves, what a viewer received and the gaps that it was told of are everything that was published to it, in
+ * order, without doubles, and with nothing that was not for it.
+ *
+ * RUNS sets the number of seeds (500), SEED the first of them; a failure prints both, and the shortest story that fails.
+ */
+
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Seen } from '../helpers/ledger.ts';
+import { people, World } from './world.ts';
+
+const runs = Number(process.env['RUNS'] ?? 500);
+const seed = process.env['SEED'] === undefined ? Date.now() % 2 ** 31 : Number(process.env['SEED']);
+
+type Step = readonly [name: string, run: (world: World) => void | Promise<void>];
+
+const viewer = fc.nat(people.length - 1);
+const node = fc.nat(1);
+const part = fc.constantFrom('title', 'pinned', 'mood');
+const seen: fc.Arbitrary<Seen> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant('all' as const) },
+  { weight: 1, arbitrary: fc.constant('staff' as const) },
+  { weight: 1, arbitrary: fc.constantFrom('gold', 'blue').map((tag) => ({ tag })) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .subarray(
+        people.map(({ id }) => id),
+        { minLength: 1 },
+      )
+      .map((users) => ({ users })),
+  },
+);
+const step = <Args extends unknown[]>(
+  name: string,
+  run: (world: World, ...args: Args) => void | Promise<void>,
+  ...args: { [K in keyof Args]: fc.Arbitrary<Args[K]> }
+): fc.Arbitrary<Step> =>
+  fc
+    .tuple<Args>(...args)
+    .map((given) => [`${name} ${JSON.stringify(given)}`, (world) => run(world, ...given)] as const);
+
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 12, arbitrary: step('publish', (world, to: Seen) => world.publish(to), seen) },
+  { weight: 3, arbitrary: step('put', (world, name: string) => world.put(name), part) },
+  { weight: 2, arbitrary: step('remove', (world, name: string) => world.remove(name), part) },
+  { weight: 1, arbitrary: step('repeat', (world) => world.repeat()) },
+  { weight: 1, arbitrary: step('reuse', (world) => world.reuse()) },
+  {
+    weight: 9,
+    arbitrary: step(
+      'connect',
+      (world, who: number, where: number, isGzip: boolean) => world.connect(who, where, isGzip),
+      viewer,
+      node,
+      fc.boolean(),
+    ),
+  },
+  { weight: 4, arbitrary: step('cut', (world, who: number) => world.cut(who), viewer) },
+  { weight: 2, arbitrary: step('stall', (world, who: number) => world.stall(who), viewer) },
+  { weight: 2, arbitrary: step('drain', (world, who: number) => world.drain(who), viewer) },
+  { weight: 1, arbitrary: step('trim', (world) => world.trim()) },
+  { weight: 1, arbitrary: step('expire', (world) => world.pass(700_000)) },
+  { weight: 1, arbitrary: step('copy', (world) => world.copy()) },
+  { weight: 1, arbitrary: step('lose since the copy', (world) => world.loseSince()) },
+  { weight: 1, arbitrary: step('lose the log', (world) => world.loseAll()) },
+  { weight: 1, arbitrary: step('restart', (world) => world.restart()) },
+  { weight: 1, arbitrary: step('cut node', (world, which: number) => world.cutNode(which), node) },
+  { weight: 1, arbitrary: step('heal nodes', (world) => world.healNodes()) },
+  { weight: 1, arbitrary: step('log away', (world) => world.setAway(true)) },
+  { weight: 1, arbitrary: step('log back', (world) => world.setAway(false)) },
+  { weight: 5, arbitrary: step('turns', (world, count: number) => world.turns(count), fc.integer({ min: 1, max: 6 })) },
+  { weight: 5, arbitrary: step('tick', (world, ms: number) => world.pass(ms), fc.constantFrom(20, 60, 1500)) },
+  { weight: 2, arbitrary: step('settle', (world) => world.settle()) },
+);
+
+test(`received and declared is what was published, over ${runs} stories from seed ${seed}`, async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(steps, { minLength: 5, maxLength: 60 }), fc.nat(), async (story, luck) => {
+      const world = new World(luck);
+      for (const [, run] of story) await run(world);
+      await world.settle();
+      await world.leave();
+    }),
+    { numRuns: runs, seed, reporter: report },
+  );
+});
+
+/** The names of the steps, as a function says nothing when it is printed. */
+function report(run: fc.RunDetails<[Step[], number]>): void {
+  if (!run.failed) return;
+  const [story = [], luck] = run.counterexample ?? [];
+  const names = story.map(([name]) => `  ${name}`).join('\n');
+  const cause = run.errorInstance;
+  throw new Error(`SEED=${run.seed} fails, shrunk to luck ${luck} and the story:\n${names}\n${String(cause)}`, {
+    cause,
+  });
+}
