@@ -1,0 +1,149 @@
+/**
+ * The assembly, written by hand and read from top to bottom: the log, the hub on it, the routes before them, and the
+ * admin port beside. Reads no environment and opens no port; `main` and the tests do.
+ */
+
+import cors from '@fastify/cors';
+import fastifyStatic from '@fastify/static';
+import swagger from '@fastify/swagger';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { actions } from './actions/index.ts';
+import type { Clock } from './clock.ts';
+import { getEvents } from './http/get-events.ts';
+import { getState } from './http/get-state.ts';
+import { getStream } from './http/get-stream.ts';
+import { registerIdentity } from './http/identity.ts';
+import { loggerOptions } from './http/logging.ts';
+import { postAction } from './http/post-action.ts';
+import { postSession } from './http/post-session.ts';
+import { registerProblems, sendProblem } from './http/problem.ts';
+import { putState } from './http/put-state.ts';
+import { Settler } from './http/settler.ts';
+import { Hub } from './hub/hub.ts';
+import { Pull } from './hub/pull.ts';
+import { MemoryStore } from './log/memory-log.ts';
+import { openRedisLog } from './log/redis-log.ts';
+import type { RoomLog } from './log/room-log.ts';
+import { buildAdmin } from './ops/admin.ts';
+import type { Settings } from './settings.ts';
+
+export interface GatewayOptions {
+  readonly settings: Settings;
+  readonly clock: Clock;
+  /** Signs the demo's tokens where no key is configured: at least 32 random bytes. */
+  readonly ownSecret: string;
+  /** A log of the caller's, which stays the caller's to close. Absent: what the settings name. */
+  readonly log?: RoomLog;
+  /** Where log lines go. Absent: standard output. */
+  readonly logTarget?: { write(line: string): void };
+}
+
+export interface Gateway {
+  readonly app: FastifyInstance;
+  readonly admin: FastifyInstance;
+  readonly hub: Hub;
+  readonly log: RoomLog;
+  readonly servesDemo: boolean;
+  /** Ends the streams, finishes the requests, lets go of the log. */
+  close(): Promise<void>;
+}
+
+/** The longest room id and part, with room to spare for a refusal that says what is wrong. */
+const pathPartMax = 200;
+const requestTimeoutMs = 30_000;
+
+export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
+  const { settings, clock } = options;
+  const app = Fastify({
+    logger: loggerOptions(settings, options.logTarget),
+    logController: new Fastify.LogController({ disableRequestLogging: true }),
+    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
+    trustProxy: settings.trustedProxies.length === 0 ? false : [...settings.trustedProxies],
+    requestTimeout: requestTimeoutMs,
+    routerOptions: { maxParamLength: pathPartMax },
+  });
+  const log = options.log ?? (await openLog(settings, clock, app));
+  const hub = new Hub(log, settings, clock, (error) => app.log.error({ err: error }, 'a stream failed by our mistake'));
+  const settler = new Settler({ log, clock, countMs: settings.countMs, waitingMax: settings.roomsMax });
+  let isClosing = false;
+  // Streams are no requests any more; they are ended before the server waits for its connections.
+  app.addHook('preClose', async () => {
+    isClosing = true;
+    settler.close();
+    await hub.close();
+  });
+
+  await registerPublic(app, settings);
+  const door = await registerIdentity(app, { settings, clock, ownSecret: options.ownSecret });
+  await app.register(getStream({ hub, door }));
+  await app.register(getEvents({ pull: new Pull(hub, log, settings), door }));
+  await app.register(getState({ log, door }));
+  await app.register(putState({ log, door }));
+  await app.register(postAction({ settings, actions, log, door, settler }));
+  await app.register(postSession({ log, door }));
+  const servesDemo = settings.demo === 'on' || (settings.demo === 'auto' && !hasTokenKey(settings));
+  if (servesDemo) await registerDemo(app);
+
+  const whyNotReady = (): string | null => {
+    if (isClosing) return 'closing';
+    return log.isReady() ? null : 'the room log is away';
+  };
+  const admin = buildAdmin({ whyNotReady });
+  const close = async (): Promise<void> => {
+    await app.close();
+    if (options.log === undefined) await log.close();
+    await admin.close();
+  };
+  return { app, admin, hub, log, servesDemo, close };
+}
+
+const hasTokenKey = (settings: Settings): boolean =>
+  [settings.tokenSecret, settings.tokenPublicKey, settings.tokenJwksUrl].some((key) => key !== null);
+
+function openLog(settings: Settings, clock: Clock, app: FastifyInstance): Promise<RoomLog> {
+  if (settings.redisUrl !== null) return openRedisLog(settings, settings.nodeId, { clock, logger: app.log });
+  return Promise.resolve(new MemoryStore(settings, clock).open(settings.nodeId));
+}
+
+/** What holds for every public route: refusals as problem+json, the document, and who may call from elsewhere. */
+async function registerPublic(app: FastifyInstance, settings: Settings): Promise<void> {
+  registerProblems(app);
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Ringside',
+        description: 'Signals of live rooms: plain Server-Sent Events out, plain POSTs in.',
+        version: '0.1.0',
+      },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+      security: [{ token: [] }],
+    },
+  });
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  if (settings.corsOrigins.length === 0) return;
+  await app.register(cors, {
+    origin: [...settings.corsOrigins],
+    credentials: true,
+    methods: ['GET', 'POST', 'PUT', 'DELETE'],
+    allowedHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'If-None-Match', 'Last-Event-ID'],
+    exposedHeaders: ['ETag', 'Retry-After'],
+    maxAge: 86_400,
+  });
+}
+
+/** The demo room, from the folder beside the code, under a policy that lets nothing else in. */
+async function registerDemo(app: FastifyInstance): Promise<void> {
+  await app.register(fastifyStatic, {
+    root: new URL('../pages/demo', import.meta.url),
+    prefix: '/demo/',
+    redirect: true,
+    cacheControl: false,
+    setHeaders: (reply) => {
+      reply.header('cache-control', 'no-cache');
+      reply.header('content-security-policy', "default-src 'self'; frame-ancestors 'none'");
+      reply.header('referrer-policy', 'no-referrer');
+      reply.header('x-content-type-options', 'nosniff');
+    },
+  });
+}

@@ -1,0 +1,74 @@
+#!/usr/bin/env node
+/** One gateway as a process: reads the environment, opens the ports, and closes in order when it is told to. */
+
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import closeWithGrace from 'close-with-grace';
+import { buildGateway, type Gateway } from './app.ts';
+import { systemClock } from './clock.ts';
+import { readSettings, type Settings, SettingsError } from './settings.ts';
+
+/** How long closing may take beyond `DRAIN_MS`: requests that are being answered, and the log. */
+const closeExtraMs = 5_000;
+const demoRoom = 'demo';
+const demoTokenLife = '12h';
+
+async function main(): Promise<void> {
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  const settings = readSettings(process.env);
+  const gateway = await buildGateway({ settings, clock: systemClock, ownSecret: randomBytes(48).toString('base64') });
+  closeWithGrace({ delay: settings.drainMs + closeExtraMs, logger: false }, async ({ signal, err }) => {
+    if (err) gateway.app.log.fatal({ err }, 'the gateway closes because of a mistake of its own');
+    else gateway.app.log.info(`closing on ${signal}`);
+    await gateway.close();
+  });
+  const address = await listen(gateway, settings);
+  gateway.app.log.info(`node ${settings.nodeId} of group ${settings.group} listens on ${address}`);
+  if (gateway.servesDemo && settings.listenSocket === null) printDemo(gateway, address);
+}
+
+async function listen({ app, admin }: Gateway, settings: Settings): Promise<string> {
+  await admin.listen({ host: settings.adminHost, port: settings.adminPort });
+  if (settings.listenSocket === null) return app.listen({ host: settings.host, port: settings.port });
+  await removeStale(settings.listenSocket);
+  return app.listen({ path: settings.listenSocket });
+}
+
+/** A process that was killed leaves its socket behind; one that still answers is not ours to push away. */
+async function removeStale(path: string): Promise<void> {
+  if (!existsSync(path)) return;
+  const isAnswered = await new Promise<boolean>((resolve) => {
+    const socket = connect(path, () => resolve(true)).on('error', () => resolve(false));
+    socket.on('connect', () => socket.destroy());
+  });
+  if (isAnswered) throw new SettingsError(`LISTEN_SOCKET must be free; something answers on ${path}.`);
+  await rm(path, { force: true });
+}
+
+function printDemo({ app }: Gateway, address: string): void {
+  const link = (sub: string, name: string, role: string): string => {
+    const token = app.jwt.sign({ sub, name, rooms: { [demoRoom]: role } }, { expiresIn: demoTokenLife });
+    return `${address}/demo/?room=${demoRoom}#token=${token}`;
+  };
+  const lines = [
+    '',
+    `  Ringside is open: ${address}`,
+    '',
+    '  Watch the demo room as a viewer:',
+    `  ${link('vera', 'Vera', 'viewer')}`,
+    '',
+    '  And as its host, in another tab:',
+    `  ${link('hanna', 'Hanna', 'host')}`,
+    '',
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+main().catch((error: unknown) => {
+  const sentence = error instanceof SettingsError ? error.message : error;
+  process.stderr.write(`${error instanceof SettingsError ? `${String(sentence)}\n` : ''}`);
+  if (!(error instanceof SettingsError)) console.error(error);
+  process.exit(1);
+});
