@@ -111,14 +111,12 @@ export class Hub {
     const found = await this.#useRoom(id);
     if (found === null) return 'overloaded';
     const { room, done } = found;
-    const user = identity.id;
-    if (user !== null) room.arrive(user);
     const leave = (): void => {
-      if (user !== null) room.depart(user);
+      room.attendance.leave(identity.id);
       done();
     };
     try {
-      const entered = await this.#log.enter(id, user);
+      const entered = await room.attendance.enter(identity.id);
       if (!entered.banned) return { room, tail: entered.tail, isEnded: entered.ended, leave };
       leave();
       return 'banned';

@@ -12,12 +12,14 @@ import type { Settings } from '../settings.ts';
 import type { Entry, RoomId, UserId } from '../signal.ts';
 import { eventFrame } from '../stream/frame.ts';
 import type { Viewer } from '../stream/viewer.ts';
+import { Attendance } from './attendance.ts';
 import { type AudienceClass, classOf, mayReceive, type Receiver, targetsOf } from './audience.ts';
 import { frameOf } from './entry-frame.ts';
 import { Flush } from './flush.ts';
 import { Intake, type Loss, type Sink } from './intake.ts';
 import { StateView } from './room-state.ts';
 import { gapFrame, Stand } from './stand.ts';
+import { counters, Sums } from './sums.ts';
 import { type Frame, Tape } from './tape.ts';
 import type { Wheel } from './wheel.ts';
 
@@ -26,8 +28,6 @@ export type RoomSettings = Pick<
   'flushMs' | 'tapeBytesMax' | 'viewerBytesMax' | 'stateInlineBytes' | 'audiencesMax'
 >;
 
-/** Users put on record at a time when a directory has to be filled again. */
-const registerAtOnce = 200;
 /** Entries per page of a replay. */
 const pageEntries = 500;
 /** A span is at most this part of what may wait for a viewer. */
@@ -37,6 +37,7 @@ export class Room implements Sink {
   readonly id: RoomId;
   readonly intake: Intake;
   readonly state: StateView;
+  readonly attendance: Attendance;
   /** Unix milliseconds since when nobody needs the room here; null while somebody does. */
   idleSinceMs: number | null;
   readonly #log: RoomLog;
@@ -45,10 +46,8 @@ export class Room implements Sink {
   readonly #wheel: Pick<Wheel, 'prolong'>;
   readonly #flush: Flush;
   readonly #stands = new Map<string, Stand>();
-  /** How many streams a user has open in this room on this node. */
-  readonly #users = new Map<UserId, number>();
   readonly #waiters = new Set<{ receiver: Receiver; wake: () => void }>();
-  readonly #counters = new Map<string, { shown: number; total: number }>();
+  readonly #sums = new Sums();
   readonly #readings = new Map<string, Promise<Reading>>();
   #uses = 0;
   #isEnded = false;
@@ -62,6 +61,7 @@ export class Room implements Sink {
     this.idleSinceMs = clock.now();
     this.state = new StateView(settings.stateInlineBytes);
     this.intake = new Intake(id, log, clock, this);
+    this.attendance = new Attendance(id, log, () => this.intake.lapsed());
     this.#flush = new Flush(clock, settings.flushMs, () => this.#flushAll());
   }
 
@@ -115,22 +115,6 @@ export class Room implements Sink {
     if (stand.size === 0) this.#stands.delete(stand.audience.key);
   }
 
-  /** A user's stream is about to open here. Called before the log is told, so that no leaving can overtake it. */
-  arrive(user: UserId): void {
-    this.#users.set(user, (this.#users.get(user) ?? 0) + 1);
-  }
-
-  /** A user's stream is gone; with the last one the directory forgets the user on this node. */
-  depart(user: UserId): void {
-    const left = (this.#users.get(user) ?? 1) - 1;
-    if (left > 0) this.#users.set(user, left);
-    else {
-      this.#users.delete(user);
-      // A record that stays costs a message that nobody takes; it ends with the lease.
-      this.#log.leave(this.id, user).catch(() => undefined);
-    }
-  }
-
   /** Settled when an entry comes that the receiver may see, or at the latest after `ms`. */
   nextFor(receiver: Receiver, ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
@@ -157,15 +141,12 @@ export class Room implements Sink {
     const frame = isNews || entry.kind !== 'state' ? this.#frame(entry) : null;
     for (const stand of this.#stands.values()) this.#lay(stand, entry, frame, position);
     for (const waiter of [...this.#waiters]) if (mayReceive(entry.audience, waiter.receiver)) waiter.wake();
-    this.#noteCounter(entry);
+    if (entry.kind === 'state') this.#noteSums();
     this.#flush.request();
   }
 
   counted(counter: string, total: number): void {
-    const known = this.#counters.get(counter);
-    if (known === undefined) this.#counters.set(counter, { shown: 0, total });
-    else known.total = Math.max(known.total, total);
-    this.#flush.request();
+    if (this.#sums.note(counter, total)) this.#flush.request();
   }
 
   prolonged(user: UserId, expiresAtMs: number): void {
@@ -187,12 +168,8 @@ export class Room implements Sink {
     for (const { tape } of this.#stands.values()) tape.pass(position);
   }
 
-  async register(): Promise<void> {
-    const users = [...this.#users.keys()];
-    for (let from = 0; from < users.length; from += registerAtOnce) {
-      const some = users.slice(from, from + registerAtOnce).filter((user) => this.#users.has(user));
-      await Promise.all(some.map((user) => this.#log.enter(this.id, user)));
-    }
+  register(): Promise<void> {
+    return this.attendance.register();
   }
 
   /** Ends a user's streams here. */
@@ -219,14 +196,13 @@ export class Room implements Sink {
 
   #setState(state: RoomState): void {
     this.state.replace(state);
-    const likes = this.#totalOf('likes');
-    this.#counters.set('likes', { shown: likes, total: likes });
+    this.#sums.reset((counter) => this.#totalOf(counter));
   }
 
   /** An entry as bytes, made once for all classes; null where nobody here is to get anything of it. */
   #frame(entry: Entry): Frame | null {
     const targets = targetsOf(entry.audience);
-    if (targets !== null && ![...targets].some((user) => this.#users.has(user))) return null;
+    if (targets !== null && ![...targets].some((user) => this.attendance.has(user))) return null;
     return frameOf(entry, this.#settings.stateInlineBytes, targets);
   }
 
@@ -248,25 +224,14 @@ export class Room implements Sink {
   }
 
   async #flushAll(): Promise<void> {
-    this.#sayCounters();
+    for (const frame of this.#sums.news()) for (const { tape } of this.#stands.values()) tape.say(frame);
     for (const stand of [...this.#stands.values()]) await stand.flush();
     if (this.#isEnded) for (const viewer of [...this.viewers()]) viewer.end('ended');
   }
 
-  /** Merged sums: however many likes came, one event tells what they add up to. */
-  #sayCounters(): void {
-    for (const [counter, sum] of this.#counters) {
-      if (sum.total <= sum.shown) continue;
-      const data = JSON.stringify({ delta: sum.total - sum.shown, total: sum.total });
-      sum.shown = sum.total;
-      const bytes = Buffer.from(eventFrame({ event: counter, data }));
-      for (const { tape } of this.#stands.values()) tape.say(bytes);
-    }
-  }
-
-  #noteCounter(entry: Entry): void {
-    if (entry.kind === 'state' && entry.body.startsWith('{"part":"likes"'))
-      this.counted('likes', this.#totalOf('likes'));
+  /** A counter that became state says what it sums up to. */
+  #noteSums(): void {
+    for (const counter of counters) this.#sums.note(counter, this.#totalOf(counter));
   }
 
   #totalOf(counter: string): number {

@@ -149,9 +149,15 @@ export function lease(directory: RoomRecord['directory'], node: string, now: num
   return { lapsed };
 }
 
-export function noteEntered(directory: RoomRecord['directory'], node: string, user: UserId, now: number): void {
-  lease(directory, node, now);
+export function noteEntered(
+  directory: RoomRecord['directory'],
+  node: string,
+  user: UserId,
+  now: number,
+): { lapsed: boolean } {
+  const leased = lease(directory, node, now);
   directory.get(node)?.users.add(user);
+  return leased;
 }
 
 export function noteLeft(directory: RoomRecord['directory'], node: string, user: UserId): void {

@@ -144,8 +144,9 @@ export class MemoryRoom {
   enter(node: string, user: UserId | null, now: number): Entered {
     this.#outlive(now);
     const banned = user !== null && isRuled(this.record.rules, 'ban', user, now);
-    if (user !== null && !banned) noteEntered(this.record.directory, node, user, now);
-    return { tail: this.tail(now), ended: this.record.ended, banned };
+    const isPut = user !== null && !banned;
+    const lapsed = isPut && noteEntered(this.record.directory, node, user, now).lapsed;
+    return { tail: this.tail(now), ended: this.record.ended, banned, lapsed };
   }
 
   leave(node: string, user: UserId): void {
@@ -192,11 +193,9 @@ export class MemoryRoom {
   }
 
   #apply(change: Change, now: number): Result {
-    let connected = 0;
     switch (change.type) {
       case 'event':
-        connected = this.#add(change, now);
-        break;
+        return { connected: this.#add(change, now), total: 0, pending: false };
       case 'put':
         this.#setPart(change.part, change.value, now);
         break;
@@ -204,17 +203,18 @@ export class MemoryRoom {
         this.#setPart(change.part, null, now);
         break;
       case 'count':
-        return { connected, ...this.#count(change.counter, change.by, now) };
+        return { connected: 0, ...this.#count(change.counter, change.by, now) };
       case 'rule':
         setRule(this.record.rules, change, now);
         this.#add({ kind: change.kind, lane: 'must', audience: 'all', body: change.body }, now);
         break;
       case 'end':
+        for (const [name, { isPending }] of this.record.counters) if (isPending) this.#settle(name, now);
         this.#add({ kind: 'end', lane: 'must', audience: 'all', body: change.body }, now);
         this.record.ended = true;
         break;
     }
-    return { connected, total: 0, pending: false };
+    return { connected: 0, total: 0, pending: false };
   }
 
   #count(name: string, by: number, now: number): Pick<Kept, 'total' | 'pending'> {

@@ -127,8 +127,8 @@ class RedisLog implements RoomLog {
   async enter(room: RoomId, user: UserId | null): Promise<Entered> {
     const keys = [whereKey(room), nodesKey(room), rulesKey(room)];
     const users = user === null ? [] : [user];
-    const [tail = '', ended, banned] = await this.#ask('enter', room, keys, [this.#nodeId, leaseMs, ...users]);
-    return { tail: decodeTail(tail), ended: ended === '1', banned: banned === '1' };
+    const [tail = '', ended, banned, lapsed] = await this.#ask('enter', room, keys, [this.#nodeId, leaseMs, ...users]);
+    return { tail: decodeTail(tail), ended: ended === '1', banned: banned === '1', lapsed: lapsed === '1' };
   }
 
   async leave(room: RoomId, user: UserId): Promise<void> {

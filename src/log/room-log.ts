@@ -53,7 +53,10 @@ export type Change =
       readonly seconds: number | null;
       readonly body: string;
     }
-  /** Ends the room: this is its last entry, and every later write is refused with `room-ended`. */
+  /**
+   * Ends the room: pending sums of counters become state first, in the same step. This is the room's last entry, and
+   * every later write is refused with `room-ended`.
+   */
   | { readonly type: 'end'; readonly body: string };
 
 export interface Write {
@@ -111,6 +114,8 @@ export interface Entered {
   readonly tail: Tail;
   readonly ended: boolean;
   readonly banned: boolean;
+  /** Where a user was put on record: this node had no valid lease in the room until now. See `Renewed`. */
+  readonly lapsed: boolean;
 }
 
 export interface Renewed {

@@ -24,7 +24,7 @@ function open(settings: Partial<MemoryLimits> = {}): MemoryHarness {
   const store = new MemoryStore({ ...defaults, ...settings }, clock);
   const nodes = new Map<string, RoomLog>();
   return {
-    ...{ store, clock, tickMsMax: Infinity },
+    ...{ store, clock },
     async node(id) {
       const log = nodes.get(id) ?? store.open(id);
       nodes.set(id, log);

@@ -112,6 +112,7 @@ describe('the log on one Redis', () => {
     const listener = new Ear();
     await log.follow(room, listener);
     await kept(log.append(writeOf(room)));
+    await waitFor(() => listener.heardEntries.length === 1, { what: 'the first message' });
     await log.unfollow(room);
     await kept(log.append(writeOf(room)));
     const later = new Ear();

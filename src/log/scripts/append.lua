@@ -138,7 +138,33 @@ function changes.rule(room, keys, args)
   end
 end
 
+-- Counters with a sum that is not state yet: nothing may follow the end, so it would never become state.
+local function unsettled(room)
+  local counters, sums, settled = {}, {}, {}
+  local all = call('HGETALL', room.meta)
+  for i = 1, #all, 2 do
+    local mark, counter = match(all[i], '^([cs]):(.*)')
+    if mark == 'c' then
+      counters[#counters + 1] = counter
+      sums[counter] = all[i + 1]
+    elseif mark then
+      settled[counter] = all[i + 1]
+    end
+  end
+  local pending = {}
+  for _, counter in ipairs(counters) do
+    if sums[counter] ~= settled[counter] then
+      pending[#pending + 1] = counter
+    end
+  end
+  return pending, sums
+end
+
 changes['end'] = function(room, _, args)
+  local pending, sums = unsettled(room)
+  for _, counter in ipairs(pending) do
+    settle_counter(room, counter, tonumber(sums[counter]))
+  end
   add(room, args[14])
   call('HSET', room.meta, 'ended', room.at)
 end

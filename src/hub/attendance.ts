@@ -1,0 +1,62 @@
+/**
+ * Which users have a stream in a room on this node, and the room's directory kept in step with it, by which the log
+ * finds the nodes that a peer entry must reach.
+ */
+
+import type { Entered, RoomLog } from '../log/room-log.ts';
+import type { RoomId, UserId } from '../signal.ts';
+
+/** Users put on record at a time when a directory has to be filled again. */
+const registerAtOnce = 200;
+
+export class Attendance {
+  readonly #room: RoomId;
+  readonly #log: Pick<RoomLog, 'enter' | 'leave'>;
+  readonly #onLapsed: () => void;
+  readonly #streams = new Map<UserId, number>();
+  #hasLease = false;
+
+  /** `onLapsed`: this node's lease had run out while it held users; peer entries may have passed them by. */
+  constructor(room: RoomId, log: Pick<RoomLog, 'enter' | 'leave'>, onLapsed: () => void) {
+    this.#room = room;
+    this.#log = log;
+    this.#onLapsed = onLapsed;
+  }
+
+  has(user: UserId): boolean {
+    return this.#streams.has(user);
+  }
+
+  /** A user is about to come in, or comes to look (null: without a name). Rejects with the log's refusal. */
+  async enter(user: UserId | null): Promise<Entered> {
+    // Counted before the log is told, so that no leaving can overtake it.
+    if (user !== null) this.#streams.set(user, (this.#streams.get(user) ?? 0) + 1);
+    const entered = await this.#log.enter(this.#room, user);
+    // The first of a node's users finds no lease, and has missed nothing.
+    if (entered.lapsed && this.#hasLease) this.#onLapsed();
+    this.#hasLease ||= user !== null;
+    return entered;
+  }
+
+  /** A stream is gone, or never came; with the user's last one the directory forgets the user on this node. */
+  leave(user: UserId | null): void {
+    if (user === null) return;
+    const left = (this.#streams.get(user) ?? 1) - 1;
+    if (left > 0) {
+      this.#streams.set(user, left);
+      return;
+    }
+    this.#streams.delete(user);
+    // A record that stays costs a message that nobody takes; it ends with the lease.
+    this.#log.leave(this.#room, user).catch(() => undefined);
+  }
+
+  /** Puts everybody on record again. Rejects with the log's refusal. */
+  async register(): Promise<void> {
+    const users = [...this.#streams.keys()];
+    for (let from = 0; from < users.length; from += registerAtOnce) {
+      const some = users.slice(from, from + registerAtOnce).filter((user) => this.#streams.has(user));
+      await Promise.all(some.map((user) => this.#log.enter(this.#room, user)));
+    }
+  }
+}
