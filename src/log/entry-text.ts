@@ -10,11 +10,11 @@
  */
 
 import assert from 'node:assert/strict';
-import type { Audience, Entry, Epoch, Lane, UserId } from '../signal.ts';
+import { type Audience, type Entry, type Epoch, isPlainName, isTagName, type Lane, type UserId } from '../signal.ts';
 import type { Tail } from './position.ts';
 import type { Heard } from './room-log.ts';
 
-/** Text that makes no sense was not written by this program: the room's log is broken, and nothing can be served. */
+/** Text that makes no sense was not written by this program. Whoever reads it decides what can go on without it. */
 export class LogTextError extends Error {
   constructor(text: string) {
     super(`The log holds what no gateway wrote: ${JSON.stringify(text.slice(0, 80))}`);
@@ -29,13 +29,16 @@ export function encodeContent(kind: string, lane: Lane, audience: Audience, body
   return `${kind} ${lane} users\n${audience.join(' ')}\n${body}`;
 }
 
+/** @throws {LogTextError} */
 export function decodeEntry(text: string): { readonly entry: Entry; readonly previous: number } {
   const headEnd = text.indexOf('\n');
-  const [offset, previous, epoch, at, kind, lane, audience] = text.slice(0, headEnd).split(' ');
-  if (headEnd < 0 || !epoch || !kind || !lane || !audience) throw new LogTextError(text);
+  const [offset, previous, epoch, at, kind, lane, audience = ''] = text.slice(0, headEnd).split(' ');
   const isPeer = audience === 'users';
   const targetsEnd = isPeer ? text.indexOf('\n', headEnd + 1) : headEnd;
-  if (targetsEnd < 0) throw new LogTextError(text);
+  const isSound = isEpoch.test(epoch ?? '') && isPlainName(kind) && isLane.test(lane ?? '');
+  if (headEnd < 0 || targetsEnd < 0 || !isSound || !(isPeer || isNamed(audience))) throw new LogTextError(text);
+  const body = text.slice(targetsEnd + 1);
+  if (!isObject(body)) throw new LogTextError(text);
   return {
     entry: {
       epoch: epoch as Epoch,
@@ -44,25 +47,46 @@ export function decodeEntry(text: string): { readonly entry: Entry; readonly pre
       kind,
       lane: lane as Lane,
       audience: isPeer ? (text.slice(headEnd + 1, targetsEnd).split(' ') as UserId[]) : (audience as Audience),
-      body: text.slice(targetsEnd + 1),
+      body,
     },
     previous: readNumber(previous, text),
   };
 }
 
+const isEpoch = /^[a-z0-9]{1,12}$/;
+const isLane = /^(?:must|chat|merge|latest)$/;
+const isNamed = (audience: string): boolean =>
+  audience === 'all' || audience === 'staff' || (audience.startsWith('tag:') && isTagName(audience.slice(4)));
+
+/** Bodies are put into events as they are, so what is no JSON object on one line would spoil a stream. */
+function isObject(body: string): boolean {
+  if (!body.startsWith('{') || body.includes('\n')) return false;
+  try {
+    JSON.parse(body);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @throws {LogTextError} */
 export function decodeHeard(text: string): Heard {
   const sign = text[0];
   if (sign !== '+' && sign !== '=') return { type: 'entry', ...decodeEntry(text) };
   const [first, second] = text.slice(1).split(' ');
   if (!first || !second) throw new LogTextError(text);
+  if (sign === '+' && !isPlainName(first)) throw new LogTextError(text);
   if (sign === '+') return { type: 'count', counter: first, total: readNumber(second, text) };
   return { type: 'prolong', user: second as UserId, expiresAtMs: readNumber(first, text) };
 }
 
-/** `<epoch> <offset> <first>`, then the lineage as `<epoch>:<last>`, the newest last. */
+/**
+ * `<epoch> <offset> <first>`, then the lineage as `<epoch>:<last>`, the newest last.
+ * @throws {LogTextError}
+ */
 export function decodeTail(text: string): Tail {
   const [epoch, offset, first, ...ancestors] = text.split(' ');
-  if (!epoch) throw new LogTextError(text);
+  if (!epoch || !isEpoch.test(epoch)) throw new LogTextError(text);
   const lineage = ancestors.map((ancestor) => {
     const [old, last] = ancestor.split(':');
     return { epoch: old as Epoch, last: readNumber(last, text) };

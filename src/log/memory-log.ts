@@ -181,8 +181,8 @@ class MemoryLink implements RoomLog {
     return this.#ask(id, (room, now) => room.read(after, limit, now));
   }
 
-  async readState(id: RoomId): Promise<RoomState> {
-    return this.#ask(id, (room, now) => room.readState(now));
+  async readState(id: RoomId, reader: UserId | null = null): Promise<RoomState> {
+    return this.#ask(id, (room, now) => room.readState(reader, now));
   }
 
   async follow(id: RoomId, follower: Follower): Promise<void> {

@@ -136,14 +136,15 @@ export class MemoryRoom {
     return { tail, entries: list.slice(start, start + Math.max(0, limit)) };
   }
 
-  readState(now: number): RoomState {
+  readState(reader: UserId | null, now: number): RoomState {
     const tail = this.tail(now);
-    return { tail, total: this.record.total, parts: new Map(this.record.parts) };
+    const { total, parts } = this.record;
+    return { tail, total, parts: new Map(parts), banned: this.#isBanned(reader, now) };
   }
 
   enter(node: string, user: UserId | null, now: number): Entered {
     this.#outlive(now);
-    const banned = user !== null && isRuled(this.record.rules, 'ban', user, now);
+    const banned = this.#isBanned(user, now);
     const isPut = user !== null && !banned;
     const lapsed = isPut && noteEntered(this.record.directory, node, user, now).lapsed;
     return { tail: this.tail(now), ended: this.record.ended, banned, lapsed };
@@ -159,10 +160,14 @@ export class MemoryRoom {
     return { tail: this.tail(now), lapsed };
   }
 
+  #isBanned(user: UserId | null, now: number): boolean {
+    return user !== null && isRuled(this.record.rules, 'ban', user, now);
+  }
+
   /** The first reason not to keep the write. It changes nothing: a refused write leaves no trace, no token spent. */
   #check(write: Write, now: number): Refused | null {
     if (this.record.ended) return refuse('room-ended');
-    if (isRuled(this.record.rules, 'ban', write.by, now)) return refuse('banned');
+    if (this.#isBanned(write.by, now)) return refuse('banned');
     if (write.mutable && isRuled(this.record.rules, 'mute', write.by, now)) return refuse('muted');
     if (write.rate) {
       const retryAfterMs = waitForTokens(this.record.rates, rateKey(write), write.rate, now);
@@ -172,24 +177,11 @@ export class MemoryRoom {
   }
 
   #checkChange(change: Change, now: number): Refused | null {
-    switch (change.type) {
-      case 'put': {
-        const version = this.#version(change.part);
-        if (change.ifVersion !== null && change.ifVersion !== version) return refuse('version-conflict', { version });
-        return this.#isOneTooMany(change.part, now) ? refuse('state-full') : null;
-      }
-      case 'remove': {
-        const version = this.#version(change.part);
-        if (version === 0) return refuse('not-found');
-        return change.ifVersion !== null && change.ifVersion !== version
-          ? refuse('version-conflict', { version })
-          : null;
-      }
-      case 'count':
-        return this.#isOneTooMany(change.counter, now) ? refuse('state-full') : null;
-      default:
-        return null;
-    }
+    if (change.type !== 'put' && change.type !== 'remove') return null;
+    const version = this.#version(change.part);
+    if (change.type === 'remove' && version === 0) return refuse('not-found');
+    if (change.ifVersion !== null && change.ifVersion !== version) return refuse('version-conflict', { version });
+    return change.type === 'put' && this.#isOneTooMany(change.part, now) ? refuse('state-full') : null;
   }
 
   #apply(change: Change, now: number): Result {

@@ -9,10 +9,13 @@ import type { Redis } from 'ioredis';
 import type { Clock, Timer } from '../clock.ts';
 import type { Settings } from '../settings.ts';
 import type { RoomId } from '../signal.ts';
-import { decodeHeard } from './entry-text.ts';
+import { decodeHeard, LogTextError } from './entry-text.ts';
 import { nodeChannel, roomChannel } from './keys.ts';
 import { createRedis, disconnected, keepAsking, type LinkLogger, unavailable } from './redis-link.ts';
-import type { Follower } from './room-log.ts';
+import type { Follower, Heard } from './room-log.ts';
+
+/** The least time between two log lines about what cannot be read: a flood of garbage must not become one of lines. */
+const garbageToldMs = 1000;
 
 interface Followed {
   readonly follower: Follower;
@@ -30,6 +33,7 @@ export class RedisFeed {
   readonly #asking: Timer;
   readonly #rooms = new Map<RoomId, Followed>();
   readonly #byChannel = new Map<string, Followed>();
+  #garbageToldMs = Number.NEGATIVE_INFINITY;
   #isQuiet = false;
   #isClosed = false;
 
@@ -100,7 +104,24 @@ export class RedisFeed {
   }
 
   #hear(channel: string, text: string): void {
-    this.#byChannel.get(channel)?.follower.heard(decodeHeard(text));
+    const followed = this.#byChannel.get(channel);
+    const message = followed && this.#decode(channel, text);
+    if (message) followed.follower.heard(message);
+  }
+
+  /** What nobody of us published is left out. If it stands for an entry, the next one's numbers show that it is missing. */
+  #decode(channel: string, text: string): Heard | null {
+    try {
+      return decodeHeard(text);
+    } catch (error) {
+      if (!(error instanceof LogTextError)) throw error;
+      const now = this.#clock.now();
+      if (now - this.#garbageToldMs >= garbageToldMs) {
+        this.#garbageToldMs = now;
+        this.#logger.warn({ err: error, channel }, 'Redis published what no gateway wrote');
+      }
+      return null;
+    }
   }
 
   /** A failure here means that this connection is gone too, and the next one begins again. */

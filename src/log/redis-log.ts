@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.ts';
 import type { Settings } from '../settings.ts';
 import type { Epoch, RoomId, StatePart, UserId } from '../signal.ts';
-import { decodeEntry, decodeTail, encodeContent, readNumber } from './entry-text.ts';
+import { decodeTail, encodeContent, LogTextError, readNumber } from './entry-text.ts';
 import {
   logKey,
   metaKey,
@@ -21,10 +21,11 @@ import {
   stateKey,
   whereKey,
 } from './keys.ts';
-import type { Position } from './position.ts';
+import type { Position, Tail } from './position.ts';
 import { RedisFeed } from './redis-feed.ts';
 import type { LibraryFunction } from './redis-library.ts';
-import { type LinkLogger, RedisLink } from './redis-link.ts';
+import { type LinkLogger, RedisLink, unavailable } from './redis-link.ts';
+import { toReading } from './redis-reading.ts';
 import {
   type Appended,
   type Change,
@@ -62,7 +63,7 @@ export async function openRedisLog(
     await Promise.all([link.close(), feed.close()]);
     throw error;
   }
-  return new RedisLog(settings, nodeId, link, feed);
+  return new RedisLog(settings, nodeId, link, feed, logger);
 }
 
 class RedisLog implements RoomLog {
@@ -70,13 +71,15 @@ class RedisLog implements RoomLog {
   readonly #nodeId: string;
   readonly #link: RedisLink;
   readonly #feed: RedisFeed;
+  readonly #logger: LinkLogger;
   readonly #sentTtlMs: number;
 
-  constructor(settings: Settings, nodeId: string, link: RedisLink, feed: RedisFeed) {
+  constructor(settings: Settings, nodeId: string, link: RedisLink, feed: RedisFeed, logger: LinkLogger) {
     this.#settings = settings;
     this.#nodeId = nodeId;
     this.#link = link;
     this.#feed = feed;
+    this.#logger = logger;
     this.#sentTtlMs = Math.max(sentTtlMs, 2 * settings.logDeadlineMs);
   }
 
@@ -92,7 +95,7 @@ class RedisLog implements RoomLog {
     const args = [by, once?.digest ?? '', once ? onceTtlMs : this.#sentTtlMs, write.mutable ? 1 : 0];
     const tokens = rate ? [1000 / rate.perSecond, rate.burst, rate.cost] : ['', '', ''];
     const reply = await this.#call('append', room, keys, [...args, ...tokens, change.type, ...this.#describe(change)]);
-    return readAppended(String(reply));
+    return this.#understand(room, () => readAppended(String(reply)));
   }
 
   async settle(room: RoomId, counter: string): Promise<void> {
@@ -101,19 +104,26 @@ class RedisLog implements RoomLog {
 
   async read(room: RoomId, after: Position | null, limit: number): Promise<Reading> {
     const args = [after?.epoch ?? '', after?.offset ?? 0, limit];
-    const [tail = '', ...entries] = await this.#ask('read', room, [], args);
-    return { tail: decodeTail(tail), entries: entries.map((text) => decodeEntry(text).entry) };
+    const [tail = '', ...texts] = await this.#ask('read', room, [], args);
+    const page = { tail: this.#readTail(room, tail), texts, after, limit };
+    return toReading(page, (from, upTo) =>
+      this.#logger.error({ room, from, upTo }, 'entries of a room are broken or gone; readers are told of a gap'),
+    );
   }
 
-  async readState(room: RoomId): Promise<RoomState> {
-    const [tailText = '', total, ...cells] = await this.#ask('read_state', room, [], []);
-    const tail = decodeTail(tailText);
+  async readState(room: RoomId, reader: UserId | null = null): Promise<RoomState> {
+    const readers = reader === null ? [] : [reader];
+    const answer = await this.#ask('read_state', room, [rulesKey(room)], readers);
+    const [tailText = '', total, banned, ...cells] = answer;
+    const tail = this.#readTail(room, tailText);
     const parts = new Map<string, StatePart>();
     for (let i = 0; i + 1 < cells.length; i += 2) {
       const part = readCell(cells[i + 1] ?? '');
-      if (part.value !== null || part.version >= tail.first) parts.set(cells[i] ?? '', part);
+      if (part === null) this.#logger.error({ room, part: cells[i] }, 'a state part is broken and left out');
+      else if (part.value !== null || part.version >= tail.first) parts.set(cells[i] ?? '', part);
     }
-    return { tail, total: readNumber(total, tailText), parts };
+    const totalRead = this.#understand(room, () => readNumber(total, tailText));
+    return { tail, total: totalRead, parts, banned: banned === '1' };
   }
 
   follow(room: RoomId, follower: Follower): Promise<void> {
@@ -128,7 +138,7 @@ class RedisLog implements RoomLog {
     const keys = [whereKey(room), nodesKey(room), rulesKey(room)];
     const users = user === null ? [] : [user];
     const [tail = '', ended, banned, lapsed] = await this.#ask('enter', room, keys, [this.#nodeId, leaseMs, ...users]);
-    return { tail: decodeTail(tail), ended: ended === '1', banned: banned === '1', lapsed: lapsed === '1' };
+    return { tail: this.#readTail(room, tail), ended: ended === '1', banned: banned === '1', lapsed: lapsed === '1' };
   }
 
   async leave(room: RoomId, user: UserId): Promise<void> {
@@ -143,7 +153,7 @@ class RedisLog implements RoomLog {
   async renew(room: RoomId): Promise<Renewed> {
     const keys = [whereKey(room), nodesKey(room)];
     const [tail = '', lapsed] = await this.#ask('renew', room, keys, [this.#nodeId, leaseMs]);
-    return { tail: decodeTail(tail), lapsed: lapsed === '1' };
+    return { tail: this.#readTail(room, tail), lapsed: lapsed === '1' };
   }
 
   isReady(): boolean {
@@ -179,6 +189,21 @@ class RedisLog implements RoomLog {
     }
   }
 
+  #readTail(room: RoomId, text: string): Tail {
+    return this.#understand(room, () => decodeTail(text));
+  }
+
+  /** What somebody else put into the room's keys makes this one room unavailable, and is no mistake of ours. */
+  #understand<Value>(room: RoomId, decode: () => Value): Value {
+    try {
+      return decode();
+    } catch (error) {
+      if (!(error instanceof LogTextError)) throw error;
+      this.#logger.error({ err: error, room }, 'the keys of a room hold what no gateway wrote');
+      throw unavailable();
+    }
+  }
+
   #call(
     name: LibraryFunction,
     room: RoomId,
@@ -186,8 +211,8 @@ class RedisLog implements RoomLog {
     args: readonly (string | number)[],
   ): Promise<unknown> {
     const { logEntriesMax, logTtlS, roomTtlS } = this.#settings;
-    // The first half of a random UUID: 48 bits, and drawing it costs less than asking whether it is needed.
-    const epoch = randomUUID().replaceAll('-', '').slice(0, 12);
+    // The last part of a random UUID: 48 bits, and drawing them costs less than asking whether they are needed.
+    const epoch = randomUUID().slice(-12);
     return this.#link.call(
       name,
       [logKey(room), metaKey(room), stateKey(room), ...keys],
@@ -225,8 +250,8 @@ function readAppended(text: string): Appended {
   };
 }
 
-function readCell(cell: string): StatePart {
-  const space = cell.indexOf(' ');
-  if (space < 0) return { version: readNumber(cell, cell), value: null };
-  return { version: readNumber(cell.slice(0, space), cell), value: cell.slice(space + 1) };
+/** Null where this is no cell. */
+function readCell(cell: string): StatePart | null {
+  const match = /^([0-9]{1,15})(?: (.+))?$/s.exec(cell);
+  return match && { version: Number(match[1]), value: match[2] ?? null };
 }

@@ -9,7 +9,8 @@
  *   nodes hear that have one of the targets on record. A link that breaks loses messages; the follower is then told.
  * - What was trimmed by count or age is never served again, and every read says what is left.
  * - Every call ends within `LOG_DEADLINE_MS` plus a little, by an answer or by a Refusal: `log-unavailable` when
- *   surely nothing was written, `outcome-unknown` when that cannot be known.
+ *   surely nothing was written, `outcome-unknown` when that cannot be known, `overloaded` when the log holds as much as
+ *   it may.
  *
  * The log knows rooms, users and nodes. It does not know viewers, roles, HTTP, or what an action means.
  */
@@ -41,7 +42,10 @@ export type Change =
   | { readonly type: 'put'; readonly part: string; readonly value: string; readonly ifVersion: number | null }
   /** Removes a state part; readers learn of it. Removing what is not there is refused with `not-found`. */
   | { readonly type: 'remove'; readonly part: string; readonly ifVersion: number | null }
-  /** Adds to a counter. The sum is exact at once, and becomes the state part `counter` at most once per `COUNT_MS`. */
+  /**
+   * Adds to a counter. The sum is exact at once, and becomes the state part `counter` at most once per `COUNT_MS`. That
+   * part counts among those that the room has, and is never one too many itself.
+   */
   | { readonly type: 'count'; readonly counter: string; readonly by: number }
   /** Sets (`untilMs` 0: for good, else Unix milliseconds) or lifts (null) a rule on a user, and tells everyone. */
   | {
@@ -136,6 +140,8 @@ export interface RoomState {
   readonly total: number;
   /** Every part, and every removed part whose removal a reader of `tail.first - 1` may not know. */
   readonly parts: ReadonlyMap<string, StatePart>;
+  /** Whether the reader is banned from the room. */
+  readonly banned: boolean;
 }
 
 export interface RoomLog {
@@ -145,7 +151,8 @@ export interface RoomLog {
 
   /** Entries after a position (from the tail for null), and the tail to judge the position by. */
   read(room: RoomId, after: Position | null, limit: number): Promise<Reading>;
-  readState(room: RoomId): Promise<RoomState>;
+  /** `reader`: who asks, and may be banned; the state is told all the same. */
+  readState(room: RoomId, reader?: UserId | null): Promise<RoomState>;
 
   /** Settled once messages flow: whatever is appended from then on is heard. One follower per room and node. */
   follow(room: RoomId, follower: Follower): Promise<void>;

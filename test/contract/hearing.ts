@@ -128,6 +128,7 @@ export function hearingContract(open: OpenHarness): void {
   });
 
   peerContract(open);
+  prolongContract(open);
   leaseContract(open);
 }
 
@@ -178,6 +179,47 @@ function peerContract(open: OpenHarness): void {
       [{ offset: 1, audience: ['bob'] }],
     );
   });
+}
+
+function prolongContract(open: OpenHarness): void {
+  promise('a newer token is told to the nodes that have the user on record, and to no other', open, async (stage) => {
+    const [two, three] = [await stage.harness.node('two'), await stage.harness.node('three')];
+    const ears = [await stage.follow(), await stage.follow(two), await stage.follow(three)];
+    await stage.log.enter(stage.room, bob);
+    await two.enter(stage.room, bob);
+    await three.enter(stage.room, cat);
+    await three.prolong(stage.room, bob, 1_900_000_000_000);
+    await stage.keep(event('last'));
+    for (const ear of ears) await ear.has(1);
+    const told = [{ type: 'prolong', user: bob, expiresAtMs: 1_900_000_000_000 }];
+    assert.deepEqual(
+      ears.map(({ prolongs }) => prolongs),
+      [told, told, []],
+    );
+    assert.equal((await stage.tail()).offset, 1);
+  });
+
+  promise(
+    'a newer token is not told to a node that the user has left, nor where the lease is over',
+    open,
+    async (stage) => {
+      const two = await stage.harness.node('two');
+      const ears = [await stage.follow(), await stage.follow(two)];
+      await stage.log.enter(stage.room, bob);
+      await stage.harness.tick(leaseMs + 1000);
+      await two.enter(stage.room, bob);
+      await two.leave(stage.room, bob);
+      await two.enter(stage.room, cat);
+      await two.prolong(stage.room, bob, 1_900_000_000_000);
+      await two.prolong(stage.room, dan, 1_900_000_000_000);
+      await stage.keep(event('last'));
+      for (const ear of ears) await ear.has(1);
+      assert.deepEqual(
+        ears.map(({ prolongs }) => prolongs),
+        [[], []],
+      );
+    },
+  );
 }
 
 function leaseContract(open: OpenHarness): void {

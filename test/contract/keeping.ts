@@ -64,6 +64,8 @@ function stateContract(open: OpenHarness): void {
       await stage.keep(remove('b'));
       await stage.keep(put('b', 2));
       assert.equal((await stage.tail()).offset, 5);
+      await stage.keep(count(1));
+      assert.equal((await stage.log.readState(stage.room)).parts.get('likes')?.value, '{"total":1}');
     },
     { statePartsMax: 2 },
   );

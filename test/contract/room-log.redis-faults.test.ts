@@ -6,7 +6,19 @@ import { logKey, metaKey } from '../../src/log/keys.ts';
 import { judge } from '../../src/log/position.ts';
 import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';
-import { closeAll, comment, deadlineMs, heal, kept, newRoom, once, open, refusedCode, writeOf } from './redis-stage.ts';
+import {
+  closeAll,
+  comment,
+  deadlineMs,
+  durable,
+  heal,
+  kept,
+  newRoom,
+  once,
+  open,
+  refusedCode,
+  writeOf,
+} from './redis-stage.ts';
 import { Ear } from './stage.ts';
 
 describe('the link to Redis', () => {
@@ -131,7 +143,7 @@ describe('the link to Redis', () => {
 describe('a Redis that goes and comes back', () => {
   let server: RedisServer;
   before(async () => {
-    server = await startRedis({ appendOnly: true });
+    server = await startRedis(durable);
   });
   after(() => server.stop());
   afterEach(closeAll);

@@ -53,17 +53,13 @@ function repeatContract(open: OpenHarness): void {
     assert.equal((await stage.tail()).offset, 2);
   });
 
-  promise(
-    'a key is forgotten after its time, and not before',
-    open,
-    async (stage) => {
-      await stage.keep(event(), once('k'));
-      await stage.harness.tick(onceTtlMs - 1000);
-      assert.equal((await stage.keep(event(), once('k'))).repeated, true);
-      await stage.harness.tick(2000);
-      assert.equal((await stage.keep(event(), once('k', 'd2'))).repeated, false);
-    },
-  );
+  promise('a key is forgotten after its time, and not before', open, async (stage) => {
+    await stage.keep(event(), once('k'));
+    await stage.harness.tick(onceTtlMs - 1000);
+    assert.equal((await stage.keep(event(), once('k'))).repeated, true);
+    await stage.harness.tick(2000);
+    assert.equal((await stage.keep(event(), once('k', 'd2'))).repeated, false);
+  });
 }
 
 function repeatTraceContract(open: OpenHarness): void {
@@ -137,20 +133,16 @@ function ruleContract(open: OpenHarness): void {
     await stage.keep(event());
   });
 
-  promise(
-    'a rule for some seconds ends by itself',
-    open,
-    async (stage) => {
-      await stage.keep(rule('ban', ann, 2), { by: bob });
-      await stage.keep(rule('mute', user('cat'), 2), { by: bob });
-      await stage.refuse('banned', event());
-      await stage.refuse('muted', event(), { by: user('cat') });
-      await stage.harness.tick(2001);
-      await stage.keep(event());
-      await stage.keep(event(), { by: user('cat') });
-      assert.equal((await stage.log.enter(stage.room, ann)).banned, false);
-    },
-  );
+  promise('a rule for some seconds ends by itself', open, async (stage) => {
+    await stage.keep(rule('ban', ann, 2), { by: bob });
+    await stage.keep(rule('mute', user('cat'), 2), { by: bob });
+    await stage.refuse('banned', event());
+    await stage.refuse('muted', event(), { by: user('cat') });
+    await stage.harness.tick(2001);
+    await stage.keep(event());
+    await stage.keep(event(), { by: user('cat') });
+    assert.equal((await stage.log.enter(stage.room, ann)).banned, false);
+  });
 
   promise('a rule is kept for a room only', open, async (stage) => {
     await stage.keep(rule('ban', ann, 0), { by: bob });
@@ -168,18 +160,14 @@ function rateContract(open: OpenHarness): void {
     assert.equal((await stage.tail()).offset, 3);
   });
 
-  promise(
-    'who comes back when told to is let in',
-    open,
-    async (stage) => {
-      const rate: Rate = { name: 'comment', burst: 1, perSecond: 1, cost: 1 };
-      await stage.keep(event(), { rate });
-      const { retryAfterMs } = await stage.refuse('rate-limited', event(), { rate });
-      assert.ok(retryAfterMs > 0 && retryAfterMs <= 1000, `${retryAfterMs} ms`);
-      await stage.harness.tick(retryAfterMs);
-      await stage.keep(event(), { rate });
-    },
-  );
+  promise('who comes back when told to is let in', open, async (stage) => {
+    const rate: Rate = { name: 'comment', burst: 1, perSecond: 1, cost: 1 };
+    await stage.keep(event(), { rate });
+    const { retryAfterMs } = await stage.refuse('rate-limited', event(), { rate });
+    assert.ok(retryAfterMs > 0 && retryAfterMs <= 1000, `${retryAfterMs} ms`);
+    await stage.harness.tick(retryAfterMs);
+    await stage.keep(event(), { rate });
+  });
 
   promise('a rate holds per user, per name and per room', open, async (stage) => {
     for (let n = 0; n < 3; n += 1) await stage.keep(event(), { rate: slow });
@@ -226,6 +214,36 @@ function endContract(open: OpenHarness): void {
       [position.offset, 'end', 'must', 'all', '{"cause":"ended"}'],
     );
   });
+
+  promise(
+    'a sum that was pending is state before the end, and every adding to it is in it',
+    open,
+    async (stage) => {
+      const ear = await stage.follow();
+      await stage.keep(count(3));
+      await stage.keep(count(5, 'gifts'));
+      assert.equal((await stage.keep(count(4))).pending, true);
+      assert.equal((await stage.keep(count(1, 'hearts'))).pending, false);
+      const { position } = await stage.keep(end, { once: { key: 'k', digest: 'd' } });
+      await ear.has(5);
+      assert.deepEqual(
+        ear.entries.slice(3).map(({ offset, kind, body }) => [offset, kind, body]),
+        [
+          [4, 'state', '{"part":"likes","value":{"total":7}}'],
+          [5, 'end', '{"cause":"ended"}'],
+        ],
+      );
+      assert.equal(position.offset, 5);
+      const { parts, total } = await stage.log.readState(stage.room);
+      assert.deepEqual(
+        [total, parts.get('likes'), parts.get('gifts')?.version],
+        [4, { version: 4, value: '{"total":7}' }, 2],
+      );
+      assert.equal((await stage.keep(end, { once: { key: 'k', digest: 'd' } })).repeated, true);
+      assert.equal((await stage.tail()).offset, 5);
+    },
+    { countMs: 60_000 },
+  );
 
   promise('an ended room can still be read, and says so at the door', open, async (stage) => {
     assert.equal((await stage.log.enter(stage.room, bob)).ended, false);

@@ -26,14 +26,10 @@ local function refusal(code, retry_ms, version)
   return 'refused ' .. code .. ' ' .. int(retry_ms or 0) .. ' ' .. int(version or 0)
 end
 
-local function is_in_force(until_ms, now)
-  return until_ms and (until_ms == '0' or tonumber(until_ms) > now)
-end
-
 -- The generic cell rate algorithm: the key holds the theoretical arrival time and goes by itself once it has passed.
-local function take_tokens(room, key, args)
+local function take_tokens(room, known, args)
   local interval = tonumber(args[10])
-  local arrival = math.max(tonumber(call('GET', key) or 0), room.now) + interval * tonumber(args[12])
+  local arrival = math.max(tonumber(known or 0), room.now) + interval * tonumber(args[12])
   local over = arrival - room.now - interval * tonumber(args[11])
   return arrival, over > 0.01 and math.max(1, math.ceil(over)) or 0
 end
@@ -126,7 +122,11 @@ function changes.count(room, _, args)
 end
 
 function changes.rule(room, keys, args)
+  call('HEXISTS', keys[7], args[15])
   add(room, args[14])
+  if not room.ruled then
+    call('HSET', room.meta, 'ruled', '1')
+  end
   if args[16] == '' then
     call('HDEL', keys[7], args[15])
     return
@@ -173,6 +173,9 @@ local function barred(room, keys, args)
   if room.ended then
     return refusal('room-ended')
   end
+  if not room.ruled then
+    return
+  end
   local rules = call('HMGET', keys[7], 'ban:' .. args[6], 'mute:' .. args[6])
   if is_in_force(rules[1], room.now) then
     return refusal('banned')
@@ -185,7 +188,14 @@ end
 local function append(keys, args)
   local room = open_room(keys, args)
   local digest = args[7] .. '\n'
-  local seen = call('GET', keys[4])
+  local seen, rate
+  if args[10] == '' then
+    seen = call('GET', keys[4])
+  else
+    -- Each call costs about as much as all the Lua between two of them.
+    local known = call('MGET', keys[4], keys[8])
+    seen, rate = known[1], known[2]
+  end
   if seen then
     local is_same = string.sub(seen, 1, #digest) == digest
     return is_same and ('again ' .. string.sub(seen, #digest + 1)) or refusal('key-reused')
@@ -196,7 +206,7 @@ local function append(keys, args)
   end
   local arrival, wait_ms
   if args[10] ~= '' then
-    arrival, wait_ms = take_tokens(room, keys[8], args)
+    arrival, wait_ms = take_tokens(room, rate, args)
     if wait_ms > 0 then
       return refusal('rate-limited', wait_ms)
     end

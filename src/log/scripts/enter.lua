@@ -22,10 +22,9 @@ end
 local function enter(keys, args)
   local room = open_room(keys, args)
   local node, user = args[6], args[8]
-  local ban = user and call('HGET', keys[6], 'ban:' .. user)
-  local is_banned = ban and (ban == '0' or tonumber(ban) > room.now)
+  local is_out = is_banned(room, keys[6], user)
   local is_lapsed = false
-  if user and not is_banned then
+  if user and not is_out then
     local lease = call('HGET', keys[5], node)
     is_lapsed = not lease or tonumber(lease) <= room.now
     call('HSET', keys[5], node, int(room.now + args[7]))
@@ -36,7 +35,7 @@ local function enter(keys, args)
     call('PEXPIRE', keys[4], int(args[7] * 2))
     call('PEXPIRE', keys[5], int(args[7] * 2))
   end
-  local flags = { room.ended and '1' or '0', is_banned and '1' or '0', is_lapsed and '1' or '0' }
+  local flags = { room.ended and '1' or '0', is_out and '1' or '0', is_lapsed and '1' or '0' }
   return { tail_of(room, first_of(room)), flags[1], flags[2], flags[3] }
 end
 

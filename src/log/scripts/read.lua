@@ -30,7 +30,7 @@ local function read(keys, args)
   local answer = { tail_of(room, first) }
   local limit = tonumber(args[8])
   if start < room.offset and limit > 0 then
-    for _, entry in ipairs(call('XRANGE', room.log, int(start + 1) .. '-0', '+', 'COUNT', limit)) do
+    for _, entry in ipairs(call('XRANGE', room.log, int(start + 1) .. '-0', int(room.offset) .. '-0', 'COUNT', limit)) do
       answer[#answer + 1] = entry[2][2]
     end
   end

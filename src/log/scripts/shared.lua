@@ -9,7 +9,7 @@
 
 -- Kept at hand, because the table of globals is guarded and every look into it costs. None of them can be reached
 -- before the first function runs.
-local call, format, match
+local call, try, format, match
 
 local lineage_max = 16
 -- A room that was only looked at is soon forgotten: otherwise, asking for made-up rooms would fill the memory.
@@ -54,14 +54,16 @@ end
 
 -- What every function begins with; answers the server's time, ms.
 local function begin()
-  call, format, match = redis.call, string.format, string.match
+  if not call then
+    call, try, format, match = redis.call, redis.pcall, string.format, string.match
+  end
   local time = call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
 local function open_room(keys, args)
   local now = begin()
-  local meta = call('HMGET', keys[2], 'epoch', 'run', 'offset', 'heard', 'ended', 'touched')
+  local meta = call('HMGET', keys[2], 'epoch', 'run', 'offset', 'heard', 'ended', 'touched', 'ruled')
   local room = {
     log = keys[1],
     meta = keys[2],
@@ -78,6 +80,8 @@ local function open_room(keys, args)
     heard = meta[4] or '0',
     ended = meta[5],
     touched = tonumber(meta[6] or 0),
+    -- Set with the first rule: in a room without any there is nothing to look up.
+    ruled = meta[7],
   }
   if not room.epoch then
     begin_room(room, args[2])
@@ -103,6 +107,16 @@ local function touch(room, rules)
   end
 end
 
+-- Nil for what no gateway wrote.
+-- A rule holds until a moment, or for good.
+local function is_in_force(until_ms, now)
+  return until_ms and (until_ms == '0' or tonumber(until_ms) > now)
+end
+
+local function is_banned(room, rules, user)
+  return user and room.ruled and is_in_force(call('HGET', rules, 'ban:' .. user), room.now)
+end
+
 local function entry_at(entry)
   return tonumber(match(entry[2][2], '^%d+ %d+ %w+ (%d+)'))
 end
@@ -111,8 +125,9 @@ local function entry_offset(entry)
   return tonumber(match(entry[1], '^%d+'))
 end
 
+-- What lies beyond the room's last offset was not numbered by us, and is not looked at.
 local function entry_from(room, offset)
-  return call('XRANGE', room.log, int(offset) .. '-0', '+', 'COUNT', 1)[1]
+  return call('XRANGE', room.log, int(offset) .. '-0', int(room.offset) .. '-0', 'COUNT', 1)[1]
 end
 
 -- The oldest offset that may still be served; whatever is too old is trimmed first. The stream itself is trimmed by
@@ -125,14 +140,14 @@ local function first_of(room)
   end
   local first = entry_offset(oldest)
   local horizon = room.now - room.log_ttl_ms
-  if entry_at(oldest) > horizon then
+  if (entry_at(oldest) or 0) > horizon then
     return first
   end
   local low, high = first + 1, room.offset + 1
   while low < high do
     local middle = math.floor((low + high) / 2)
     local entry = entry_from(room, middle)
-    if entry and entry_at(entry) <= horizon then
+    if entry and (entry_at(entry) or room.now) <= horizon then
       low = middle + 1
     else
       high = middle
@@ -157,17 +172,38 @@ local function trim_some(room)
   end
   local horizon = room.now - room.log_ttl_ms
   local entries = call('XRANGE', room.log, '-', '+', 'COUNT', 1)
-  if not entries[1] or entry_at(entries[1]) > horizon then
+  if not entries[1] or (entry_at(entries[1]) or 0) > horizon then
     return
   end
   local keep
   for _, entry in ipairs(call('XRANGE', room.log, '-', '+', 'COUNT', 64)) do
     keep = entry[1]
-    if entry_at(entry) > horizon then
+    if (entry_at(entry) or 0) > horizon then
       break
     end
   end
   call('XTRIM', room.log, 'MINID', keep)
+end
+
+-- Somebody else has written to the stream beyond our numbers. Nobody was ever told of that, so it goes, and the stream
+-- takes our next number again.
+local function drop_strangers(room)
+  for _, entry in ipairs(call('XRANGE', room.log, '(' .. int(room.offset) .. '-0', '+')) do
+    call('XDEL', room.log, entry[1])
+  end
+  call('XSETID', room.log, int(room.offset) .. '-0')
+end
+
+local function keep(room, offset, text)
+  local reply = try('XADD', room.log, 'MAXLEN', '~', room.entries_max, offset .. '-0', 'e', text)
+  -- Where all is well it is a string, and a string has no such field.
+  if reply.err and string.find(reply.err, 'equal or smaller', 1, true) then
+    drop_strangers(room)
+    reply = try('XADD', room.log, 'MAXLEN', '~', room.entries_max, offset .. '-0', 'e', text)
+  end
+  if reply.err then
+    error(reply)
+  end
 end
 
 -- Numbers, keeps and publishes one entry. `content` is all of its text that does not depend on the room: kind, lane,
@@ -175,7 +211,7 @@ end
 local function add(room, content, nodes, is_state)
   local offset = int(room.offset + 1)
   local text = offset .. ' ' .. room.heard .. ' ' .. room.epoch .. ' ' .. room.at .. ' ' .. content
-  call('XADD', room.log, 'MAXLEN', '~', room.entries_max, offset .. '-0', 'e', text)
+  keep(room, offset, text)
   room.offset = room.offset + 1
   room.last = offset
   if nodes then

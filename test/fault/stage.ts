@@ -1,0 +1,295 @@
+/**
+ * What the tests of a failing Redis stand on: real gateways over HTTP on one real Redis, viewers on real sockets whose
+ * every byte is kept, and writers that repeat a write with its key until it is kept. When all is over, what was
+ * acknowledged is laid out as the log's history, and each viewer's bytes are held against it.
+ */
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
+import { constants, createGunzip } from 'node:zlib';
+import { createParser } from 'eventsource-parser';
+import { metaKey } from '../../src/log/keys.ts';
+import type { RoomId } from '../../src/signal.ts';
+import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
+import { Ledger, type Person, type Seen, splitId } from '../helpers/ledger.ts';
+import type { RedisServer } from '../helpers/redis-server.ts';
+import { waitFor } from '../helpers/wait-for.ts';
+import { Watcher } from '../helpers/watcher.ts';
+
+export const deadlineMs = 800;
+/** What a busy machine may add to a deadline. */
+export const slackMs = 700;
+/** How soon everybody must have everything once the log is back. */
+export const catchUpMs = 8000;
+
+export const openGateway = (redisUrl: string, nodeId: string): Promise<RunningGateway> =>
+  startGateway({
+    redisUrl,
+    environment: {
+      ...{ NODE_ID: nodeId, LOG_DEADLINE_MS: String(deadlineMs), RENEW_MS: '300' },
+      ...{ HEARTBEAT_MS: '500', RETRY_MS: '100' },
+    },
+  });
+
+const people: readonly Person[] = [
+  { id: 'ann', isStaff: false, tags: [] },
+  { id: 'bob', isStaff: false, tags: ['gold'] },
+  { id: 'cat', isStaff: true, tags: [] },
+];
+
+/** One viewer, who keeps every byte of every stream that it had. */
+export class Viewer {
+  readonly person: Person;
+  readonly isGzip: boolean;
+  lastId: string | null = null;
+  /** The bodies of the streams that began with a `resume`, each in portions. */
+  readonly streams: Buffer[][] = [];
+  isOpen = false;
+  #request: ClientRequest | null = null;
+
+  constructor(person: Person, isGzip: boolean) {
+    this.person = person;
+    this.isGzip = isGzip;
+  }
+
+  get lastOffset(): number {
+    return this.lastId === null ? 0 : splitId(this.lastId).offset;
+  }
+
+  /** Watches until it has its seat, coming again where it is told to, as a browser would. */
+  async come(gateway: RunningGateway): Promise<void> {
+    await waitFor(() => this.#tryToCome(gateway), { what: `${this.person.id} to be seated`, timeoutMs: 15_000 });
+  }
+
+  leave(): void {
+    this.#request?.destroy();
+  }
+
+  async #tryToCome(gateway: RunningGateway): Promise<boolean> {
+    const { id, isStaff, tags } = this.person;
+    const headers = {
+      authorization: `Bearer ${tokenOf(id, isStaff ? 'moderator' : 'viewer', { tags })}`,
+      ...(this.lastId === null ? {} : { 'last-event-id': this.lastId }),
+      ...(this.isGzip ? { 'accept-encoding': 'gzip' } : {}),
+    };
+    const asked = request(`${gateway.url}/rooms/${room}/stream`, { agent: false, headers });
+    asked.end();
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    asked.on('error', () => undefined);
+    assert.equal(answer.statusCode, 200);
+    assert.equal(answer.headers['content-encoding'] === 'gzip', this.isGzip && answer.headers.connection === 'close');
+    const stream: Buffer[] = [];
+    let isSeated = false;
+    let isOver = false;
+    const parser = createParser({
+      onEvent: ({ event, id }) => {
+        if (event === 'resume') isSeated = true;
+        if (id !== undefined) this.lastId = id;
+      },
+    });
+    answer.on('data', (bytes: Buffer) => void stream.push(bytes));
+    const body =
+      this.isGzip && answer.headers['content-encoding'] === 'gzip' ? answer.pipe(createGunzip(flush)) : answer;
+    body.on('data', (bytes: Buffer) => parser.feed(bytes.toString()));
+    body.on('error', () => undefined);
+    answer
+      .on('error', () => undefined)
+      .on('close', () => {
+        isOver = true;
+        if (this.#request === asked) this.isOpen = false;
+      });
+    await waitFor(() => isSeated || isOver, { what: 'a resume, or the end', timeoutMs: 15_000 });
+    if (!isSeated) return false;
+    this.#request = asked;
+    this.isOpen = !isOver;
+    this.streams.push(stream);
+    return true;
+  }
+}
+const flush = { flush: constants.Z_SYNC_FLUSH };
+
+interface Acknowledged {
+  readonly id: string;
+  readonly seen: Seen;
+  readonly mark: string;
+  readonly part: { readonly name: string; readonly mark: string } | null;
+}
+
+/** Writes of every audience, each with a key of its own, repeated over all gateways by turns until it is kept. */
+export class Writers {
+  readonly acknowledged: Acknowledged[] = [];
+  /** The codes of refusals, in order. */
+  readonly refusals: string[] = [];
+  readonly #gateways: readonly RunningGateway[];
+  #writes = 0;
+  #isRunning = false;
+  #loops: Promise<void>[] = [];
+
+  constructor(gateways: readonly RunningGateway[]) {
+    this.#gateways = gateways;
+  }
+
+  /** So many writes, one after the other, the last one for all. Settles with its offset. */
+  async write(count: number, gateways = this.#gateways): Promise<number> {
+    for (let left = count; left > 1; left -= 1) await this.#writeOne(gateways);
+    const { id } = await this.#writeOne(gateways, 0);
+    return splitId(id).offset;
+  }
+
+  /** Load until `stop`: some four hundred writes a second at most, so that a test's history stays one that it can check. */
+  start(loops = 4): void {
+    this.#isRunning = true;
+    this.#loops = Array.from({ length: loops }, async () => {
+      for (; this.#isRunning; await pause(10)) await this.#writeOne(this.#gateways);
+    });
+  }
+
+  /** Settles when every write that was begun is kept. */
+  async stop(): Promise<void> {
+    this.#isRunning = false;
+    await Promise.all(this.#loops);
+  }
+
+  async #writeOne(gateways: readonly RunningGateway[], form?: number): Promise<Acknowledged> {
+    this.#writes += 1;
+    const number = this.#writes;
+    const mark = `mark ${number}`;
+    const { seen, part, path, method, body } = asked(form ?? number % 5, mark);
+    let attempt = 0;
+    const id = await waitFor(
+      async () => {
+        const gateway = gateways[(number + attempt) % gateways.length];
+        attempt += 1;
+        return gateway && this.#attempt(gateway, { path, method, body, key: `key-${number}` });
+      },
+      { what: `the write ${number} to be kept; refusals: ${this.refusals.slice(-5)}`, timeoutMs: 30_000 },
+    );
+    const kept = { id, seen, mark, part };
+    this.acknowledged.push(kept);
+    return kept;
+  }
+
+  /** The id of what was kept; null for a refusal that says that the log is away. Nothing else may be answered. */
+  async #attempt(gateway: RunningGateway, write: { path: string; method: string; body: unknown; key: string }) {
+    const began = performance.now();
+    const { status, json, text } = await gateway.ask(`/rooms/${room}/${write.path}`, {
+      method: write.method,
+      headers: {
+        authorization: `Bearer ${tokenOf('hanna', 'host')}`,
+        'content-type': 'application/json',
+        'idempotency-key': write.key,
+      },
+      body: JSON.stringify(write.body),
+    });
+    const tookMs = performance.now() - began;
+    assert.ok(tookMs < deadlineMs + slackMs, `a write was answered ${status} after ${tookMs} ms`);
+    if (status < 300) return String(json['id']);
+    const code = String(json['code']);
+    assert.ok(status === 503 && ['log-unavailable', 'outcome-unknown'].includes(code), text);
+    this.refusals.push(code);
+    return null;
+  }
+}
+
+/** A write as HTTP has it, and who is to see it. */
+function asked(form: number, mark: string) {
+  const post = (kind: string, body: object, seen: Seen) => ({
+    ...{ method: 'POST', path: `actions/${kind}`, body, seen, part: null },
+  });
+  const data = { text: mark };
+  if (form === 1) return post('signal', { type: 'note', data, audience: 'tag:gold' }, { tag: 'gold' });
+  if (form === 2) return post('signal', { type: 'note', data, audience: 'staff' }, 'staff');
+  if (form === 3) return post('direct', { to: ['bob'], type: 'note', data }, { users: ['bob'] });
+  const part = { name: 'title', mark };
+  if (form === 4) return { method: 'PUT', path: 'state/title', body: { mark }, seen: 'all' as const, part };
+  return post('comment', data, 'all');
+}
+
+/** Viewers of every class on each gateway, every other one with gzip. */
+export async function seatViewers(gateways: readonly RunningGateway[]): Promise<Viewer[]> {
+  const viewers: Viewer[] = [];
+  for (const gateway of gateways) {
+    for (const person of people) {
+      const viewer = new Viewer(person, viewers.length % 2 === 1);
+      await viewer.come(gateway);
+      viewers.push(viewer);
+    }
+  }
+  return viewers;
+}
+
+/** Settled once everybody has what lies at this offset; ids of all epochs count on. */
+export async function allReach(viewers: readonly Viewer[], offset: number): Promise<void> {
+  for (const viewer of viewers) {
+    await waitFor(() => viewer.lastOffset === offset, {
+      what: `${viewer.person.id} to reach ${offset}; it is at ${viewer.lastId}`,
+      timeoutMs: catchUpMs,
+    });
+  }
+}
+
+/**
+ * The acknowledged writes as the log's history, lost branches included: every number once in each of them. An epoch
+ * goes on where its first number says; where the log still knows better, it must say the same.
+ */
+export async function historyOf(server: RedisServer, acknowledged: readonly Acknowledged[]): Promise<Ledger> {
+  const meta = metaKey(room as RoomId);
+  const lineage = (await server.cli('hget', meta, 'lineage')).split(' ').filter((text) => text !== '');
+  const lasts = new Map(lineage.map((text) => text.split(':') as [string, string]));
+  const present = [...lasts.keys(), await server.cli('hget', meta, 'epoch')];
+  const ledger = new Ledger();
+  for (const epoch of inOrder(new Set(acknowledged.map(({ id }) => splitId(id).epoch)), present)) {
+    const its = acknowledged
+      .filter(({ id }) => splitId(id).epoch === epoch)
+      .toSorted((a, b) => splitId(a.id).offset - splitId(b.id).offset);
+    const first = its[0] && splitId(its[0].id).offset;
+    ledger.tip = [...ledger.back()].find(({ offset }) => first === undefined || offset < first) ?? null;
+    ledger.learn(epoch);
+    for (const one of its) ledger.add(one.id, one);
+    const next = present[present.indexOf(epoch) + 1];
+    const known = lasts.get(epoch);
+    if (next !== undefined && known !== undefined) ledger.tip = ledger.resolve(`${epoch}.${known}`);
+  }
+  return ledger;
+}
+
+/** Epochs as they came: those that the log knows by its lineage, those of lost branches by when they were heard of. */
+function inOrder(heardOf: ReadonlySet<string>, present: readonly string[]): Set<string> {
+  const ordered = new Set<string>();
+  for (const epoch of heardOf) {
+    for (const older of present.slice(0, present.indexOf(epoch) + 1)) ordered.add(older);
+    ordered.add(epoch);
+  }
+  return new Set([...ordered, ...present]);
+}
+
+/** What a viewer was told, once its bytes are held against the history. */
+export interface Told {
+  /** Gaps and resets that were declared. */
+  readonly declared: readonly string[];
+  /** The verdict of each stream. */
+  readonly verdicts: readonly string[];
+}
+
+/** Fails where a viewer lacks something that it was not told of, or has something twice, too early or not for it. */
+export function judgeViewer(viewer: Viewer, ledger: Ledger): Told {
+  const watcher = new Watcher(viewer.person, ledger);
+  const verdicts = viewer.streams.map((stream) => {
+    watcher.connect(viewer.isGzip);
+    watcher.feed(Buffer.concat(stream));
+    return String(watcher.resume?.verdict);
+  });
+  watcher.assertComplete();
+  return { declared: watcher.declared, verdicts };
+}
+
+/** Holds everybody to having had everything: no gap, no reset, and every return exact. */
+export function assertNobodyLost(viewers: readonly Viewer[], ledger: Ledger): void {
+  for (const viewer of viewers) {
+    const { declared, verdicts } = judgeViewer(viewer, ledger);
+    assert.deepEqual(declared, [], `${viewer.person.id} was told of a loss`);
+    assert.deepEqual(verdicts, ['fresh', ...verdicts.slice(1).map(() => 'exact')]);
+  }
+}
