@@ -51,12 +51,15 @@ export class Attendance {
     this.#log.leave(this.#room, user).catch(() => undefined);
   }
 
-  /** Puts everybody on record again. Rejects with the log's refusal. */
-  async register(): Promise<void> {
+  /** Puts everybody on record again; answers who may not be here. Rejects with the log's refusal. */
+  async register(): Promise<UserId[]> {
     const users = [...this.#streams.keys()];
+    const banned: UserId[] = [];
     for (let from = 0; from < users.length; from += registerAtOnce) {
       const some = users.slice(from, from + registerAtOnce).filter((user) => this.#streams.has(user));
-      await Promise.all(some.map((user) => this.#log.enter(this.#room, user)));
+      const entered = await Promise.all(some.map((user) => this.#log.enter(this.#room, user)));
+      banned.push(...some.filter((_, index) => entered[index]?.banned));
     }
+    return banned;
   }
 }

@@ -15,7 +15,7 @@ import { eventFrame, retryFrame } from '../stream/frame.ts';
 import { Piece } from '../stream/piece.ts';
 import type { Viewer, ViewerKeeper } from '../stream/viewer.ts';
 import { mayReceive } from './audience.ts';
-import { eventOf } from './entry-frame.ts';
+import { streamEventOf } from './entry-frame.ts';
 import type { Room } from './room.ts';
 import { gapFrame, type Stand } from './stand.ts';
 
@@ -111,7 +111,10 @@ export class CatchUp implements ViewerKeeper {
     const limit = count * historyLookback;
     const after = Math.max(tail.first - 1, tail.offset - limit);
     const { entries } = await this.#log.read(this.#joining.room.id, { epoch: tail.epoch, offset: after }, limit);
-    const its = entries.filter((entry) => entry.kind !== 'state' && this.#mayReceive(entry));
+    // If much was written and trimmed since the tail was read, this may reach beyond it; state is known up to there only.
+    const its = entries.filter(
+      (entry) => entry.offset <= tail.offset && entry.kind !== 'state' && this.#mayReceive(entry),
+    );
     const first = its.at(-count) ?? its[0];
     return first === undefined ? tail.offset : first.offset - 1;
   }
@@ -157,10 +160,16 @@ export class CatchUp implements ViewerKeeper {
     const reading = await room.readPage(this.#after);
     if (this.#viewer.isGone) return;
     const judged = judge(this.#after, reading.tail);
-    if (judged.verdict !== 'exact') return this.#declare(judged, reading.tail);
+    if (judged.verdict !== 'exact' || this.#isStateLost(reading.tail)) return this.#declare(judged, reading.tail);
     this.#after = judged.to;
     await this.#send(reading);
     if (reading.entries.length === 0) await room.intake.reach(reading.tail);
+  }
+
+  /** Whether the snapshot that the viewer has holds changes that the log has lost, though its place is still good. */
+  #isStateLost(tail: Tail): boolean {
+    const { epoch } = this.#after;
+    return tail.epoch !== epoch && judge({ epoch, offset: this.#stateAsOf }, tail).cause === 'failover';
   }
 
   /** The log was trimmed or lost under the replay. */
@@ -179,6 +188,7 @@ export class CatchUp implements ViewerKeeper {
     const { spanBytesMax } = this.#joining.room;
     let text = '';
     for (const entry of reading.entries) {
+      if (this.#isBannedBy(entry)) return this.#viewer.end('banned');
       text += this.#frame(entry);
       this.#after = { epoch: this.#after.epoch, offset: entry.offset };
       if (text.length < spanBytesMax) continue;
@@ -186,6 +196,12 @@ export class CatchUp implements ViewerKeeper {
       text = '';
     }
     await this.#give(text);
+  }
+
+  /** A ban since the log let the viewer in. The room ends its stream too, but may hear of it later than this page. */
+  #isBannedBy(entry: Entry): boolean {
+    if (entry.kind !== 'ban' || judge(entry, this.#joining.tail).verdict !== 'reset') return false;
+    return (JSON.parse(entry.body) as { user?: string }).user === this.#viewer.identity.id;
   }
 
   async #give(text: string): Promise<void> {
@@ -196,7 +212,7 @@ export class CatchUp implements ViewerKeeper {
   #frame(entry: Entry): string {
     const isKnown = entry.kind === 'state' && entry.offset <= this.#stateAsOf;
     if (isKnown || !this.#mayReceive(entry)) return '';
-    const event = eventOf(entry, this.#settings.stateInlineBytes);
+    const event = streamEventOf(entry, this.#settings.stateInlineBytes);
     return event === null ? '' : eventFrame(event);
   }
 

@@ -12,15 +12,19 @@ export interface EntryEvent {
   readonly data: string;
 }
 
+/** As it is pulled: there is no stream whose ending could tell of the room's end, so that is an event too. */
 export function eventOf(entry: Entry, stateInlineBytes: number): EntryEvent | null {
-  // The room's end is told to each viewer by the ending of its stream.
-  if (entry.kind === 'end') return null;
   const data = entry.kind === 'state' ? changeData(entry, stateInlineBytes) : entryData(entry);
   return data === null ? null : { id: `${entry.epoch}.${entry.offset}`, event: entry.kind, data };
 }
 
+/** As it is streamed. The room's end is told to each viewer by the ending of its stream, after all that came before. */
+export function streamEventOf(entry: Entry, stateInlineBytes: number): EntryEvent | null {
+  return entry.kind === 'end' ? null : eventOf(entry, stateInlineBytes);
+}
+
 export function frameOf(entry: Entry, stateInlineBytes: number, targets: ReadonlySet<UserId> | null): Frame | null {
-  const event = eventOf(entry, stateInlineBytes);
+  const event = streamEventOf(entry, stateInlineBytes);
   if (event === null) return null;
   const { offset, lane } = entry;
   return { offset, lane, isState: entry.kind === 'state', targets, bytes: Buffer.from(eventFrame(event)) };

@@ -32,8 +32,8 @@ export interface StreamRequest {
 /** Somebody who may come in. One of the two must be called. */
 export interface Admitted {
   readonly outcome: 'admitted';
-  /** Takes the socket for good, its response head written. */
-  seat(socket: Socket, encoding: Encoding): void;
+  /** Takes the socket for good. `head` goes out before the stream's first bytes. */
+  seat(socket: Socket, encoding: Encoding, head: Buffer): void;
   /** The client left before it could be seated. */
   release(): void;
 }
@@ -99,7 +99,7 @@ export class Hub {
         visit.leave();
         return { outcome: visit.isEnded ? 'ended' : 'overloaded' };
       }
-      const seat = (socket: Socket, encoding: Encoding): void => this.#seat(request, visit, socket, encoding);
+      const seat: Admitted['seat'] = (...given) => this.#seat(request, visit, ...given);
       return { outcome: 'admitted', seat, release: visit.leave };
     } finally {
       this.#admitted -= 1;
@@ -142,7 +142,7 @@ export class Hub {
     this.#rooms.clear();
   }
 
-  #seat(request: StreamRequest, visit: Visit, socket: Socket, encoding: Encoding): void {
+  #seat(request: StreamRequest, visit: Visit, socket: Socket, encoding: Encoding, head: Buffer): void {
     const { room, tail, leave } = visit;
     const stand = room.standFor(request.identity);
     if (stand === null) {
@@ -160,9 +160,15 @@ export class Hub {
         leave();
       },
     };
-    const viewer = new Viewer(socket, encoding, request.identity, this.#clock, keeper);
+    const viewer = new Viewer(socket, encoding, request.identity, this.#clock, keeper, head);
     stand.expect(viewer);
     this.#wheel.add(viewer);
+    // On the way here the token may have run out, or a ban have passed.
+    const isExpired = request.identity.expiresAtMs <= this.#clock.now();
+    if (isExpired || room.isBannedSince(request.identity.id, tail)) {
+      viewer.end(isExpired ? 'expired' : 'banned');
+      return;
+    }
     const { from, history } = request;
     const ticket = { room, stand, viewer, from, history, tail, retryMs: this.retryMs() };
     joining.catchUp = new CatchUp(this.#log, this.#settings, ticket);

@@ -214,8 +214,12 @@ export class Intake implements Follower {
       this.#position = judged.to;
       if (judged.to.epoch !== from.epoch) this.#sink.renamed(judged.to);
     } else {
-      const state = await this.#log.readState(this.#room);
+      // What was lost may hold a ban, and nobody who is banned may be given what comes after it.
+      await this.#sink.register();
       if (this.#isClosed()) return false;
+      const state = await this.#log.readState(this.#room);
+      // If the history changed again, this state belongs to another one than what was read: both are read again.
+      if (this.#isClosed() || state.tail.epoch !== tail.epoch) return false;
       this.#position = judged.to;
       // A gap was judged by what the log keeps; after a reset even that is unknown.
       const missed = judged.verdict === 'gap' ? judged.missed : null;

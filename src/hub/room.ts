@@ -6,7 +6,7 @@
 
 import type { Clock } from '../clock.ts';
 import type { EndingCause } from '../errors.ts';
-import { formatPosition, type Position } from '../log/position.ts';
+import { formatPosition, judge, type Position, type Tail } from '../log/position.ts';
 import type { Reading, RoomLog, RoomState } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import type { Entry, RoomId, UserId } from '../signal.ts';
@@ -48,6 +48,8 @@ export class Room implements Sink {
   readonly #stands = new Map<string, Stand>();
   readonly #waiters = new Set<{ receiver: Receiver; wake: () => void }>();
   readonly #sums = new Sums();
+  /** Where users who are here, or on their way, were banned. */
+  readonly #bans = new Map<UserId, Position>();
   readonly #readings = new Map<string, Promise<Reading>>();
   #uses = 0;
   #isEnded = false;
@@ -136,7 +138,7 @@ export class Room implements Sink {
   take(entry: Entry): void {
     const { position } = this.intake;
     const isNews = this.state.apply(entry);
-    if (entry.kind === 'ban') this.#banned(entry);
+    if (entry.kind === 'ban' || entry.kind === 'unban') this.#heedBan(entry);
     if (entry.kind === 'end') this.#isEnded = true;
     const frame = isNews || entry.kind !== 'state' ? this.#frame(entry) : null;
     for (const stand of this.#stands.values()) this.#lay(stand, entry, frame, position);
@@ -155,6 +157,7 @@ export class Room implements Sink {
 
   lost(loss: Loss, state: RoomState): void {
     this.#setState(state);
+    this.#bans.clear();
     const gap = Buffer.from(gapFrame(loss) + eventFrame({ event: 'state', data: this.state.whole() }));
     for (const { tape } of this.#stands.values()) {
       tape.restart(loss.to);
@@ -165,11 +168,21 @@ export class Room implements Sink {
   }
 
   renamed(position: Position): void {
+    // What only a sum knew, and no entry yet, may be lost: the next totals count from what became state.
+    this.#sums.reset((counter) => this.#totalOf(counter));
     for (const { tape } of this.#stands.values()) tape.pass(position);
   }
 
-  register(): Promise<void> {
-    return this.attendance.register();
+  async register(): Promise<void> {
+    // Where entries were lost, a ban may be among them, or the lifting of one.
+    for (const user of await this.attendance.register()) this.endUser(user, 'banned');
+  }
+
+  /** Whether a user was banned after the log had let it in with this tail, when it had no stream yet that could end. */
+  isBannedSince(user: UserId | null, tail: Tail): boolean {
+    const ban = user === null ? undefined : this.#bans.get(user);
+    // A ban that the tail knows of was lifted again, or the log would have said so at the door.
+    return ban !== undefined && judge(ban, tail).verdict === 'reset';
   }
 
   /** Ends a user's streams here. */
@@ -239,8 +252,14 @@ export class Room implements Sink {
     return match ? Number(match[1]) : 0;
   }
 
-  #banned(entry: Entry): void {
-    const { user } = JSON.parse(entry.body) as { user?: UserId };
-    if (user !== undefined) this.endUser(user, 'banned');
+  #heedBan({ kind, epoch, offset, body }: Entry): void {
+    const { user } = JSON.parse(body) as { user?: UserId };
+    if (user === undefined) return;
+    for (const gone of this.#bans.keys()) if (!this.attendance.has(gone)) this.#bans.delete(gone);
+    if (kind === 'unban') this.#bans.delete(user);
+    else {
+      this.#bans.set(user, { epoch, offset });
+      this.endUser(user, 'banned');
+    }
   }
 }

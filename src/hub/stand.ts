@@ -82,6 +82,8 @@ export class Stand {
       handed += 1;
       if (handed % sliceViewers === 0) await new Promise<void>((resolve) => this.#clock.soon(resolve));
     }
+    // Not before: a burst longer than the tape would count as lost for viewers who are not slow at all.
+    this.tape.trim();
   }
 
   /** Gives a viewer what it lacks, until bytes wait for it or it has everything sealed. */
@@ -108,7 +110,7 @@ export class Stand {
   /** The viewer's place has left the tape: it is told, gets the state, and goes on at the end. */
   #skip(viewer: Viewer, place: Place): void {
     const { end } = this.tape;
-    const missed = end.shown - place.shown;
+    const missed = this.tape.shownSince(place);
     const gap = gapFrame({ from: place.position, to: end.position, missed, cause: 'slow' });
     viewer.place = end;
     viewer.send(Piece.private(gap + eventFrame({ event: 'state', data: this.#wholeState() })));

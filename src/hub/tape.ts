@@ -82,9 +82,11 @@ export class Tape {
   #end: Place;
   /** Where the present history begins on this tape. */
   #restart: Place;
+  /** Frames before the newest declared loss; -1 where there was none. */
+  #lossSeq = -1;
 
   /**
-   * Begins empty at a position. `bytesMax` bounds the sealed spans, of which the newest is kept whatever its size;
+   * Begins empty at a position. `trim` brings the sealed spans under `bytesMax`, the newest kept whatever its size;
    * `spanBytesMax` the size at which a draft is sealed into more than one.
    */
   constructor(position: Position, bytesMax: number, spanBytesMax: number) {
@@ -131,14 +133,24 @@ export class Tape {
   restart(position: Position): void {
     this.pass(position);
     this.#restart = this.#end;
+    this.#lossSeq = this.#end.seq;
   }
 
-  /** Seals the draft into spans; the new ones, oldest first. */
+  /** Seals the draft into spans; the new ones, oldest first. They are all kept until `trim`. */
   seal(): Span[] {
     const sealed: Span[] = [];
     while (this.#draft.length > 0) sealed.push(this.#sealOne());
-    this.#trim();
     return sealed;
+  }
+
+  /** Drops the oldest spans until the rest is within its bound. Call when they have been handed to who keeps up. */
+  trim(): void {
+    let drop = 0;
+    while (this.#bytes > this.#bytesMax && drop < this.#spans.length - 1) {
+      this.#bytes -= this.#spans[drop]?.size ?? 0;
+      drop += 1;
+    }
+    if (drop > 0) this.#spans.splice(0, drop);
   }
 
   /** The sealed span that a viewer at `place` needs next; null for none. */
@@ -151,6 +163,11 @@ export class Tape {
       else low = middle + 1;
     }
     return this.#spans[low] ?? null;
+  }
+
+  /** How much everybody of the class was to get since a place; null where more was lost than ever was on the tape. */
+  shownSince(place: Place): number | null {
+    return place.seq <= this.#lossSeq ? null : this.#end.shown - place.shown;
   }
 
   /** Whether everything after an offset of the present history is on the tape. */
@@ -195,15 +212,6 @@ export class Tape {
       shown: start.shown + kept.filter((frame) => frame.targets === null).length,
       position: { epoch: this.#end.position.epoch, offset },
     };
-  }
-
-  #trim(): void {
-    let drop = 0;
-    while (this.#bytes > this.#bytesMax && drop < this.#spans.length - 1) {
-      this.#bytes -= this.#spans[drop]?.size ?? 0;
-      drop += 1;
-    }
-    if (drop > 0) this.#spans.splice(0, drop);
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Takes a socket over from Node's HTTP server once the request has been answered for: the response head is written as
- * raw bytes, and request, response and parser let go of the socket. What follows on it is the viewer's alone.
+ * Takes a socket over from Node's HTTP server once the request has been answered for: request, response and parser let
+ * go of it, and what is written from now on, beginning with the response head as raw bytes, is the viewer's alone.
  *
  * The body is delimited by the end of the connection (RFC 9112, section 6.3), so no chunk headers exist that would
  * differ per viewer or cost a copy. A proxy in front frames it as it likes.
@@ -21,8 +21,8 @@ export type HeadFields = Readonly<Record<string, string | number | readonly stri
 /** The listeners by which Node's server follows a connection. */
 const serverEvents = ['data', 'end', 'close', 'drain', 'error', 'timeout', 'pause', 'resume', 'readable'];
 
-/** Writes the head and hands the socket over; null where the client has already gone. */
-export function takeOver(response: ServerResponse, headers: HeadFields): Socket | null {
+/** Hands the socket over; null where the client has already gone. */
+export function takeOver(response: ServerResponse): Socket | null {
   const socket = response.socket;
   if (socket === null || socket.destroyed || !socket.writable) return null;
   letGo(response, socket);
@@ -32,7 +32,6 @@ export function takeOver(response: ServerResponse, headers: HeadFields): Socket 
   socket.on('error', () => socket.destroy());
   socket.on('end', () => socket.destroy());
   socket.resume();
-  socket.write(headText(headers), 'latin1');
   return socket;
 }
 
@@ -51,12 +50,13 @@ function letGo(response: ServerResponse, socket: Socket): void {
   }
 }
 
-function headText(headers: HeadFields): string {
+/** The head of a `200` as bytes, to go out in one write with what the stream begins with. */
+export function headBytes(headers: HeadFields): Buffer {
   let head = 'HTTP/1.1 200 OK\r\n';
   for (const [name, value] of Object.entries(headers)) {
     for (const one of Array.isArray(value) ? value : [value]) {
       if (one !== undefined) head += `${name}: ${String(one).replace(/[\r\n]/g, '')}\r\n`;
     }
   }
-  return `${head}\r\n`;
+  return Buffer.from(`${head}\r\n`, 'latin1');
 }

@@ -40,18 +40,28 @@ export class Viewer {
   waitingSinceMs = 0;
   readonly #socket: Socket;
   readonly #encoding: Encoding;
+  /** What must precede the first bytes of the stream, and goes out in one write with them; null afterwards. */
+  #opening: Buffer | null;
   readonly #clock: Clock;
   #isGone = false;
 
-  constructor(socket: Socket, encoding: Encoding, identity: Identity, clock: Clock, keeper: ViewerKeeper) {
+  /** `head`: what the connection begins with, such as a response head. */
+  constructor(
+    socket: Socket,
+    encoding: Encoding,
+    identity: Identity,
+    clock: Clock,
+    keeper: ViewerKeeper,
+    head: Buffer = nothing,
+  ) {
     this.#socket = socket;
     this.#encoding = encoding;
     this.#clock = clock;
     this.identity = identity;
     this.keeper = keeper;
     this.lastWriteMs = clock.now();
+    this.#opening = encoding === 'gzip' ? Buffer.concat([head, gzipHead]) : head;
     socket.once('close', () => this.#go('left'));
-    if (encoding === 'gzip') socket.write(gzipHead);
   }
 
   get isGone(): boolean {
@@ -66,7 +76,7 @@ export class Viewer {
   /** Hands bytes to the socket. The caller has looked at `isWaiting` first, so that waiting bytes stay bounded. */
   send(piece: Piece): void {
     if (this.#isGone) return;
-    this.#socket.write(piece.bytes(this.#encoding));
+    this.#write(piece);
     this.lastWriteMs = this.#clock.now();
     if (this.#socket.writableLength > 0 && this.waitingSinceMs === 0) this.#wait();
   }
@@ -86,10 +96,16 @@ export class Viewer {
   endWith(cause: EndingCause, lastFrame: string): void {
     if (this.#isGone) return;
     const isStuck = this.isWaiting;
-    if (!isStuck) this.#socket.write(Piece.private(lastFrame).bytes(this.#encoding));
+    if (!isStuck) this.#write(Piece.private(lastFrame));
     this.#go(cause);
     if (isStuck) this.#socket.destroy();
     else this.#closeSoon();
+  }
+
+  #write(piece: Piece): void {
+    const bytes = piece.bytes(this.#encoding);
+    this.#socket.write(this.#opening === null ? bytes : Buffer.concat([this.#opening, bytes]));
+    this.#opening = null;
   }
 
   #closeSoon(): void {

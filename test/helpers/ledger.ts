@@ -46,6 +46,8 @@ export class Ledger {
   readonly #bases = new Map<string, Written | null>();
   /** The last record of the history that the log has now. */
   tip: Written | null = null;
+  /** Every total that the counter of likes ever had; empty where a test has none. */
+  readonly totals = new Set<number>();
 
   /** An acknowledged write. */
   add(id: string, what: Pick<Written, 'seen' | 'mark' | 'part'>): Written {
@@ -86,6 +88,16 @@ export class Ledger {
     if (old === null) return true;
     for (const one of this.back(record)) if (one === old) return true;
     return false;
+  }
+
+  /** What lies between two records of one history, the newer one included. */
+  between(after: Written | null, upTo: Written | null): Written[] {
+    const found: Written[] = [];
+    for (const record of this.back(upTo)) {
+      if (record === after || (after !== null && record.offset <= after.offset)) break;
+      found.push(record);
+    }
+    return found;
   }
 
   /** The state after a record: part to mark. */

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { gunzipSync, constants as zlib } from 'node:zlib';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
-import { type Ledger, maySee, type Person, splitId, type Written } from './ledger.ts';
+import { type Ledger, maySee, type Person, type Seen, splitId, type Written } from './ledger.ts';
 
 interface Part {
   readonly version: number;
@@ -22,7 +22,15 @@ export interface Resume {
   readonly cause: string | null;
 }
 
-/** The part that a counter keeps is no write of its own; it is checked for what it sums up to. */
+/** A gap that was declared within a stream. */
+export interface Gap {
+  readonly from: string;
+  readonly to: string;
+  readonly missed: number | null;
+  readonly cause: string;
+}
+
+/** The part that holds the sum of likes, of which `likes` events tell too. */
 const counterPart = 'likes';
 
 export class Watcher {
@@ -35,6 +43,10 @@ export class Watcher {
   likes = 0;
   /** Gaps and resets that were declared, by cause. */
   readonly declared: string[] = [];
+  /** The gaps within this connection's stream. */
+  gaps: Gap[] = [];
+  /** Set by a test when the log bans this person: nothing later may come on this connection. */
+  barrier: Written | null = null;
   resume: Resume | null = null;
   ending: string | null = null;
   received = 0;
@@ -45,6 +57,7 @@ export class Watcher {
   #isGzip = false;
   #unzipped = 0;
   #isStateOwed = false;
+  #stateAsOf = 0;
 
   constructor(person: Person, ledger: Ledger) {
     this.person = person;
@@ -59,6 +72,17 @@ export class Watcher {
     this.#unzipped = 0;
     this.resume = null;
     this.ending = null;
+    this.gaps = [];
+    this.barrier = null;
+  }
+
+  /** The page is loaded anew: the client knows nothing any more. */
+  forget(): void {
+    this.lastId = null;
+    this.parts.clear();
+    this.likes = 0;
+    this.#stateAsOf = 0;
+    this.#at = undefined;
   }
 
   /** Bytes of the body, in any portions. */
@@ -83,11 +107,9 @@ export class Watcher {
       [],
       `${this.#name} was never given these`,
     );
-    const expected = this.#ledger.stateAt(this.#ledger.tip);
-    const known = [...this.parts].filter(([name]) => name !== counterPart).map(([name, { mark }]) => [name, mark]);
     assert.deepEqual(
-      new Map(known as [string, string][]),
-      new Map([...expected].filter(([name]) => name !== counterPart).map(([name, { mark }]) => [name, mark])),
+      new Map([...this.parts].map(([name, { mark }]) => [name, mark])),
+      new Map([...this.#ledger.stateAt(this.#ledger.tip)].map(([name, { mark }]) => [name, mark])),
       `${this.#name} knows another state`,
     );
   }
@@ -103,7 +125,9 @@ export class Watcher {
   #take({ event, id, data }: EventSourceMessage): void {
     const fields = JSON.parse(data);
     assert.equal(this.ending, null, `${this.#name} got ${event} after the end`);
-    if (event !== 'resume') assert.ok(this.resume !== null, `${this.#name} got ${event} before the resume`);
+    // Whoever may not stay is told so before anything else.
+    if (event !== 'resume' && event !== 'end')
+      assert.ok(this.resume !== null, `${this.#name} got ${event} before the resume`);
     if (event === 'resume') this.#begin(fields, id);
     else if (event === 'gap') this.#jump(fields, id);
     else if (event === 'likes') this.#like(fields);
@@ -125,17 +149,24 @@ export class Watcher {
     this.#at = to;
   }
 
-  #jump({ from, to, cause }: { from: string; to: string; cause: string }, id: string | undefined): void {
-    assert.equal(id, to);
-    this.#ledger.learn(splitId(to).epoch);
-    assert.ok(!splitId(from).epoch.includes('.'));
-    this.declared.push(cause);
-    this.#at = this.#ledger.resolve(to);
+  #jump(gap: Gap, id: string | undefined): void {
+    assert.equal(id, gap.to);
+    this.#ledger.learn(splitId(gap.to).epoch);
+    this.declared.push(gap.cause);
+    this.gaps.push(gap);
+    const [from, to] = [this.#ledger.resolve(gap.from), this.#ledger.resolve(gap.to)];
+    this.#mayNotSkip(from, `was told of a gap after ${gap.from}`);
+    if (gap.missed !== null) {
+      const events = this.#ledger.between(from, to).filter(({ seen }) => isShared(seen) && maySee(seen, this.person));
+      const offsets = (to?.offset ?? 0) - (from?.offset ?? 0);
+      const missed = gap.cause === 'trimmed' ? offsets : events.length;
+      assert.equal(gap.missed, missed, `${this.#name} was told a wrong number for ${gap.from} to ${gap.to}`);
+    }
+    this.#at = to;
     this.#isStateOwed = true;
   }
 
   #entry(event: string, id: string, fields: Record<string, unknown>): void {
-    const isCounter = event === 'state' && counterPart in (fields['parts'] as object);
     if (event === 'state') this.#change(fields as unknown as StateData);
     const written = this.#ledger.resolve(id);
     assert.equal(written?.id, id, `${this.#name} got ${event} ${id}, which nobody wrote`);
@@ -143,8 +174,10 @@ export class Watcher {
     if (event !== 'state') assert.equal(fields['text'] ?? (fields['data'] as { text: string }).text, written.mark);
     this.#mayNotSkip(written.before, `was given ${id}`);
     assert.ok(!this.#ledger.isBehind(written, this.#at ?? null), `${this.#name} got ${id} twice or too late`);
+    const isLate = this.barrier !== null && written !== this.barrier && this.#ledger.isBehind(this.barrier, written);
+    assert.ok(!isLate, `${this.#name} got ${id} after it was banned by ${this.barrier?.id}`);
     this.#at = written;
-    if (!isCounter) this.received += 1;
+    this.received += 1;
   }
 
   /** Everything up to `to` must be what it had, or nothing that it is owed. */
@@ -157,26 +190,23 @@ export class Watcher {
 
   /** What it is owed after one record up to another. A change of state is paid by any state as new. */
   #between(after: Written | null, upTo: Written | null): Written[] {
-    const owed: Written[] = [];
-    for (const record of this.#ledger.back(upTo)) {
-      if (record === after || (after !== null && record.offset <= after.offset)) break;
-      if (!maySee(record.seen, this.person)) continue;
-      if (record.part !== null && this.#knows(record.part.name, record.offset)) continue;
-      owed.push(record);
-    }
-    return owed;
+    return this.#ledger
+      .between(after, upTo)
+      .filter(({ seen }) => maySee(seen, this.person))
+      .filter(({ part, offset }) => part === null || !this.#knows(part.name, offset));
   }
 
   #knows(part: string, version: number): boolean {
     return this.#stateAsOf >= version || (this.parts.get(part)?.version ?? -1) >= version;
   }
 
-  #stateAsOf = 0;
-
   #snapshot({ total, parts, removed, whole }: StateData): void {
     assert.equal(whole === true, this.#isStateOwed, `${this.#name}: a whole state exactly where its past was broken`);
     this.#isStateOwed = false;
-    if (whole) this.parts.clear();
+    if (whole) {
+      this.parts.clear();
+      this.likes = 0;
+    }
     this.#set(parts, removed, total);
     // A snapshot knows the state up to its total; the log has no later change then.
     this.#stateAsOf = total;
@@ -193,8 +223,9 @@ export class Watcher {
 
   #set(parts: StateData['parts'], removed: readonly string[], total: number): void {
     for (const [name, { version, value }] of Object.entries(parts)) {
-      this.parts.set(name, { version, mark: (value as { mark?: string } | undefined)?.mark });
-      if (name === counterPart) this.likes = Math.max(this.likes, (value as { total: number }).total);
+      const sum = value as { mark?: string; total?: number } | undefined;
+      this.parts.set(name, { version, mark: name === counterPart ? String(sum?.total) : sum?.mark });
+      if (name === counterPart) this.likes = sum?.total ?? 0;
     }
     for (const name of removed) this.parts.delete(name);
     assert.ok(total >= 0);
@@ -202,9 +233,16 @@ export class Watcher {
 
   #like({ delta, total }: { delta: number; total: number }): void {
     assert.ok(delta > 0, 'a sum only grows');
+    const { totals } = this.#ledger;
+    assert.ok(
+      totals.size === 0 || totals.has(total),
+      `${this.#name} was told of ${total} likes, which there never were`,
+    );
     this.likes = total;
   }
 }
+
+const isShared = (seen: Seen): boolean => typeof seen === 'string' || 'tag' in seen;
 
 interface StateData {
   readonly total: number;

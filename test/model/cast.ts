@@ -1,0 +1,109 @@
+/** Who takes part in the model: people with their rights, a log whose calls take a while, sockets that note times. */
+
+import type { Position } from '../../src/log/position.ts';
+import type { RoomLog } from '../../src/log/room-log.ts';
+import type { Audience, Identity, RoomId, UserId } from '../../src/signal.ts';
+import type { FakeClock } from '../helpers/fake-clock.ts';
+import { FakeSocket } from '../helpers/fake-socket.ts';
+import type { Person, Seen } from '../helpers/ledger.ts';
+
+export const room = 'model' as RoomId;
+
+export const people: readonly Person[] = [
+  { id: 'ann', isStaff: false, tags: [] },
+  { id: 'bob', isStaff: false, tags: ['gold'] },
+  { id: 'cat', isStaff: true, tags: [] },
+  { id: 'dan', isStaff: true, tags: ['gold', 'blue'] },
+  { id: 'eve', isStaff: false, tags: ['blue'] },
+];
+
+/** Small numbers from a seed: the same run for the same seed. */
+export function dice(seed: number): (sides: number) => number {
+  let state = seed >>> 0;
+  return (sides) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * sides);
+  };
+}
+
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export function toAudience(seen: Seen): Audience {
+  if (typeof seen === 'string') return seen;
+  return 'tag' in seen ? `tag:${seen.tag}` : (seen.users as UserId[]);
+}
+
+export const toIdentity = (person: Person, expiresAtMs: number): Identity => ({
+  ...{ id: person.id as UserId, name: null, role: person.isStaff ? 'moderator' : 'viewer' },
+  ...{ tags: person.tags, expiresAtMs },
+});
+
+/** A socket that knows when it was last written to, and when it was closed. */
+export class TimedSocket extends FakeSocket {
+  readonly #clock: FakeClock;
+  lastWriteAtMs = 0;
+  closedAtMs: number | null = null;
+  hasStalled = false;
+
+  constructor(clock: FakeClock) {
+    super();
+    this.#clock = clock;
+  }
+
+  override write(bytes: Buffer | string, done?: () => void): boolean {
+    if (bytes.length > 0) this.lastWriteAtMs = this.#clock.now();
+    return super.write(bytes, done);
+  }
+
+  override stall(): void {
+    this.hasStalled = true;
+    super.stall();
+  }
+
+  override destroy(): this {
+    this.closedAtMs ??= this.#clock.now();
+    return super.destroy();
+  }
+}
+
+/** Told in the very step in which the log answers, before anything else can happen to it. */
+export interface LogWatch {
+  entering(user: UserId | null): void;
+  reading(after: Position | null): void;
+  following(isBegun: boolean): void;
+}
+
+/** A log whose calls take a number of turns, before and after they are carried out. */
+export function slowly(log: RoomLog, roll: (sides: number) => number, watch: LogWatch): RoomLog {
+  const delayed =
+    <Args extends unknown[], Answer>(call: (...args: Args) => Promise<Answer>, seen?: (...args: Args) => void) =>
+    async (...args: Args): Promise<Answer> => {
+      for (let turns = roll(3); turns > 0; turns -= 1) await turn();
+      const answering = call.apply(log, args);
+      seen?.(...args);
+      const answer = await answering;
+      for (let turns = roll(3); turns > 0; turns -= 1) await turn();
+      return answer;
+    };
+  const follow = delayed(log.follow);
+  return {
+    append: log.append.bind(log),
+    settle: log.settle.bind(log),
+    prolong: log.prolong.bind(log),
+    read: delayed(log.read, (_room, after) => watch.reading(after)),
+    readState: delayed(log.readState),
+    enter: delayed(log.enter, (_room, user) => watch.entering(user)),
+    renew: delayed(log.renew),
+    leave: log.leave.bind(log),
+    follow: async (...args) => {
+      watch.following(true);
+      await follow(...args);
+    },
+    unfollow: async (id) => {
+      watch.following(false);
+      await log.unfollow(id);
+    },
+    isReady: log.isReady.bind(log),
+    close: log.close.bind(log),
+  };
+}

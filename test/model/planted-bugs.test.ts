@@ -1,0 +1,99 @@
+/**
+ * Who watches the watchman: the model test is run on copies of the source with a bug planted in each, and must find all
+ * of them, by a story and not by a crash. On a copy without a bug it must pass.
+ */
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { type PlantedBug, plantedBugs } from './planted-bugs.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const model = join('test', 'model', 'one-road.test.ts');
+const runs = 250;
+/** Tried one after the other until one of them finds the bug. */
+const seeds = [1, 2, 3];
+const copiesAtATime = 2;
+
+const folders: string[] = [];
+after(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+function copySource(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'ringside-planted-'));
+  folders.push(folder);
+  for (const name of ['src', 'package.json', 'tsconfig.json', join('test', 'model'), join('test', 'helpers')]) {
+    cpSync(join(root, name), join(folder, name), { recursive: true });
+  }
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
+  return folder;
+}
+
+/** What the model test says in a copy of the source, and whether it is content. */
+function runModel(folder: string, seed: number): Promise<{ passed: boolean; output: string }> {
+  const env: NodeJS.ProcessEnv = { ...process.env, SEED: String(seed), RUNS: String(runs), SHRINK: 'no' };
+  // A child that believes to be part of this test run reports in another form.
+  delete env['NODE_TEST_CONTEXT'];
+  const child = spawn(process.execPath, ['--import', 'tsx', '--test', '--test-reporter=tap', model], {
+    ...{ cwd: folder, env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (output += bytes));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ passed: code === 0, output }));
+  });
+}
+
+/** The file with the bug in it. */
+function planted({ name, file, find, replace }: PlantedBug): string {
+  const text = readFileSync(join(root, file), 'utf8');
+  const found = text.split(find).length - 1;
+  assert.equal(found, 1, `Plant "${name}" anew: its text is found ${found} times in ${file}, not once.`);
+  return text.replace(find, () => replace);
+}
+
+/** Null where the model found the bug; else what it said instead. */
+async function hunt(folder: string, bug: PlantedBug): Promise<string | null> {
+  const path = join(folder, bug.file);
+  const whole = readFileSync(path, 'utf8');
+  writeFileSync(path, planted(bug));
+  try {
+    for (const seed of seeds) {
+      const { passed, output } = await runModel(folder, seed);
+      if (passed) continue;
+      const isStory = output.includes(`SEED=${seed} fails, shrunk`) && output.includes('AssertionError');
+      return isStory ? null : `${bug.name}: no story, but\n${output}`;
+    }
+    return `${bug.name}: not found`;
+  } finally {
+    writeFileSync(path, whole);
+  }
+}
+
+test('the model finds no bug where none was planted', async () => {
+  const { passed, output } = await runModel(copySource(), 1);
+  assert.ok(passed, output);
+});
+
+test('the model finds every bug that is planted', async (t) => {
+  const left = [...plantedBugs];
+  const missed: string[] = [];
+  const worker = async (): Promise<void> => {
+    const folder = copySource();
+    for (let bug = left.shift(); bug !== undefined; bug = left.shift()) {
+      const answer = await hunt(folder, bug);
+      if (answer !== null) missed.push(answer);
+    }
+  };
+  await Promise.all(Array.from({ length: copiesAtATime }, worker));
+  t.diagnostic(`planted bugs caught: ${plantedBugs.length - missed.length}/${plantedBugs.length}`);
+  assert.equal(plantedBugs.length, 10);
+  assert.deepEqual(missed, []);
+});

@@ -1,0 +1,77 @@
+/**
+ * Ten mistakes that a gateway like this one is likely to contain, each as a change to the source. The model must find
+ * every one of them; a model that does not is blind there. The texts are exact, so they stay in step with the source:
+ * where one is no longer found, its test says so.
+ */
+
+export interface PlantedBug {
+  readonly name: string;
+  readonly file: string;
+  /** Occurs exactly once in the file. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+export const plantedBugs: readonly PlantedBug[] = [
+  {
+    name: 'a viewer is attached after its history was read, and what came in between is lost',
+    file: 'src/hub/catch-up.ts',
+    find: 'const { tape } = stand;\n    if (tape.end.position.epoch !== this.#after.epoch || !tape.covers(this.#after.offset)) return false;',
+    replace:
+      'const { tape } = stand;\n    if (this.#after.offset >= this.#joining.tail.offset) {\n      stand.seat(this.#viewer);\n      return true;\n    }',
+  },
+  {
+    name: 'an offset is compared by > where >= is meant',
+    file: 'src/hub/tape.ts',
+    find: 'frame.offset > newcomer.after &&',
+    replace: 'frame.offset > newcomer.after + 1 &&',
+  },
+  {
+    name: 'an id is judged by its offset alone, its epoch ignored',
+    file: 'src/log/position.ts',
+    find: 'const left = from.epoch === tail.epoch ? tail.offset : tail.lineage.find((old) => old.epoch === from.epoch)?.last;',
+    replace: 'const left: number | undefined = tail.offset;',
+  },
+  {
+    name: 'a store that came back is not noticed: the run is not compared',
+    file: 'src/log/memory-room.ts',
+    find: 'if (record.run === run) return;',
+    replace: 'if (record.run === run || record.run !== run) return;',
+  },
+  {
+    name: 'an entry that has passed already is passed again',
+    file: 'src/hub/intake.ts',
+    find: 'if (entry.offset <= this.position.offset) return true;',
+    replace: '',
+  },
+  {
+    name: 'the gate is asked about live entries only, and not about replayed ones',
+    file: 'src/hub/catch-up.ts',
+    find: 'if (isKnown || !this.#mayReceive(entry)) return',
+    replace: 'if (isKnown) return',
+  },
+  {
+    name: 'a room that was let go is never unfollowed',
+    file: 'src/hub/intake.ts',
+    find: 'await this.#log.unfollow(this.#room);',
+    replace: '',
+  },
+  {
+    name: 'a returning viewer is told of the parts that are, and not of those that were removed',
+    file: 'src/hub/room-state.ts',
+    find: 'const removed = parts.filter(([, part]) => part.value === null).map(([name]) => name);',
+    replace: 'const removed: string[] = [];',
+  },
+  {
+    name: 'a key is honoured whatever the body: the digest is not compared',
+    file: 'src/log/memory-room.ts',
+    find: 'return seen.digest === write.once?.digest ?',
+    replace: 'return seen.digest !== undefined ?',
+  },
+  {
+    name: 'entries that are gone are skipped without a word',
+    file: 'src/hub/room.ts',
+    find: 'tape.say(gap);',
+    replace: '',
+  },
+];

@@ -1,0 +1,131 @@
+/** One person's place in the model: its connection, what the oracle knows of it, and what its stream had to obey. */
+
+import assert from 'node:assert/strict';
+import type { Identity } from '../../src/signal.ts';
+import { type Ledger, type Person, splitId } from '../helpers/ledger.ts';
+import { Watcher } from '../helpers/watcher.ts';
+import { type TimedSocket, toIdentity } from './cast.ts';
+import type { Chronicle, Moment } from './chronicle.ts';
+
+/** What this visit came with. */
+export interface Visit {
+  readonly node: number;
+  readonly isGzip: boolean;
+  readonly history: number;
+  readonly expiresAtMs: number;
+}
+
+/** What of the world a declared gap may be explained by. */
+export interface Excuses {
+  readonly hasTrimmed: boolean;
+  readonly hasLost: boolean;
+}
+
+export class Seat {
+  readonly person: Person;
+  readonly watcher: Watcher;
+  socket: TimedSocket | null = null;
+  visit: Visit | null = null;
+  isComing = false;
+  /** Settled when the hub has decided about the last visit. */
+  arriving: Promise<void> = Promise.resolve();
+  /** When the token runs out: the earliest and the latest, as news of a newer one may be lost. */
+  earliestEndMs = Number.POSITIVE_INFINITY;
+  latestEndMs = Number.POSITIVE_INFINITY;
+  /** Tails that the verdict may go by, and every state of the log since. */
+  readonly tails: Moment[] = [];
+  readonly moments: Moment[] = [];
+  #cameWith: string | null = null;
+  #isJudged = true;
+  #seatedAtMs = 0;
+
+  constructor(person: Person, ledger: Ledger) {
+    this.person = person;
+    this.watcher = new Watcher(person, ledger);
+  }
+
+  get isConnected(): boolean {
+    return this.socket !== null && !this.socket.destroyed;
+  }
+
+  /** About to ask for a stream. */
+  come(visit: Visit): Identity {
+    this.visit = visit;
+    this.#cameWith = this.watcher.lastId;
+    this.tails.length = 0;
+    this.moments.length = 0;
+    return toIdentity(this.person, visit.expiresAtMs);
+  }
+
+  sit(socket: TimedSocket, nowMs: number): void {
+    this.#seatedAtMs = nowMs;
+    this.socket = socket;
+    this.earliestEndMs = this.visit?.expiresAtMs ?? 0;
+    this.latestEndMs = this.earliestEndMs;
+    this.watcher.connect(this.visit?.isGzip === true);
+    this.#isJudged = false;
+  }
+
+  /** Reads what came, and holds it to what could be expected. */
+  read(nowMs: number, chronicle: Chronicle, excuses: Excuses): void {
+    const { socket, watcher } = this;
+    if (socket === null) return;
+    watcher.feed(socket.take());
+    this.#judge(chronicle);
+    this.#excuse(socket, excuses);
+    const lastMs = Math.max(this.latestEndMs, this.#seatedAtMs);
+    assert.ok(socket.lastWriteAtMs <= lastMs, `${this.#name} was written to after its token had expired`);
+    const isTooLate = this.#seatedAtMs >= this.latestEndMs && watcher.resume !== null;
+    assert.ok(!isTooLate, `${this.#name} was served with a token that had expired`);
+    assert.ok(socket.destroyed || nowMs < this.latestEndMs, `the stream of ${this.#name} outlives its token`);
+    if (watcher.ending === 'expired') {
+      assert.ok((socket.closedAtMs ?? 0) >= this.earliestEndMs, `the stream of ${this.#name} expired too early`);
+    }
+  }
+
+  /** A gap is declared where there was a reason, and only there. */
+  #excuse(socket: TimedSocket, { hasTrimmed, hasLost }: Excuses): void {
+    const mayBe: Record<string, boolean> = { slow: socket.hasStalled, trimmed: hasTrimmed, failover: hasLost };
+    for (const gap of this.watcher.gaps) {
+      const isKnown = gap.missed !== null || hasTrimmed || hasLost;
+      assert.ok(mayBe[gap.cause] && isKnown, `${this.#name} was told of a gap for no reason: ${JSON.stringify(gap)}`);
+    }
+  }
+
+  #judge(chronicle: Chronicle): void {
+    const { resume } = this.watcher;
+    if (this.#isJudged || resume === null) return;
+    this.#isJudged = true;
+    const { verdict, missed, cause } = resume;
+    const { epoch, offset } = splitId(resume.to);
+    const said = { verdict, to: offset, missed, cause };
+    const right = this.tails.flatMap((tail) =>
+      this.#expected(chronicle, tail).map((one) => ({ epoch: tail.epoch, one })),
+    );
+    const isRight = right.some(
+      (it) => it.epoch === epoch && Object.entries(said).every(([key, value]) => it.one[key] === value),
+    );
+    const from = this.#cameWith ?? 'no id';
+    assert.ok(
+      isRight,
+      `${this.#name} came with ${from} and was told ${JSON.stringify(said)}, not ${JSON.stringify(right)}`,
+    );
+  }
+
+  /** What may be said by one tail: history may have been trimmed further before it was looked through. */
+  #expected(chronicle: Chronicle, tail: Moment): Record<string, unknown>[] {
+    const expected = chronicle.expect(this.#cameWith, tail);
+    const count = this.visit?.history ?? 0;
+    if (expected.verdict !== 'fresh' || count === 0) return [{ ...expected }];
+    const last = tail.tip?.offset ?? 0;
+    // Where the log came back as another one meanwhile, as much is promised as was found.
+    const isOther = this.moments.some(({ epoch }) => epoch !== tail.epoch);
+    const anywhere = isOther ? Array.from({ length: last + 1 }, (_, to) => to) : [];
+    const looks = this.moments.map(({ first }) => chronicle.historyStart(this.person, count, tail, first));
+    return [...anywhere, ...looks].map((to) => ({ ...expected, to }));
+  }
+
+  get #name(): string {
+    return `the viewer ${this.person.id}`;
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * The writing side of the model: every write goes straight to the store, in one step with the ledger, which so knows of
+ * it before anything else can. It also lets the store lose things, and then knows what is left.
+ */
+
+import assert from 'node:assert/strict';
+import type { MemoryStore, Snapshot } from '../../src/log/memory-log.ts';
+import type { Appended, Change, Write } from '../../src/log/room-log.ts';
+import type { UserId } from '../../src/signal.ts';
+import type { FakeClock } from '../helpers/fake-clock.ts';
+import type { Ledger, Seen, Written } from '../helpers/ledger.ts';
+import { room, toAudience } from './cast.ts';
+import type { Chronicle } from './chronicle.ts';
+
+const counter = 'likes';
+/** A repeat comes well before its key is forgotten. */
+const repeatedWithinMs = 500_000;
+
+interface Keyed {
+  readonly key: string;
+  readonly digest: string;
+  readonly position: string;
+  readonly atMs: number;
+}
+
+interface Copy {
+  readonly snapshot: Snapshot;
+  readonly tip: Written | null;
+  readonly likes: number;
+  readonly banned: ReadonlySet<string>;
+  readonly epochs: readonly string[];
+}
+
+export class Writers {
+  likes = 0;
+  banned = new Set<string>();
+  /** Whether the store has lost entries that it had acknowledged. */
+  hasLost = false;
+  readonly #store: MemoryStore;
+  readonly #clock: FakeClock;
+  readonly #ledger: Ledger;
+  readonly #chronicle: Chronicle;
+  readonly #entriesMax: number;
+  #writes = 0;
+  #copy: Copy | null = null;
+  #keyed: Keyed | null = null;
+
+  constructor(store: MemoryStore, clock: FakeClock, ledger: Ledger, chronicle: Chronicle, entriesMax: number) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#ledger = ledger;
+    this.#chronicle = chronicle;
+    this.#entriesMax = entriesMax;
+  }
+
+  publish(seen: Seen): void {
+    const mark = this.#mark();
+    this.#keep(eventOf(mark, seen), { seen, mark, part: null });
+  }
+
+  put(name: string): void {
+    const mark = this.#mark();
+    const change: Change = { type: 'put', part: name, value: JSON.stringify({ mark }), ifVersion: null };
+    this.#keep(change, { seen: 'all', mark, part: { name, mark } });
+  }
+
+  remove(name: string): void {
+    if (!this.#ledger.stateAt(this.#ledger.tip).has(name)) return;
+    const part = { name, mark: null };
+    this.#keep({ type: 'remove', part: name, ifVersion: null }, { seen: 'all', mark: '', part });
+  }
+
+  /** The same key and body again: the same answer, and nothing is published. */
+  repeat(): void {
+    const kept = this.#keyed;
+    if (kept !== null && this.#clock.now() - kept.atMs < repeatedWithinMs) {
+      const again = this.#write(eventOf(kept.digest, 'all'), kept);
+      if (again === null) return;
+      assert.equal(again.outcome === 'kept' && again.position.offset, Number(kept.position.split('.')[1]));
+      return;
+    }
+    const mark = this.#mark();
+    const once = { key: `key ${mark}`, digest: mark };
+    const written = this.#keep(eventOf(mark, 'all'), { seen: 'all', mark, part: null }, once);
+    if (written !== null) this.#keyed = { ...once, position: written.id, atMs: this.#clock.now() };
+  }
+
+  /** The same key with another body is refused. */
+  reuse(): void {
+    const kept = this.#keyed;
+    if (kept === null || this.#clock.now() - kept.atMs >= repeatedWithinMs) return;
+    const answer = this.#write(eventOf('another', 'all'), { key: kept.key, digest: 'another' });
+    assert.ok(answer === null || answer.outcome === 'refused', 'a key was used for two bodies');
+  }
+
+  like(by: number): void {
+    const answer = this.#write({ type: 'count', counter, by });
+    if (answer === null) return;
+    assert.ok(answer.outcome === 'kept');
+    this.likes += by;
+    this.#ledger.totals.add(this.likes);
+    assert.equal(answer.total, this.likes, 'the log counts otherwise');
+    this.#noteSum(answer.position.offset);
+  }
+
+  /** Bans a person or lifts the ban; null where the log is away. */
+  rule(kind: 'ban' | 'unban', user: string): Written | null {
+    const mark = this.#mark();
+    const seconds = kind === 'ban' ? 0 : null;
+    const body = JSON.stringify({ user, text: mark });
+    const change: Change = { type: 'rule', kind, rule: 'ban', user: user as UserId, seconds, body };
+    const written = this.#keep(change, { seen: 'all', mark, part: null });
+    if (written !== null) kind === 'ban' ? this.banned.add(user) : this.banned.delete(user);
+    return written;
+  }
+
+  trim(): void {
+    for (let entry = 0; entry < this.#entriesMax; entry += 1) this.publish('all');
+  }
+
+  copy(): void {
+    const { tip } = this.#ledger;
+    const { epochs } = this.#chronicle;
+    const snapshot = this.#store.snapshot();
+    this.#copy = { snapshot, tip, likes: this.likes, banned: new Set(this.banned), epochs };
+  }
+
+  /** The store comes back as the copy that was made: what was written since is lost. */
+  loseSince(): void {
+    if (this.#copy !== null) this.#comeBack(this.#copy);
+  }
+
+  loseAll(): void {
+    const snapshot = { rooms: new Map() };
+    this.#comeBack({ snapshot, tip: null, likes: 0, banned: new Set(), epochs: [] });
+    this.#copy = null;
+  }
+
+  /** What was counted becomes state. */
+  settle(): void {
+    const now = this.#clock.now();
+    const at = this.#store.room(room, now);
+    at.settle(counter, now);
+    this.#noteSum(at.tail(now).offset);
+  }
+
+  #comeBack({ snapshot, tip, likes, banned, epochs }: Copy): void {
+    this.#store.restore(snapshot);
+    this.#ledger.tip = tip;
+    this.likes = likes;
+    this.banned = new Set(banned);
+    this.#chronicle.comeBack(epochs);
+    this.#keyed = null;
+    this.hasLost = true;
+  }
+
+  /** A sum that became state is an entry like others. */
+  #noteSum(offset: number): void {
+    if (offset === (this.#ledger.tip?.offset ?? 0)) return;
+    const mark = String(this.likes);
+    this.#note({ offset, seen: 'all', mark, part: { name: counter, mark } });
+  }
+
+  #keep(change: Change, what: Pick<Written, 'seen' | 'mark' | 'part'>, once: Write['once'] = null): Written | null {
+    const answer = this.#write(change, once);
+    if (answer === null) return null;
+    assert.ok(answer.outcome === 'kept', `a write was refused: ${JSON.stringify(answer)}`);
+    return this.#note({ offset: answer.position.offset, ...what });
+  }
+
+  #note({ offset, ...what }: Pick<Written, 'offset' | 'seen' | 'mark' | 'part'>): Written {
+    const written = this.#ledger.add(`${this.#chronicle.epoch}.${offset}`, what);
+    this.#chronicle.note(written, this.#clock.now());
+    return written;
+  }
+
+  /** Null where the log is away. */
+  #write(change: Change, once: Write['once'] = null): Appended | null {
+    if (this.#store.failure !== null) return null;
+    const now = this.#clock.now();
+    const at = this.#store.room(room, now);
+    this.#chronicle.see(at.record.epoch, at.record.lineage.length);
+    const given = once === null ? null : { key: once.key, digest: once.digest };
+    return at.append({ room, by: 'writer' as UserId, once: given, rate: null, mutable: false, change }, now);
+  }
+
+  #mark(): string {
+    this.#writes += 1;
+    return `mark ${this.#writes}`;
+  }
+}
+
+const eventOf = (text: string, seen: Seen): Change => ({
+  ...{ type: 'event', kind: 'note', lane: 'must', audience: toAudience(seen) },
+  body: JSON.stringify({ text }),
+});

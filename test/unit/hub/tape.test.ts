@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type Frame, Tape } from '../../../src/hub/tape.ts';
+import type { Position } from '../../../src/log/position.ts';
+import type { Epoch, UserId } from '../../../src/signal.ts';
+import type { Place } from '../../../src/stream/place.ts';
+
+const at = (offset: number, epoch = 'e1'): Position => ({ epoch: epoch as Epoch, offset });
+const ann = 'ann' as UserId;
+const frame = (offset: number, more: Partial<Frame> = {}): Frame => ({
+  ...{ offset, lane: 'must', isState: false, targets: null, bytes: Buffer.from(`${offset} `) },
+  ...more,
+});
+
+function add(tape: Tape, offset: number, more: Partial<Frame> = {}): void {
+  tape.add(frame(offset, more), at(offset));
+}
+
+/** What a viewer that goes on from a place is handed. */
+function readFrom(tape: Tape, from: Place, user: UserId | null = null): string {
+  let text = '';
+  let place = from;
+  for (let span = tape.next(place); span !== null; span = tape.next(place)) {
+    text += span.pieceFor(place, user)?.plain ?? '';
+    place = span.end;
+  }
+  return text;
+}
+
+const replayed = (tape: Tape, after: number, stateAsOf = 0, user: UserId | null = null): string =>
+  [...tape.replay({ user, after, stateAsOf })].map(({ piece }) => `${piece.plain}`).join('');
+
+test('all viewers at the head are handed the very same bytes', () => {
+  const tape = new Tape(at(0), 1000, 100);
+  const place = tape.end;
+  add(tape, 1);
+  add(tape, 2);
+  const [span] = tape.seal();
+  const piece = span?.pieceFor(place, null);
+  assert.equal(`${piece?.plain}`, '1 2 ');
+  assert.equal(piece, span?.pieceFor(place, ann));
+  assert.equal(span?.end, tape.end);
+});
+
+test('a frame for named users goes to them in its place, and to nobody else', () => {
+  const tape = new Tape(at(0), 1000, 100);
+  const place = tape.end;
+  add(tape, 1);
+  add(tape, 2, { targets: new Set([ann]) });
+  add(tape, 3);
+  tape.seal();
+  assert.equal(readFrom(tape, place, ann), '1 2 3 ');
+  assert.equal(readFrom(tape, place, 'bob' as UserId), '1 3 ');
+  assert.equal(readFrom(tape, place), '1 3 ');
+  assert.equal(replayed(tape, 0), '1 3 ');
+  assert.equal(replayed(tape, 0, 0, ann), '1 2 3 ');
+});
+
+test('from whatever place, a viewer gets every later frame once and in order', () => {
+  const step = fc.oneof({ weight: 4, arbitrary: fc.constant('add') }, fc.constantFrom('seal', 'say', 'pass'));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 40 }), (steps, spanBytesMax) => {
+      const tape = new Tape(at(0), 1_000_000, spanBytesMax);
+      const places: { place: Place; before: string }[] = [];
+      let said = '';
+      let offset = 0;
+      for (const step of steps) {
+        places.push({ place: tape.end, before: said });
+        if (step === 'seal') tape.seal();
+        else if (step === 'say') tape.say(Buffer.from('word '));
+        else offset += 1;
+        if (step === 'add') add(tape, offset);
+        if (step === 'pass') tape.pass(at(offset));
+        said += step === 'add' ? `${offset} ` : step === 'say' ? 'word ' : '';
+      }
+      tape.seal();
+      for (const { place, before } of places) assert.equal(before + readFrom(tape, place), said);
+    }),
+  );
+});
+
+test('a draft that is too long for one span becomes several', () => {
+  const tape = new Tape(at(0), 1000, 4);
+  for (let offset = 1; offset <= 5; offset += 1) add(tape, offset);
+  assert.deepEqual(
+    tape.seal().map(({ end }) => end.position.offset),
+    [2, 4, 5],
+  );
+});
+
+test('trimming drops the oldest spans beyond the bound, and keeps the newest whatever its size', () => {
+  const tape = new Tape(at(0), 10, 100);
+  for (let offset = 1; offset <= 20; offset += 1) {
+    add(tape, offset, { bytes: Buffer.alloc(4) });
+    tape.seal();
+    tape.trim();
+    assert.ok(tape.bytes <= 10);
+  }
+  assert.equal(tape.start.position.offset, 18);
+  add(tape, 21, { bytes: Buffer.alloc(500) });
+  tape.seal();
+  tape.trim();
+  assert.equal(tape.bytes, 500);
+  assert.equal(tape.start.position.offset, 20);
+});
+
+test('sealing alone drops nothing, so who keeps up gets a burst of any length', () => {
+  const tape = new Tape(at(0), 10, 10);
+  const place = tape.end;
+  for (let offset = 1; offset <= 50; offset += 1) add(tape, offset);
+  tape.seal();
+  assert.equal(tape.start.seq, place.seq);
+  tape.trim();
+  assert.ok(tape.start.seq > place.seq);
+});
+
+test('a newcomer gets what it lacks, the draft included, without the state that it has', () => {
+  const tape = new Tape(at(0), 1000, 100);
+  add(tape, 1);
+  add(tape, 2, { isState: true });
+  tape.seal();
+  add(tape, 3, { isState: true });
+  tape.say(Buffer.from('sum '));
+  add(tape, 4);
+  assert.equal(replayed(tape, 0), '1 2 3 4 ');
+  assert.equal(replayed(tape, 1), '2 3 4 ');
+  assert.equal(replayed(tape, 0, 2), '1 3 4 ');
+  assert.equal(replayed(tape, 4), '');
+});
+
+test('the tape covers what lies between its start and its end, and nothing outside', () => {
+  const tape = new Tape(at(5), 8, 4);
+  for (let offset = 6; offset <= 12; offset += 1) add(tape, offset, { bytes: Buffer.alloc(4) });
+  assert.deepEqual(
+    [4, 5, 12, 13].map((offset) => tape.covers(offset)),
+    [false, true, true, false],
+  );
+  tape.seal();
+  tape.trim();
+  assert.deepEqual(
+    [9, 10, 12].map((offset) => tape.covers(offset)),
+    [false, true, true],
+  );
+  tape.pass(at(13));
+  assert.ok(tape.covers(13), 'an entry that nobody of the class may see moves the end');
+});
+
+test('after a restart newcomers are served from the new history only, and viewers get the old one first', () => {
+  const tape = new Tape(at(0), 1000, 100);
+  const place = tape.end;
+  for (let offset = 1; offset <= 5; offset += 1) add(tape, offset);
+  tape.restart(at(2, 'e2'));
+  tape.say(Buffer.from('gap '));
+  tape.add(frame(3, { bytes: Buffer.from('new ') }), at(3, 'e2'));
+  assert.deepEqual(
+    [1, 2, 3, 5].map((offset) => tape.covers(offset)),
+    [false, true, true, false],
+  );
+  assert.equal(replayed(tape, 2), 'new ');
+  tape.seal();
+  assert.equal(readFrom(tape, place), '1 2 3 4 5 gap new ');
+});
+
+test('what a viewer missed is counted by what everybody of its class was to get', () => {
+  const tape = new Tape(at(0), 1000, 100);
+  const place = tape.end;
+  add(tape, 1);
+  add(tape, 2, { targets: new Set([ann]) });
+  tape.say(Buffer.from('sum '));
+  add(tape, 4);
+  assert.equal(tape.shownSince(place), 2);
+});
+
+test('nobody knows how much a viewer missed where the log lost entries in between', () => {
+  const tape = new Tape(at(0), 1000, 100);
+  const before = tape.end;
+  tape.restart(at(0, 'e2'));
+  tape.say(Buffer.from('gap '));
+  const after = tape.end;
+  tape.add(frame(1), at(1, 'e2'));
+  assert.equal(tape.shownSince(before), null);
+  assert.equal(tape.shownSince(after), 1);
+});

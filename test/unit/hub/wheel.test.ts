@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Wheel } from '../../../src/hub/wheel.ts';
+import type { UserId } from '../../../src/signal.ts';
+import { Piece } from '../../../src/stream/piece.ts';
+import { Viewer } from '../../../src/stream/viewer.ts';
+import { FakeClock } from '../../helpers/fake-clock.ts';
+import { FakeSocket } from '../../helpers/fake-socket.ts';
+
+const startMs = 1_700_000_000_000;
+
+function build() {
+  const clock = new FakeClock({ startMs });
+  const wheel = new Wheel(clock, { heartbeatMs: 5_000, viewerStuckMs: 3_000 });
+  const endings: string[] = [];
+  const add = (name: string, expiresAtMs = Number.POSITIVE_INFINITY) => {
+    const socket = new FakeSocket();
+    const keeper = {
+      onDrained: () => undefined,
+      onGone: (viewer: Viewer, cause: string) => {
+        wheel.remove(viewer);
+        endings.push(`${name} ${cause} ${clock.now() - startMs}`);
+      },
+    };
+    const identity = { id: name as UserId, name: null, role: 'viewer' as const, tags: [], expiresAtMs };
+    const viewer = new Viewer(socket.asSocket, 'identity', identity, clock, keeper);
+    wheel.add(viewer);
+    return { socket, viewer };
+  };
+  return { clock, wheel, endings, add };
+}
+
+test('a quiet stream gets a heartbeat, and a busy one none', () => {
+  const { clock, add } = build();
+  const [quiet, busy] = [add('ann'), add('bob')];
+  for (let second = 0; second < 10; second += 1) {
+    clock.advance(1_000);
+    busy.viewer.send(Piece.private('.'));
+  }
+  assert.equal(`${quiet.socket.take()}`, ':\n\n:\n\n');
+  assert.equal(`${busy.socket.take()}`, '..........');
+});
+
+test('a viewer that reads nothing for too long is ended as stuck', () => {
+  const { clock, add, endings } = build();
+  const { socket, viewer } = add('ann');
+  socket.stall();
+  viewer.send(Piece.private('.'));
+  clock.advance(2_999);
+  assert.deepEqual(endings, []);
+  clock.advance(1);
+  assert.deepEqual(endings, ['ann stuck 3000']);
+});
+
+test('a stream ends in the second in which its token does, and not before', () => {
+  const { clock, add, endings } = build();
+  add('ann', startMs + 2_000);
+  add('bob', startMs + 2_000);
+  add('cat', startMs + 4_000);
+  clock.advance(1_999);
+  assert.deepEqual(endings, []);
+  clock.advance(1);
+  assert.deepEqual(endings, ['ann expired 2000', 'bob expired 2000']);
+  clock.advance(10_000);
+  assert.equal(endings.at(-1), 'cat expired 4000');
+});
+
+test('turns fall on full seconds also where the wheel began between two', () => {
+  const clock = new FakeClock({ startMs: startMs + 637 });
+  const wheel = new Wheel(clock, { heartbeatMs: 5_000, viewerStuckMs: 3_000 });
+  const identity = { id: null, name: null, role: 'viewer' as const, tags: [], expiresAtMs: startMs + 1_000 };
+  const keeper = { onDrained: () => undefined, onGone: () => undefined };
+  const viewer = new Viewer(new FakeSocket().asSocket, 'identity', identity, clock, keeper);
+  wheel.add(viewer);
+  clock.advance(363);
+  assert.equal(viewer.isGone, true);
+});
+
+test('a newer token prolongs a stream, and an older one does not cut it short', () => {
+  const { clock, wheel, add, endings } = build();
+  const { viewer } = add('ann', startMs + 2_000);
+  wheel.prolong(viewer, startMs + 6_000);
+  wheel.prolong(viewer, startMs + 1_000);
+  clock.advance(5_999);
+  assert.deepEqual(endings, []);
+  clock.advance(1);
+  assert.deepEqual(endings, ['ann expired 6000']);
+});
+
+test('a viewer that was taken off is left alone', () => {
+  const { clock, wheel, add, endings } = build();
+  const { viewer, socket } = add('ann', startMs + 2_000);
+  wheel.remove(viewer);
+  clock.advance(20_000);
+  assert.deepEqual(endings, []);
+  assert.equal(socket.take().length, 0);
+  assert.equal(wheel.size, 0);
+});
+
+test('a wheel without viewers, or closed, waits for nothing', () => {
+  const { clock, wheel, add } = build();
+  assert.equal(clock.timers, 0);
+  const { viewer } = add('ann');
+  assert.equal(clock.timers, 1);
+  wheel.remove(viewer);
+  clock.advance(1_000);
+  assert.equal(clock.timers, 0);
+  add('bob');
+  wheel.close();
+  assert.equal(clock.timers, 0);
+});
