@@ -3,6 +3,9 @@
  * admin port beside. Reads no environment and opens no port; `main` and the tests do.
  */
 
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import cors from '@fastify/cors';
 import fastifyStatic from '@fastify/static';
 import swagger from '@fastify/swagger';
@@ -66,11 +69,13 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   const hub = new Hub(log, settings, clock, (error) => app.log.error({ err: error }, 'a stream failed by our mistake'));
   const settler = new Settler({ log, clock, countMs: settings.countMs, waitingMax: settings.roomsMax });
   let isClosing = false;
+  const dropSilent = followSilent(app);
   // Streams are no requests any more; they are ended before the server waits for its connections.
   app.addHook('preClose', async () => {
     isClosing = true;
     settler.close();
     await hub.close();
+    dropSilent();
   });
 
   await registerPublic(app, settings);
@@ -90,11 +95,29 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   };
   const admin = buildAdmin({ whyNotReady });
   const close = async (): Promise<void> => {
+    const cut = clock.after(settings.drainMs, () => app.server.closeAllConnections());
     await app.close();
+    cut.cancel();
     if (options.log === undefined) await log.close();
     await admin.close();
   };
   return { app, admin, hub, log, servesDemo, close };
+}
+
+/**
+ * Follows the connections that have asked for nothing yet; the function drops them. Browsers open such ones ahead of
+ * need, and a server that closes takes them for busy and waits for them.
+ */
+function followSilent({ server }: FastifyInstance): () => void {
+  const silent = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    silent.add(socket);
+    socket.once('close', () => silent.delete(socket));
+  });
+  server.on('request', ({ socket }: IncomingMessage) => void silent.delete(socket));
+  return () => {
+    for (const socket of silent) socket.destroy();
+  };
 }
 
 const hasTokenKey = (settings: Settings): boolean =>
@@ -114,10 +137,16 @@ async function registerPublic(app: FastifyInstance, settings: Settings): Promise
       info: {
         title: 'Ringside',
         description: 'Signals of live rooms: plain Server-Sent Events out, plain POSTs in.',
-        version: '0.1.0',
+        version: packageVersion(),
       },
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
-      security: [{ token: [] }],
+      components: {
+        securitySchemes: {
+          token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+          cookie: { type: 'apiKey', in: 'cookie', name: 'ringside', description: 'Set by the session route.' },
+          query: { type: 'apiKey', in: 'query', name: 'access_token', description: 'On GET only.' },
+        },
+      },
+      security: [{ token: [] }, { cookie: [] }],
     },
   });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
@@ -130,6 +159,12 @@ async function registerPublic(app: FastifyInstance, settings: Settings): Promise
     exposedHeaders: ['ETag', 'Retry-After'],
     maxAge: 86_400,
   });
+}
+
+/** From the package file, which lies above `src/` and `dist/` alike. */
+function packageVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** The demo room, from the folder beside the code, under a policy that lets nothing else in. */

@@ -30,10 +30,22 @@ async function main(): Promise<void> {
 }
 
 async function listen({ app, admin }: Gateway, settings: Settings): Promise<string> {
-  await admin.listen({ host: settings.adminHost, port: settings.adminPort });
-  if (settings.listenSocket === null) return app.listen({ host: settings.host, port: settings.port });
-  await removeStale(settings.listenSocket);
-  return app.listen({ path: settings.listenSocket });
+  const { adminHost, adminPort, host, port, listenSocket } = settings;
+  await open(admin.listen({ host: adminHost, port: adminPort }), 'ADMIN_HOST and ADMIN_PORT');
+  if (listenSocket === null) return open(app.listen({ host, port }), 'HOST and PORT');
+  await removeStale(listenSocket);
+  return open(app.listen({ path: listenSocket }), 'LISTEN_SOCKET');
+}
+
+/** An address that cannot be had is a wrong setting, and not a mistake of ours. */
+async function open(listening: Promise<string>, names: string): Promise<string> {
+  try {
+    return await listening;
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error;
+    throw new SettingsError(`${names} must name an address that is free and ours to open (${code}).`);
+  }
 }
 
 /** A process that was killed leaves its socket behind; one that still answers is not ours to push away. */

@@ -1,7 +1,7 @@
-/** Builds `dist/`: the compiled sources, the Lua scripts beside what loads them, and the pages. */
+/** Builds `dist/`: the compiled sources, and the Lua scripts beside what loads them. */
 
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -20,8 +20,6 @@ if (status !== 0) {
   process.exit(1);
 }
 copyScripts('src', 'dist');
-const pages = join(root, 'pages');
-if (existsSync(pages)) cpSync(pages, join(dist, 'pages'), { recursive: true });
 
 // Written last, so a build that was cut short is none; dated to the start, so a file saved meanwhile is built again.
 const stamp = join(dist, '.built');

@@ -3,9 +3,12 @@
  * house compares each with what lies in the repository.
  */
 
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { type SettingRow, settingsTable } from '../src/settings.ts';
+import { buildGateway } from '../src/app.ts';
+import { systemClock } from '../src/clock.ts';
+import { readSettings, type SettingRow, settingsTable } from '../src/settings.ts';
 
 export interface Document {
   /** From the root of the repository. */
@@ -18,6 +21,7 @@ const rows: readonly SettingRow[] = settingsTable;
 export const documents: readonly Document[] = [
   { path: 'docs/settings.md', write: () => settingsPage(rows) },
   { path: '.env.example', write: () => environmentExample(rows) },
+  { path: 'docs/openapi.json', write: () => apiDocument() },
 ];
 
 export function settingsPage(table: readonly SettingRow[]): string {
@@ -52,6 +56,19 @@ export function environmentExample(table: readonly SettingRow[]): string {
 
 ${blocks.join('\n\n')}
 `;
+}
+
+/** The OpenAPI document as a gateway with default settings serves it at `/openapi.json`. Opens no port. */
+export async function apiDocument(): Promise<string> {
+  const settings = readSettings({ LOG_LEVEL: 'silent' });
+  const ownSecret = randomBytes(48).toString('base64');
+  const gateway = await buildGateway({ settings, clock: systemClock, ownSecret });
+  try {
+    await gateway.app.ready();
+    return `${JSON.stringify(gateway.app.swagger(), null, 2)}\n`;
+  } finally {
+    await gateway.close();
+  }
 }
 
 const onOff = (isOn: boolean): string => (isOn ? 'on' : 'off');

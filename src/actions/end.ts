@@ -10,7 +10,7 @@ export const end = defineAction({
   body: Type.Object({ reason: Type.Optional(reason) }, { additionalProperties: false }),
   needsKey: false,
   decide: ({ speaker, body }) => ({
-    change: { type: 'end', body: eventBody(speaker, { reason: body.reason ?? null }) },
+    change: { type: 'end', body: eventBody(speaker, { cause: 'ended', comeBack: 'no', reason: body.reason ?? null }) },
     // It succeeds once.
     rate: null,
     mutable: false,

@@ -13,6 +13,7 @@ import {
   problems,
   pullLimit,
   pullLimitMax,
+  readSecurity,
   readWhole,
   roomOf,
   roomParams,
@@ -37,7 +38,11 @@ export function getEvents({ pull, door }: GetEventsOptions) {
       url: '/rooms/:room/events',
       exposeHeadRoute: false,
       schema: {
+        operationId: 'pullEvents',
         summary: 'Pull the events after a cursor',
+        description:
+          'The events of the stream for clients that ask. Without `after` the answer only says where to begin. State changes come as `state` events; sums without an id, such as `likes`, do not come here.',
+        security: readSecurity,
         params: roomParams,
         querystring: eventsQuery,
         response: { 200: eventsAnswer, ...problems },

@@ -12,9 +12,11 @@ import type { Door } from './identity.ts';
 import {
   checkShape,
   conditionalHeaders,
+  notModified,
   partAnswer,
   partParams,
   problems,
+  readSecurity,
   roomOf,
   roomParams,
   stateAnswer,
@@ -32,17 +34,22 @@ export function getState({ log, door }: GetStateOptions) {
       method: 'GET',
       url: '/rooms/:room/state',
       schema: {
+        operationId: 'readState',
         summary: 'Read the state of a room',
+        description:
+          'Whole, or what changed since a version. The `ETag` is epoch and total version: `If-None-Match` answers 304 while nothing changed.',
+        security: readSecurity,
         params: roomParams,
         querystring: stateQuery,
         headers: conditionalHeaders,
-        response: { 200: stateAnswer, ...problems },
+        response: { 200: stateAnswer, 304: notModified, ...problems },
       },
       validatorCompiler: checkShape,
       handler: async (request, reply) => {
         const room = roomOf(request);
         const identity = await door.identify(request, room);
-        const state = await log.readState(room);
+        const state = await log.readState(room, identity.id);
+        if (state.banned) throw isBanned();
         const etag = `"${state.tail.epoch}.${state.total}"`;
         setCaching(reply, identity, etag);
         if (isCurrent(request, etag)) return reply.code(304).send();
@@ -54,16 +61,20 @@ export function getState({ log, door }: GetStateOptions) {
       method: 'GET',
       url: '/rooms/:room/state/:part',
       schema: {
+        operationId: 'readStatePart',
         summary: 'Read one state part',
+        description: 'The `ETag` is the version of the part. A part that was removed or never set is not found.',
+        security: readSecurity,
         params: partParams,
         headers: conditionalHeaders,
-        response: { 200: partAnswer, ...problems },
+        response: { 200: partAnswer, 304: notModified, ...problems },
       },
       validatorCompiler: checkShape,
       handler: async (request, reply) => {
         const room = roomOf(request);
         const identity = await door.identify(request, room);
-        const { tail, parts } = await log.readState(room);
+        const { tail, parts, banned } = await log.readState(room, identity.id);
+        if (banned) throw isBanned();
         const { part: name } = request.params;
         const part = parts.get(name);
         if (part === undefined || part.value === null) throw new Refusal('not-found', 'The room has no such part.');
@@ -76,6 +87,8 @@ export function getState({ log, door }: GetStateOptions) {
     });
   };
 }
+
+const isBanned = (): Refusal => new Refusal('banned', 'The user is banned from this room.');
 
 /**
  * The offset that an answer may build on; null where it must be whole: without `since`, with one of a history that is

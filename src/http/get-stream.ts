@@ -8,9 +8,18 @@ import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';
 import type { Admission, Hub, StreamRequest } from '../hub/hub.ts';
 import { parsePosition } from '../log/position.ts';
-import { takeOver } from '../stream/take-over.ts';
+import { headBytes, takeOver } from '../stream/take-over.ts';
 import type { Door } from './identity.ts';
-import { checkShape, historyMax, problems, readWhole, roomOf, roomParams, streamQuery } from './schemas.ts';
+import {
+  checkShape,
+  historyMax,
+  problems,
+  readSecurity,
+  readWhole,
+  roomOf,
+  roomParams,
+  streamQuery,
+} from './schemas.ts';
 import { comeBackLater, encodingFor, streamHeaders } from './stream-answer.ts';
 
 export interface GetStreamOptions {
@@ -32,12 +41,14 @@ export function readFrom(request: FastifyRequest): StreamRequest['from'] {
 }
 
 export function getStream({ hub, door }: GetStreamOptions) {
-  const admit = async (request: StreamRequest): Promise<Admission | 'log-away'> => {
+  /** Whatever fails at this door is answered softly: a status of its own would end an EventSource for good. */
+  const admit = async (asked: StreamRequest, request: FastifyRequest): Promise<Admission | 'failed'> => {
     try {
-      return await hub.admit(request);
+      return await hub.admit(asked);
     } catch (error) {
-      if (error instanceof Refusal) return 'log-away';
-      throw error;
+      if (!(error instanceof Refusal))
+        request.log.error({ err: error }, 'a stream was not opened by a mistake of ours');
+      return 'failed';
     }
   };
 
@@ -48,11 +59,19 @@ export function getStream({ hub, door }: GetStreamOptions) {
       // A HEAD has no body to stream.
       exposeHeadRoute: false,
       schema: {
+        operationId: 'watchRoom',
         summary: 'Watch a room: Server-Sent Events',
+        description:
+          'Begins with `retry:`, `resume` and `state`; then what was missed, in order; then live. Overload and shutdown are told as 200 with an `end` event, because an EventSource gives up on any other status.',
+        security: readSecurity,
         params: roomParams,
         querystring: streamQuery,
         response: {
-          200: { description: 'An event stream.', content: { 'text/event-stream': { schema: Type.String() } } },
+          200: {
+            description:
+              'An event stream, gzip where the client accepts it. The events are listed in docs/protocol.md.',
+            content: { 'text/event-stream': { schema: Type.String() } },
+          },
           204: { description: 'The room has ended, or the user is banned: do not come back.', type: 'null' },
           ...problems,
         },
@@ -62,16 +81,16 @@ export function getStream({ hub, door }: GetStreamOptions) {
         const room = roomOf(request);
         const identity = await door.identify(request, room);
         const history = readWhole('history', request.query.history, { absent: 0, max: historyMax });
-        const admission = await admit({ room, identity, from: readFrom(request), history });
-        if (admission === 'log-away') return comeBackLater(reply, 'failed', hub.retryMs());
+        const admission = await admit({ room, identity, from: readFrom(request), history }, request);
+        if (admission === 'failed') return comeBackLater(reply, 'failed', hub.retryMs());
         if (admission.outcome === 'overloaded') return comeBackLater(reply, 'overloaded', hub.retryMs());
         if (admission.outcome !== 'admitted') return reply.code(204).header('cache-control', 'no-store').send();
         const encoding = encodingFor(request.headers['accept-encoding']);
         const headers = streamHeaders(reply, encoding);
         reply.hijack();
-        const socket = takeOver(reply.raw, headers);
+        const socket = takeOver(reply.raw);
         if (socket === null) admission.release();
-        else admission.seat(socket, encoding);
+        else admission.seat(socket, encoding, headBytes(headers));
         return reply;
       },
     });

@@ -22,6 +22,7 @@ import {
   type Speaker,
 } from '../signal.ts';
 import { KeySet, keyAlgorithms, readPublicKey } from './key-set.ts';
+import { KnownTokens } from './known-tokens.ts';
 
 export const cookieName = 'ringside';
 /** A longer token is refused unread. With a name, tags and some twenty rooms one has about 1,500 characters. */
@@ -83,6 +84,9 @@ export async function registerIdentity(app: FastifyInstance, options: IdentityOp
   if (settings.tokenIssuer !== null) required.push('iss');
   if (settings.tokenAudience !== null) required.push('aud');
   const { secret, algorithms } = chooseKey(app, options);
+  // A key may be withdrawn from a set, so there each token's key is looked up each time, and only the library remembers
+  // what it verified by that key; refusals it does not remember.
+  const isKeyFixed = settings.tokenJwksUrl === null;
   await app.register(cookie);
   await app.register(jwt, {
     secret,
@@ -94,14 +98,12 @@ export async function registerIdentity(app: FastifyInstance, options: IdentityOp
       ...(settings.tokenAudience === null ? {} : { allowedAud: settings.tokenAudience }),
       clockTolerance: leewayMs,
       complete: true,
-      // An entry is forgotten at the token's `exp`; refusals are not remembered, or a token that is not valid yet
-      // would stay refused.
-      cache: rememberedMax,
-      errorCacheTTL: () => -1 - leewayMs,
+      ...(isKeyFixed ? {} : { cache: rememberedMax, errorCacheTTL: () => -1 - leewayMs }),
       extractToken: (request) => findToken(request)?.token,
     },
   });
 
+  const remembered = new KnownTokens<Claims>(rememberedMax);
   const asked = new WeakMap<FastifyRequest, { readonly room: RoomId; readonly answer: Promise<Identity> }>();
   const check = async (request: FastifyRequest, room: RoomId): Promise<Identity> => {
     const found = findToken(request);
@@ -111,10 +113,15 @@ export async function registerIdentity(app: FastifyInstance, options: IdentityOp
     }
     if (found.source === 'cookie') checkOrigin(request, settings.corsOrigins);
     if (found.token === '' || found.token.length > tokenLengthMax) throw unauthorized();
-    const claims = readClaims(await verify(request));
+    const known = remembered.get(found.token);
+    const claims = known ?? readClaims(await verify(request));
     if (claims === null) throw unauthorized();
     const expiresAtMs = claims.exp * 1000 + leewayMs;
-    if (clock.now() >= expiresAtMs) throw unauthorized();
+    if (clock.now() >= expiresAtMs) {
+      remembered.delete(found.token);
+      throw unauthorized();
+    }
+    if (known === undefined && isKeyFixed) remembered.add(found.token, claims);
     const role = roleIn(claims.rooms, room);
     if (role === null) throw new Refusal('not-this-room', `The token does not name the room ${room}.`);
     return { id: claims.id, name: claims.name, role, tags: claims.tags, expiresAtMs };

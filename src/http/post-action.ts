@@ -72,10 +72,13 @@ export function postAction({ settings, actions, log, door, settler }: PostAction
       url: '/rooms/:room/actions/:kind',
       bodyLimit: bodyBytesMax,
       schema: {
+        operationId: 'takeAction',
         summary: 'Take an action in a room',
+        description:
+          'Answered once the entry is in the log of the room. With an `Idempotency-Key` a repeat within 10 minutes gets the first answer and makes no second event.',
         params: actionParams,
         headers: idempotencyHeaders,
-        body: Type.Union([...actions.values()].map(({ body }) => body)),
+        body: Type.Union([...actions.values()].map(({ kind, body }) => ({ ...body, title: kind }))),
         response: { 202: acceptedAnswer, ...problems },
       },
       validatorCompiler: checkShape,

@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import { Refusal } from '../errors.ts';
 import type { RoomLog } from '../log/room-log.ts';
 import { cookieName, type Door, findToken, speakerOf } from './identity.ts';
+import { acceptJson } from './json-body.ts';
 import { checkShape, problems, roomOf, roomParams, sessionAnswer } from './schemas.ts';
 
 export interface PostSessionOptions {
@@ -16,11 +17,17 @@ export interface PostSessionOptions {
 
 export function postSession({ log, door }: PostSessionOptions) {
   return async (app: FastifyInstance): Promise<void> => {
+    // The token is all that is asked for; a body that a client sends out of habit is read and left alone.
+    acceptJson(app, 1);
     app.route({
       method: 'POST',
       url: '/rooms/:room/session',
       schema: {
+        operationId: 'openSession',
+        security: [{ token: [] }],
         summary: 'Turn a bearer token into a cookie, and prolong open streams',
+        description:
+          'Takes the token as `Authorization: Bearer` only. Sets the cookie `ringside` for the paths of this room and lets the streams that the user has open in it last until the token expires.',
         params: roomParams,
         response: { 200: sessionAnswer, ...problems },
       },

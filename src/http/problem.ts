@@ -95,6 +95,8 @@ const patternOf = (url: string): RegExp =>
 /** By status, what a library refuses on its own. Its sentences stay inside: they may quote the request. */
 const byStatus: Readonly<Record<number, readonly [RefusalCode, string]>> = {
   400: ['malformed', 'The request cannot be read.'],
+  // A path that leads out of the folder of the pages.
+  403: ['not-found', 'Nothing is served at this path.'],
   404: ['not-found', 'Nothing is served at this path.'],
   413: ['too-large', 'The body must have at most 16384 bytes.'],
   414: ['malformed', 'A part of the path is too long.'],
@@ -112,13 +114,23 @@ function toRefusal(error: unknown): Refusal {
     if (code?.startsWith('FST_ERR_CTP_') && statusCode === 400) {
       return new Refusal('malformed', 'The body must be one JSON value.');
     }
-    const known = statusCode === undefined ? undefined : byStatus[statusCode];
+    const isClients = statusCode !== undefined && statusCode >= 400 && statusCode < 500;
+    const known = isClients ? (byStatus[statusCode] ?? byStatus[400]) : undefined;
     if (known !== undefined) return new Refusal(...known);
   }
   return new Refusal('internal', 'This is not your fault; it was logged. Sending it again may help.');
 }
 
 const faultsMax = 16;
+/** A field that somebody may have meant. */
+const fieldName = /^[\w.-]{1,32}$/;
+
+/** A pointer up to the first name that is nobody's field: a token pasted into the wrong place is not sent back. */
+function namedIn(instancePath: string): string {
+  const names = instancePath.split('/');
+  const strange = names.findIndex((name, at) => at > 0 && !fieldName.test(name));
+  return strange === -1 ? instancePath : names.slice(0, strange).join('/');
+}
 
 interface SchemaError {
   readonly instancePath: string;
@@ -134,7 +146,7 @@ export function faultsOf(errors: readonly SchemaError[]): readonly Fault[] {
     .filter(({ keyword }) => !(namesUnknown && keyword === 'additionalProperties'))
     .slice(0, faultsMax)
     .map((error) => ({
-      pointer: `#${error.instancePath}`,
+      pointer: `#${namedIn(error.instancePath)}`,
       detail: isUnknown(error) ? 'is not known here' : (error.message ?? 'is not as it should be'),
     }));
 }

@@ -67,7 +67,13 @@ export function putState({ log, door }: PutStateOptions) {
       method: 'PUT',
       url: '/rooms/:room/state/:part',
       bodyLimit: bodyBytesMax,
-      schema: { summary: 'Set a state part', ...schema, body: Type.Unknown({ description: 'Any JSON value.' }) },
+      schema: {
+        operationId: 'setStatePart',
+        summary: 'Set a state part',
+        description: `For hosts. Any JSON value of at most 16 KiB that nests at most ${valueDepthMax} levels. The answer's \`ETag\` is the new version.`,
+        ...schema,
+        body: Type.Unknown({ description: 'Any JSON value.' }),
+      },
       validatorCompiler: checkShape,
       onRequest: guard,
       handler: async (request, reply) => {
@@ -83,7 +89,13 @@ export function putState({ log, door }: PutStateOptions) {
       method: 'DELETE',
       url: '/rooms/:room/state/:part',
       bodyLimit: bodyBytesMax,
-      schema: { summary: 'Remove a state part', ...schema },
+      schema: {
+        operationId: 'removeStatePart',
+        summary: 'Remove a state part',
+        description:
+          'For hosts. The answer tells the version of the removal. Removing what is not there is `not-found`.',
+        ...schema,
+      },
       validatorCompiler: checkShape,
       onRequest: guard,
       handler: async (request, reply) => {

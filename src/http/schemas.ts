@@ -54,43 +54,66 @@ export const acceptedAnswer = Type.Object(
   { id, at: atMs },
   { additionalProperties: true, description: 'The entry is in the log of the room. Some actions tell more.' },
 );
-export const changedAnswer = Type.Object({ id, at: atMs, version });
+export const changedAnswer = Type.Object({ id, at: atMs, version }, { description: 'The change is in the log.' });
+/** What a conditional read answers where the client has the present version: headers alone. */
+export const notModified = { description: 'Nothing has changed since that version.', type: 'null' } as const;
 const partValue = Type.Object({ version, value: Type.Unknown({ description: 'Any JSON value.' }) });
-export const stateAnswer = Type.Object({
-  epoch: Type.String(),
-  total: version,
-  since: Type.Union([Type.Integer(), Type.Null()], {
-    description: 'What the answer adds to. Null: the answer is whole and replaces everything.',
-  }),
-  parts: Type.Record(Type.String(), partValue),
-  removed: Type.Array(Type.String(), { description: 'Parts removed after `since`.' }),
-});
-export const partAnswer = Type.Object({
-  epoch: Type.String(),
-  part: Type.String(),
-  version,
-  value: Type.Unknown({ description: 'Any JSON value.' }),
-});
+export const stateAnswer = Type.Object(
+  {
+    epoch: Type.String({ description: 'The present epoch of the log of the room.' }),
+    total: Type.Integer({ minimum: 0, description: 'Version of the newest change; 0 if there never was one.' }),
+    since: Type.Union([Type.Integer(), Type.Null()], {
+      description: 'What the answer adds to. Null: the answer is whole and replaces everything.',
+    }),
+    parts: Type.Record(Type.String(), partValue, { description: 'By name.' }),
+    removed: Type.Array(Type.String(), { description: 'Parts removed after `since`.' }),
+  },
+  { description: 'The state of the room.' },
+);
+export const partAnswer = Type.Object(
+  {
+    epoch: Type.String({ description: 'The present epoch of the log of the room.' }),
+    part: Type.String(),
+    version,
+    value: Type.Unknown({ description: 'Any JSON value.' }),
+  },
+  { description: 'One part of the state.' },
+);
 
 export const problemAnswer = Type.Object(
   {
     type: Type.String({ description: '`urn:ringside:problem:` and the code.' }),
-    title: Type.String(),
-    status: Type.Integer(),
-    detail: Type.String(),
+    title: Type.String({ description: 'The same for every problem of this code.' }),
+    status: Type.Integer({ description: 'The status of the answer.' }),
+    detail: Type.String({ description: 'What is wrong here, for people.' }),
     code: Type.String({ enum: Object.keys(refusals), description: 'Never changes its meaning.' }),
-    instance: Type.Optional(Type.String()),
-    version: Type.Optional(version),
-    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
+    instance: Type.Optional(Type.String({ description: 'With `internal`: names the request in the log.' })),
+    version: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'With `version-conflict`: the version that there is; 0 for none.' }),
+    ),
+    errors: Type.Optional(
+      Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }), {
+        description: 'With `malformed`: where (a JSON pointer as a URI fragment, RFC 6901) and what.',
+      }),
+    ),
   },
   { description: 'Problem details, RFC 9457.' },
 );
 
 /** What every route may answer besides its own. */
 export const problems = {
-  '4xx': { description: 'Refused.', content: { 'application/problem+json': { schema: problemAnswer } } },
-  '5xx': { description: 'Not now, or a mistake.', content: { 'application/problem+json': { schema: problemAnswer } } },
+  '4xx': {
+    description: 'Refused; `code` says why. 429 comes with `Retry-After`.',
+    content: { 'application/problem+json': { schema: problemAnswer } },
+  },
+  '5xx': {
+    description: 'Not now (503, with `Retry-After`), or a mistake of the gateway (500).',
+    content: { 'application/problem+json': { schema: problemAnswer } },
+  },
 } as const;
+
+/** How a token may be sent with a GET; the other routes take the document's default, without the query. */
+export const readSecurity = [{ token: [] }, { cookie: [] }, { query: [] }];
 
 /** The validator compiler of our routes. It changes nothing: no defaults, no coercion, no field removed. */
 export const checkShape: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
@@ -133,15 +156,24 @@ export const eventsQuery = Type.Object({
   access_token: accessToken,
 });
 const missed = Type.Union([Type.Integer(), Type.Null()], { description: 'Events that are gone; null: unknown.' });
-export const eventsAnswer = Type.Object({
-  verdict: Type.String({ enum: ['fresh', 'exact', 'gap', 'reset'] }),
-  missed,
-  cause: Type.Union([Type.String({ enum: ['slow', 'sampled', 'trimmed', 'failover'] }), Type.Null()]),
-  events: Type.Array(Type.Object({ id, event: Type.String(), data: Type.Unknown() })),
-  next: id,
-  nextPollMs: Type.Integer({ description: 'How long the client may well wait before it asks again.' }),
-});
-export const sessionAnswer = Type.Object({ expiresAt: atMs });
+export const eventsAnswer = Type.Object(
+  {
+    verdict: Type.String({
+      enum: ['fresh', 'exact', 'gap', 'reset'],
+      description: 'What the cursor was worth: none was sent; everything after it; some is gone; it is unknown here.',
+    }),
+    missed,
+    cause: Type.Union([Type.String({ enum: ['slow', 'sampled', 'trimmed', 'failover'] }), Type.Null()]),
+    events: Type.Array(Type.Object({ id, event: Type.String(), data: Type.Unknown() })),
+    next: id,
+    nextPollMs: Type.Integer({ description: 'How long the client may well wait before it asks again.' }),
+  },
+  { description: 'What came after the cursor, as far as the client may see it.' },
+);
+export const sessionAnswer = Type.Object(
+  { expiresAt: Type.Integer({ description: 'Until when the streams may last, in Unix milliseconds.' }) },
+  { description: 'The cookie is set, and open streams are prolonged.' },
+);
 
 /**
  * A whole number of a query, which is text.

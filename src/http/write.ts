@@ -1,6 +1,6 @@
 /** What the writing routes share: the idempotency key of a request, and the log's "no" as a refusal. */
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { Refusal } from '../errors.ts';
 import type { Appended, RoomLog, Write } from '../log/room-log.ts';
@@ -32,7 +32,7 @@ export function readKey(request: FastifyRequest): string | null {
 export function once(key: string | null, ...asked: readonly string[]): Write['once'] {
   if (key === null) return null;
   // As a JSON list, no two different requests can read the same.
-  return { key, digest: createHash('sha256').update(JSON.stringify(asked)).digest('base64url') };
+  return { key, digest: hash('sha256', JSON.stringify(asked), 'base64url') };
 }
 
 /**

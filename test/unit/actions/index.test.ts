@@ -33,7 +33,8 @@ test('who may take an action is as the protocol says', () => {
 test('the end is the last entry, as often as it takes', () => {
   const { change, rate, mutable } = decide('end', { reason: 'Good night' }, speaker('host'));
   assert.equal(change.type, 'end');
-  assert.deepEqual(dataOf(change), { from: { id: 'ann', name: 'Ann', role: 'host' }, reason: 'Good night' });
+  const from = { id: 'ann', name: 'Ann', role: 'host' };
+  assert.deepEqual(dataOf(change), { from, cause: 'ended', comeBack: 'no', reason: 'Good night' });
   assert.equal(rate, null);
   assert.equal(mutable, false);
   assert.equal(dataOf(decide('end', {}, speaker('host')).change)['reason'], null);

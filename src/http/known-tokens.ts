@@ -1,0 +1,30 @@
+/**
+ * Tokens whose signature and claims have been found good, until they expire: a crowd that writes sends the same tokens
+ * again and again. Refused ones are not kept, or a token that is not valid yet would stay refused.
+ */
+
+export class KnownTokens<Claims extends { readonly exp: number }> {
+  readonly #max: number;
+  readonly #claims = new Map<string, Claims>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get(token: string): Claims | undefined {
+    return this.#claims.get(token);
+  }
+
+  /** Where there are as many as there may be, the one goes that has been known the longest. */
+  add(token: string, claims: Claims): void {
+    if (this.#claims.size >= this.#max) {
+      const oldest = this.#claims.keys().next();
+      if (!oldest.done) this.#claims.delete(oldest.value);
+    }
+    this.#claims.set(token, claims);
+  }
+
+  delete(token: string): void {
+    this.#claims.delete(token);
+  }
+}
