@@ -39,18 +39,17 @@ export class HostPanel {
     for (const form of find('host').querySelectorAll('[data-least="host"]')) form.hidden = !isHost;
   }
 
-  /** Opens what can be done about a user: `{id, name, eventId}` of the line that was chosen. */
+  /** Opens what can be done about a user: `{id, name}` of the line that was chosen. */
   open(person) {
     this.#person = person;
     find('person-name').textContent = person.name;
     find('person-id').textContent = person.id;
     find('person-note').textContent = '';
-    find('person').querySelector('[data-do="retract"]').hidden = person.eventId === '';
     find('person').showModal();
   }
 
   async #choose(choice) {
-    const { id, eventId } = this.#person;
+    const { id } = this.#person;
     const kind = choice.dataset.do;
     if (kind === 'direct') {
       find('person').close();
@@ -58,7 +57,7 @@ export class HostPanel {
       find('direct-text').focus();
       return;
     }
-    const body = kind === 'retract' ? { id: eventId } : { user: id };
+    const body = { user: id };
     if (choice.dataset.seconds) body.seconds = Number(choice.dataset.seconds);
     choice.disabled = true;
     find('person-note').textContent = await this.#requests.act(kind, body).then(() => 'Done.', explain);

@@ -16,11 +16,10 @@ export class Lines {
   #toNewest;
   #onPerson;
   #waiting = [];
-  #byId = new Map();
   #isAtBottom = true;
   #frame = 0;
 
-  /** `onPerson({id, name, eventId})` is called when a name is chosen. */
+  /** `onPerson({id, name})` is called when a name is chosen. */
   constructor({ list, scroll, toNewest, onPerson }) {
     this.#list = list;
     this.#scroll = scroll;
@@ -32,47 +31,35 @@ export class Lines {
   }
 
   /** A comment. `isOwn` marks the reader's own. */
-  comment({ id, from, at, text, isOwn }) {
+  comment({ from, at, text, isOwn }) {
     const line = element('li', `line comment${isOwn ? ' own' : ''}`);
-    line.append(this.#who(from, id), this.#badge(from, isOwn), words(text));
-    this.#add(line, id, at);
+    line.append(this.#who(from), this.#badge(from, isOwn), words(text));
+    this.#add(line, at);
   }
 
   /** A signal that is no comment: a label, who sent it where known, and what it says. */
-  signal({ id, label, from, at, text, look = 'signal' }) {
+  signal({ label, from, at, text, look = 'signal' }) {
     const line = element('li', `line ${look}`);
     line.append(element('span', 'label', label));
-    if (from) line.append(this.#who(from, id));
+    if (from) line.append(this.#who(from));
     line.append(words(text));
-    this.#add(line, id, at);
+    this.#add(line, at);
   }
 
   /** What the page itself has to say; `look` is `calm`, `good` or `warn`. */
   note(text, look = 'calm') {
-    this.#add(element('li', `line note-line ${look}`, text), '', undefined);
-  }
-
-  retract(id) {
-    const line = this.#byId.get(id);
-    if (line === undefined) return;
-    line.className = 'line note-line calm';
-    line.textContent = 'This line was removed by a moderator.';
+    this.#add(element('li', `line note-line ${look}`, text), undefined);
   }
 
   clear() {
     this.#waiting = [];
-    this.#byId.clear();
     this.#list.replaceChildren();
   }
 
-  #add(line, id, at) {
+  #add(line, at) {
     if (typeof at === 'number') line.title = new Date(at).toLocaleTimeString();
-    if (id !== '') {
-      line.dataset.id = id;
-      this.#byId.set(id, line);
-    }
     this.#waiting.push(line);
-    if (this.#waiting.length > linesMax) this.#forget(this.#waiting.shift());
+    if (this.#waiting.length > linesMax) this.#waiting.shift();
     this.#frame ||= requestAnimationFrame(() => this.#draw());
   }
 
@@ -80,17 +67,9 @@ export class Lines {
     this.#frame = 0;
     this.#list.append(...this.#waiting);
     this.#waiting = [];
-    while (this.#list.childElementCount > linesMax) {
-      const oldest = this.#list.firstElementChild;
-      this.#forget(oldest);
-      oldest.remove();
-    }
+    while (this.#list.childElementCount > linesMax) this.#list.firstElementChild.remove();
     if (this.#isAtBottom) this.#goToNewest();
     else this.#toNewest.hidden = false;
-  }
-
-  #forget(line) {
-    if (this.#byId.get(line.dataset.id) === line) this.#byId.delete(line.dataset.id);
   }
 
   #look() {
@@ -105,13 +84,13 @@ export class Lines {
     this.#scroll.scrollTop = this.#scroll.scrollHeight;
   }
 
-  #who(from, eventId) {
+  #who(from) {
     const id = from?.id ?? '';
     const name = from?.name || id || 'someone';
     const who = element(this.areNamesChoosable && id !== '' ? 'button' : 'span', `who hue-${hueOf(id)}`, name);
     if (who instanceof HTMLButtonElement) {
       who.type = 'button';
-      who.addEventListener('click', () => this.#onPerson({ id, name, eventId }));
+      who.addEventListener('click', () => this.#onPerson({ id, name }));
     }
     return who;
   }

@@ -15,10 +15,7 @@ import { describeEnd, describeGap, describeSignal, describeValue } from './wordi
 const cableMs = 5000;
 const extraNamesMax = 20;
 const signals = ['gift', 'notice', 'ban', 'unban', 'mute', 'unmute', 'message'];
-const knownNames = [
-  ...['resume', 'state', 'comment', 'retract', 'direct', 'likes', 'audience', 'gap', 'move', 'end'],
-  ...signals,
-];
+const knownNames = [...['resume', 'state', 'comment', 'direct', 'likes', 'audience', 'gap', 'move', 'end'], ...signals];
 
 const find = (id) => document.getElementById(id);
 const numbers = new Intl.NumberFormat();
@@ -42,7 +39,6 @@ const stream = new Stream({ room, token, names: namesToHear(), onEvent: take, on
 
 let likesTotal = 0;
 /** Set by a resume: whether the next state event is a whole snapshot rather than a change. */
-let isStateWhole = true;
 let hasBeenLive = false;
 
 start();
@@ -90,8 +86,8 @@ function namesToHear() {
 function take(name, event, id) {
   if (id !== '') find('last-id').textContent = id;
   const act = reactions[name];
-  if (act !== undefined) act(event, id);
-  else lines.signal({ id, label: name, from: event?.from, at: event?.at, text: describeSignal(name, event) });
+  if (act !== undefined) act(event);
+  else lines.signal({ label: name, from: event?.from, at: event?.at, text: describeSignal(name, event) });
 }
 
 const reactions = {
@@ -99,7 +95,6 @@ const reactions = {
     me.id = you?.id ?? null;
     me.role = you?.role ?? 'viewer';
     drawMe();
-    isStateWhole = verdict !== 'exact';
     if (verdict === 'reset') {
       lines.clear();
       lines.note('This room started anew.', 'warn');
@@ -108,19 +103,17 @@ const reactions = {
     hasBeenLive = true;
   },
   state: (change) => {
-    if (isStateWhole) {
+    if (change.whole) {
       likesTotal = 0;
       state.replace(change);
     } else state.merge(change);
-    isStateWhole = false;
   },
-  comment: ({ from, at, text }, id) => {
-    lines.comment({ id, from, at, text: String(text), isOwn: me.id !== null && from?.id === me.id });
+  comment: ({ from, at, text }) => {
+    lines.comment({ from, at, text: String(text), isOwn: me.id !== null && from?.id === me.id });
   },
-  retract: ({ id }) => lines.retract(id),
-  direct: (event, id) => {
+  direct: (event) => {
     const text = describeSignal('direct', event);
-    lines.signal({ id, label: 'only for you', from: event?.from, at: event?.at, text, look: 'direct' });
+    lines.signal({ label: 'only for you', from: event?.from, at: event?.at, text, look: 'direct' });
   },
   likes: ({ delta, total }) => {
     likesTotal = Math.max(likesTotal, total);

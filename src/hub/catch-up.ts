@@ -48,8 +48,8 @@ export class CatchUp implements ViewerKeeper {
   readonly #joining: Joining;
   readonly #viewer: Viewer;
   #after: Position;
-  /** State up to this offset is in the snapshot that the viewer has. */
-  #stateAsOf = 0;
+  /** State up to here is in the snapshot that the viewer has. It may be of a later epoch than the viewer's place. */
+  #stateAsOf: Position;
   #wake: (() => void) | null = null;
 
   constructor(log: RoomLog, settings: CatchUpSettings, joining: Joining) {
@@ -58,6 +58,7 @@ export class CatchUp implements ViewerKeeper {
     this.#joining = joining;
     this.#viewer = joining.viewer;
     this.#after = { epoch: joining.tail.epoch, offset: joining.tail.offset };
+    this.#stateAsOf = this.#after;
   }
 
   onDrained(): void {
@@ -133,7 +134,7 @@ export class CatchUp implements ViewerKeeper {
       you: { id, role },
     });
     this.#after = judged.to;
-    this.#stateAsOf = room.state.asOf;
+    this.#stateAsOf = { epoch: room.intake.position.epoch, offset: room.state.asOf };
     const state = judged.verdict === 'exact' ? room.state.since(judged.to.offset) : room.state.whole();
     const resume = eventFrame({ event: 'resume', id: to, data });
     this.#viewer.send(Piece.private(retryFrame(retryMs) + resume + eventFrame({ event: 'state', data: state })));
@@ -146,7 +147,7 @@ export class CatchUp implements ViewerKeeper {
     const { tape } = stand;
     if (tape.end.position.epoch !== this.#after.epoch || !tape.covers(this.#after.offset)) return false;
     const user = this.#viewer.identity.id;
-    for (const { piece, upTo } of tape.replay({ user, after: this.#after.offset, stateAsOf: this.#stateAsOf })) {
+    for (const { piece, upTo } of tape.replay({ user, after: this.#after.offset, stateAsOf: this.#stateAsOf.offset })) {
       this.#viewer.send(piece);
       this.#after = { epoch: this.#after.epoch, offset: upTo };
       if (this.#viewer.isWaiting) return false;
@@ -168,8 +169,7 @@ export class CatchUp implements ViewerKeeper {
 
   /** Whether the snapshot that the viewer has holds changes that the log has lost, though its place is still good. */
   #isStateLost(tail: Tail): boolean {
-    const { epoch } = this.#after;
-    return tail.epoch !== epoch && judge({ epoch, offset: this.#stateAsOf }, tail).cause === 'failover';
+    return judge(this.#stateAsOf, tail).cause === 'failover';
   }
 
   /** The log was trimmed or lost under the replay. */
@@ -179,7 +179,7 @@ export class CatchUp implements ViewerKeeper {
     const missed = judged.verdict === 'gap' ? judged.missed : null;
     const gap = gapFrame({ from: this.#after, to: judged.to, missed, cause: judged.cause ?? 'failover' });
     this.#after = judged.to;
-    this.#stateAsOf = room.state.asOf;
+    this.#stateAsOf = { epoch: room.intake.position.epoch, offset: room.state.asOf };
     this.#viewer.send(Piece.private(gap + eventFrame({ event: 'state', data: room.state.whole() })));
   }
 
@@ -210,7 +210,7 @@ export class CatchUp implements ViewerKeeper {
   }
 
   #frame(entry: Entry): string {
-    const isKnown = entry.kind === 'state' && entry.offset <= this.#stateAsOf;
+    const isKnown = entry.kind === 'state' && entry.offset <= this.#stateAsOf.offset;
     if (isKnown || !this.#mayReceive(entry)) return '';
     const event = streamEventOf(entry, this.#settings.stateInlineBytes);
     return event === null ? '' : eventFrame(event);
