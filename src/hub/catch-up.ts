@@ -9,13 +9,13 @@
  */
 
 import { formatPosition, type Judgement, judge, type Position, type Tail } from '../log/position.ts';
-import type { Reading, RoomLog } from '../log/room-log.ts';
+import type { RoomLog } from '../log/room-log.ts';
 import type { Entry } from '../signal.ts';
 import { eventFrame, retryFrame } from '../stream/frame.ts';
 import { Piece } from '../stream/piece.ts';
 import type { Viewer, ViewerKeeper } from '../stream/viewer.ts';
 import { mayReceive } from './audience.ts';
-import { streamEventOf } from './entry-frame.ts';
+import type { Page } from './page.ts';
 import type { Room } from './room.ts';
 import { gapFrame, type Stand } from './stand.ts';
 
@@ -36,7 +36,6 @@ export interface Joining {
 
 export interface CatchUpSettings {
   readonly replayEntriesMax: number;
-  readonly stateInlineBytes: number;
 }
 
 /** How much further than asked history is looked for where entries are not for everybody. */
@@ -146,6 +145,7 @@ export class CatchUp implements ViewerKeeper {
     if (this.#viewer.isWaiting) return false;
     const { tape } = stand;
     if (tape.end.position.epoch !== this.#after.epoch || !tape.covers(this.#after.offset)) return false;
+    if (this.#mayLackPeerEntries()) return false;
     const user = this.#viewer.identity.id;
     for (const { piece, upTo } of tape.replay({ user, after: this.#after.offset, stateAsOf: this.#stateAsOf.offset })) {
       this.#viewer.send(piece);
@@ -156,14 +156,22 @@ export class CatchUp implements ViewerKeeper {
     return true;
   }
 
+  /** Before the user was on record here, peer entries for it passed this node by; from then on the tape has them. */
+  #mayLackPeerEntries(): boolean {
+    const { room, tail } = this.#joining;
+    const { offset } = this.#after;
+    return this.#viewer.identity.id !== null && offset < tail.offset && offset < room.holeAt;
+  }
+
   async #readPage(): Promise<void> {
     const { room } = this.#joining;
-    const reading = await room.readPage(this.#after);
+    const page = await room.pages.read(this.#after);
+    const { reading } = page;
     if (this.#viewer.isGone) return;
     const judged = judge(this.#after, reading.tail);
     if (judged.verdict !== 'exact' || this.#isStateLost(reading.tail)) return this.#declare(judged, reading.tail);
     this.#after = judged.to;
-    await this.#send(reading);
+    await this.#send(page);
     if (reading.entries.length === 0) await room.intake.reach(reading.tail);
   }
 
@@ -183,37 +191,21 @@ export class CatchUp implements ViewerKeeper {
     this.#viewer.send(Piece.private(gap + eventFrame({ event: 'state', data: room.state.whole() })));
   }
 
-  /** Hands a page over in pieces, each when the one before it has been taken. */
-  async #send(reading: Reading): Promise<void> {
-    const { spanBytesMax } = this.#joining.room;
-    let text = '';
-    for (const entry of reading.entries) {
-      if (this.#isBannedBy(entry)) return this.#viewer.end('banned');
-      text += this.#frame(entry);
-      this.#after = { epoch: this.#after.epoch, offset: entry.offset };
-      if (text.length < spanBytesMax) continue;
-      await this.#give(text);
-      text = '';
+  /** Hands a page over in parts, each when the one before it has been taken. */
+  async #send(page: Page): Promise<void> {
+    if (page.reading.entries.some((entry) => this.#isBannedBy(entry))) return this.#viewer.end('banned');
+    const user = this.#viewer.identity.id;
+    for (const { piece, upTo } of page.partsFor(this.#joining.stand.audience, user, this.#stateAsOf.offset)) {
+      if (this.#viewer.isWaiting) await this.#flowing();
+      if (piece !== null) this.#viewer.send(piece);
+      this.#after = { epoch: this.#after.epoch, offset: upTo };
     }
-    await this.#give(text);
   }
 
   /** A ban since the log let the viewer in. The room ends its stream too, but may hear of it later than this page. */
   #isBannedBy(entry: Entry): boolean {
     if (entry.kind !== 'ban' || judge(entry, this.#joining.tail).verdict !== 'reset') return false;
     return (JSON.parse(entry.body) as { user?: string }).user === this.#viewer.identity.id;
-  }
-
-  async #give(text: string): Promise<void> {
-    if (this.#viewer.isWaiting) await this.#flowing();
-    if (text !== '') this.#viewer.send(Piece.private(text));
-  }
-
-  #frame(entry: Entry): string {
-    const isKnown = entry.kind === 'state' && entry.offset <= this.#stateAsOf.offset;
-    if (isKnown || !this.#mayReceive(entry)) return '';
-    const event = streamEventOf(entry, this.#settings.stateInlineBytes);
-    return event === null ? '' : eventFrame(event);
   }
 
   #mayReceive(entry: Entry): boolean {

@@ -110,8 +110,11 @@ export class Intake implements Follower {
 
   /** Settled once everything up to a tail that was read from the log has been let through, or this is closed. */
   async reach(tail: Tail): Promise<void> {
-    this.compare(tail);
-    await this.#catchingUp;
+    do {
+      this.compare(tail);
+      await this.#catchingUp;
+      // A reading that was under way already may have been older than this tail: then it is read once more.
+    } while (!this.#isClosed() && this.position.epoch === tail.epoch && this.position.offset < tail.offset);
   }
 
   /** The lease had lapsed: peer entries may have passed this node by. */

@@ -6,8 +6,8 @@
 
 import type { Clock } from '../clock.ts';
 import type { EndingCause } from '../errors.ts';
-import { formatPosition, judge, type Position, type Tail } from '../log/position.ts';
-import type { Reading, RoomLog, RoomState } from '../log/room-log.ts';
+import { judge, type Position, type Tail } from '../log/position.ts';
+import type { RoomLog, RoomState } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import type { Entry, RoomId, UserId } from '../signal.ts';
 import { eventFrame } from '../stream/frame.ts';
@@ -17,6 +17,7 @@ import { type AudienceClass, classOf, mayReceive, type Receiver, targetsOf } fro
 import { frameOf } from './entry-frame.ts';
 import { Flush } from './flush.ts';
 import { Intake, type Loss, type Sink } from './intake.ts';
+import { Pages } from './page.ts';
 import { StateView } from './room-state.ts';
 import { gapFrame, Stand } from './stand.ts';
 import { counters, Sums } from './sums.ts';
@@ -28,8 +29,6 @@ export type RoomSettings = Pick<
   'flushMs' | 'tapeBytesMax' | 'viewerBytesMax' | 'stateInlineBytes' | 'audiencesMax'
 >;
 
-/** Entries per page of a replay. */
-const pageEntries = 500;
 /** A span is at most this part of what may wait for a viewer. */
 const spansPerViewer = 4;
 
@@ -38,9 +37,15 @@ export class Room implements Sink {
   readonly intake: Intake;
   readonly state: StateView;
   readonly attendance: Attendance;
+  /** What those who come back read. */
+  readonly pages: Pages;
   /** Unix milliseconds since when nobody needs the room here; null while somebody does. */
   idleSinceMs: number | null;
-  readonly #log: RoomLog;
+  /**
+   * The newest entry that may be missing from the tapes: a peer entry whose targets were not on record here, and which
+   * this node was not told of or did not lay down. Who was away and comes back must look for those in the log.
+   */
+  holeAt = 0;
   readonly #settings: RoomSettings;
   readonly #clock: Clock;
   readonly #wheel: Pick<Wheel, 'prolong'>;
@@ -50,13 +55,13 @@ export class Room implements Sink {
   readonly #sums = new Sums();
   /** Where users who are here, or on their way, were banned. */
   readonly #bans = new Map<UserId, Position>();
-  readonly #readings = new Map<string, Promise<Reading>>();
+  /** The newest entry that was taken; a jump beyond the next one passes over peer entries for other nodes. */
+  #takenUpTo = 0;
   #uses = 0;
   #isEnded = false;
 
   constructor(id: RoomId, log: RoomLog, settings: RoomSettings, clock: Clock, wheel: Pick<Wheel, 'prolong'>) {
     this.id = id;
-    this.#log = log;
     this.#settings = settings;
     this.#clock = clock;
     this.#wheel = wheel;
@@ -64,17 +69,21 @@ export class Room implements Sink {
     this.state = new StateView(settings.stateInlineBytes);
     this.intake = new Intake(id, log, clock, this);
     this.attendance = new Attendance(id, log, () => this.intake.lapsed());
+    const { stateInlineBytes } = settings;
+    this.pages = new Pages(id, log, clock, { stateInlineBytes, spanBytesMax: this.spanBytesMax });
     this.#flush = new Flush(clock, settings.flushMs, () => this.#flushAll());
   }
 
   async open(): Promise<void> {
     const state = await this.intake.open();
     this.#setState(state);
+    this.#takenUpTo = state.tail.offset;
     this.intake.begin();
   }
 
   async close(): Promise<void> {
     this.#flush.close();
+    this.pages.close();
     for (const waiter of [...this.#waiters]) waiter.wake();
     await this.intake.close();
   }
@@ -137,6 +146,8 @@ export class Room implements Sink {
 
   take(entry: Entry): void {
     const { position } = this.intake;
+    if (entry.offset > this.#takenUpTo + 1) this.holeAt = entry.offset - 1;
+    this.#takenUpTo = entry.offset;
     const isNews = this.state.apply(entry);
     if (entry.kind === 'ban' || entry.kind === 'unban') this.#heedBan(entry);
     if (entry.kind === 'end') this.#isEnded = true;
@@ -157,6 +168,8 @@ export class Room implements Sink {
 
   lost(loss: Loss, state: RoomState): void {
     this.#setState(state);
+    this.#takenUpTo = loss.to.offset;
+    this.holeAt = 0;
     this.#bans.clear();
     const gap = Buffer.from(gapFrame(loss) + eventFrame({ event: 'state', data: this.state.whole() }));
     for (const { tape } of this.#stands.values()) {
@@ -215,7 +228,10 @@ export class Room implements Sink {
   /** An entry as bytes, made once for all classes; null where nobody here is to get anything of it. */
   #frame(entry: Entry): Frame | null {
     const targets = targetsOf(entry.audience);
-    if (targets !== null && ![...targets].some((user) => this.attendance.has(user))) return null;
+    if (targets !== null && ![...targets].some((user) => this.attendance.has(user))) {
+      this.holeAt = entry.offset;
+      return null;
+    }
     return frameOf(entry, this.#settings.stateInlineBytes, targets);
   }
 
@@ -224,16 +240,6 @@ export class Room implements Sink {
       frame !== null && (frame.targets !== null || mayReceive(entry.audience, stand.audience.receiver));
     if (isForClass) stand.tape.add(frame, position);
     else stand.tape.pass(position);
-  }
-
-  /** Reads on from a position; who asks for the same page at the same time shares one reading. */
-  readPage(after: Position): Promise<Reading> {
-    const key = formatPosition(after);
-    const begun = this.#readings.get(key);
-    if (begun !== undefined) return begun;
-    const reading = this.#log.read(this.id, after, pageEntries).finally(() => this.#readings.delete(key));
-    this.#readings.set(key, reading);
-    return reading;
   }
 
   async #flushAll(): Promise<void> {

@@ -46,9 +46,9 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'the gate is asked about live entries only, and not about replayed ones',
-    file: 'src/hub/catch-up.ts',
-    find: 'if (isKnown || !this.#mayReceive(entry)) return',
-    replace: 'if (isKnown) return',
+    file: 'src/hub/page.ts',
+    find: 'if (!isKnown && mayReceive(entry.audience, receiver)) text',
+    replace: 'if (!isKnown) text',
   },
   {
     name: 'a room that was let go is never unfollowed',
