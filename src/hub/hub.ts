@@ -5,7 +5,7 @@
 
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../clock.ts';
-import { type EndingCause, Refusal } from '../errors.ts';
+import { Refusal } from '../errors.ts';
 import type { Tail } from '../log/position.ts';
 import type { RoomLog } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
@@ -183,8 +183,7 @@ export class Hub {
       stand.feed(viewer);
     } catch (error) {
       if (!(error instanceof Refusal)) this.#report(error);
-      const cause: EndingCause = 'failed';
-      viewer.end(cause);
+      viewer.end('failed');
     }
   }
 
