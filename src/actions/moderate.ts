@@ -4,7 +4,8 @@
  */
 
 import { Type } from 'typebox';
-import { type Action, defineAction, eventBody } from './action.ts';
+import type { Speaker, UserId } from '../signal.ts';
+import { type Action, type Decision, defineAction, eventBody } from './action.ts';
 import { reason, user } from './fields.ts';
 
 /** A year. Longer is for good: leave `seconds` out. */
@@ -12,7 +13,22 @@ const secondsMax = 31_536_000;
 /** Rules set and lifted together: 20 at once, then 5 a second. */
 const rate = { name: 'moderate', burst: 20, perSecond: 5, cost: 1 } as const;
 
-const set = (kind: string, rule: 'ban' | 'mute'): Action =>
+type Rule = 'ban' | 'mute';
+
+/** `seconds` as the log takes it (0: for good; null: lifted); `fields` is what everyone is told beside who did it. */
+const decide = (
+  { kind, rule }: { kind: string; rule: Rule },
+  speaker: Speaker,
+  target: UserId,
+  seconds: number | null,
+  fields: Readonly<Record<string, unknown>>,
+): Decision => ({
+  change: { type: 'rule', kind, rule, user: target, seconds, body: eventBody(speaker, { user: target, ...fields }) },
+  rate,
+  mutable: false,
+});
+
+const set = (kind: string, rule: Rule): Action =>
   defineAction({
     kind,
     least: 'moderator',
@@ -25,38 +41,20 @@ const set = (kind: string, rule: 'ban' | 'mute'): Action =>
       { additionalProperties: false },
     ),
     needsKey: false,
-    decide: ({ speaker, body }) => ({
-      change: {
-        type: 'rule',
-        kind,
-        rule,
-        user: body.user,
-        seconds: body.seconds ?? 0,
-        body: eventBody(speaker, { user: body.user, seconds: body.seconds ?? null, reason: body.reason ?? null }),
-      },
-      rate,
-      mutable: false,
-    }),
+    decide: ({ speaker, body }) =>
+      decide({ kind, rule }, speaker, body.user, body.seconds ?? 0, {
+        seconds: body.seconds ?? null,
+        reason: body.reason ?? null,
+      }),
   });
 
-const lift = (kind: string, rule: 'ban' | 'mute'): Action =>
+const lift = (kind: string, rule: Rule): Action =>
   defineAction({
     kind,
     least: 'moderator',
     body: Type.Object({ user, reason: Type.Optional(reason) }, { additionalProperties: false }),
     needsKey: false,
-    decide: ({ speaker, body }) => ({
-      change: {
-        type: 'rule',
-        kind,
-        rule,
-        user: body.user,
-        seconds: null,
-        body: eventBody(speaker, { user: body.user, reason: body.reason ?? null }),
-      },
-      rate,
-      mutable: false,
-    }),
+    decide: ({ speaker, body }) => decide({ kind, rule }, speaker, body.user, null, { reason: body.reason ?? null }),
   });
 
 export const ban = set('ban', 'ban');

@@ -15,7 +15,7 @@ import { eventFrame, retryFrame } from '../stream/frame.ts';
 import { Piece } from '../stream/piece.ts';
 import type { Viewer, ViewerKeeper } from '../stream/viewer.ts';
 import { mayReceive } from './audience.ts';
-import type { Page } from './page.ts';
+import { type Page, pageEntries } from './page.ts';
 import type { Room } from './room.ts';
 import { gapFrame, type Stand } from './stand.ts';
 
@@ -108,15 +108,22 @@ export class CatchUp implements ViewerKeeper {
 
   /** The offset after which the viewer has its latest `count` events, or as many of them as can be found nearby. */
   async #historyStart(tail: Tail, count: number): Promise<number> {
-    const limit = count * historyLookback;
-    const after = Math.max(tail.first - 1, tail.offset - limit);
-    const { entries } = await this.#log.read(this.#joining.room.id, { epoch: tail.epoch, offset: after }, limit);
+    const offset = Math.max(tail.first - 1, tail.offset - Math.min(count * historyLookback, pageEntries));
+    const entries = await this.#entriesAfter({ epoch: tail.epoch, offset }, tail);
     // If much was written and trimmed since the tail was read, this may reach beyond it; state is known up to there only.
     const its = entries.filter(
       (entry) => entry.offset <= tail.offset && entry.kind !== 'state' && this.#mayReceive(entry),
     );
     const first = its.at(-count) ?? its[0];
     return first === undefined ? tail.offset : first.offset - 1;
+  }
+
+  /** From a page that a crowd shares, unless it was read before the tail was. */
+  async #entriesAfter(after: Position, tail: Tail): Promise<readonly Entry[]> {
+    const { room } = this.#joining;
+    const { reading } = await room.pages.read(after);
+    if (reading.tail.epoch === tail.epoch && reading.tail.offset >= tail.offset) return reading.entries;
+    return (await this.#log.read(room.id, after, pageEntries)).entries;
   }
 
   /** `retry`, `resume` and `state`: what every stream begins with. */
@@ -193,7 +200,7 @@ export class CatchUp implements ViewerKeeper {
 
   /** Hands a page over in parts, each when the one before it has been taken. */
   async #send(page: Page): Promise<void> {
-    if (page.reading.entries.some((entry) => this.#isBannedBy(entry))) return this.#viewer.end('banned');
+    if (page.bans.some((ban) => this.#isBannedBy(ban))) return this.#viewer.end('banned');
     const user = this.#viewer.identity.id;
     for (const { piece, upTo } of page.partsFor(this.#joining.stand.audience, user, this.#stateAsOf.offset)) {
       if (this.#viewer.isWaiting) await this.#flowing();
@@ -203,9 +210,9 @@ export class CatchUp implements ViewerKeeper {
   }
 
   /** A ban since the log let the viewer in. The room ends its stream too, but may hear of it later than this page. */
-  #isBannedBy(entry: Entry): boolean {
-    if (entry.kind !== 'ban' || judge(entry, this.#joining.tail).verdict !== 'reset') return false;
-    return (JSON.parse(entry.body) as { user?: string }).user === this.#viewer.identity.id;
+  #isBannedBy(ban: Entry): boolean {
+    if (judge(ban, this.#joining.tail).verdict !== 'reset') return false;
+    return (JSON.parse(ban.body) as { user?: string }).user === this.#viewer.identity.id;
   }
 
   #mayReceive(entry: Entry): boolean {

@@ -45,6 +45,8 @@ export interface Sink {
 export const asideMax = 1_000;
 /** Entries per read. */
 const pageEntries = 500;
+/** Readings that may be older than a tail that is to be reached; two are already more than an honest log needs. */
+const reachTriesMax = 5;
 const firstPauseMs = 100;
 const longestPauseMs = 5_000;
 
@@ -108,13 +110,19 @@ export class Intake implements Follower {
     if (tail.epoch !== this.position.epoch || tail.offset > this.position.offset) this.#doubt();
   }
 
-  /** Settled once everything up to a tail that was read from the log has been let through, or this is closed. */
+  /**
+   * Settled once everything up to a tail that was read from the log has been let through, or this is closed.
+   * @throws {Refusal} `log-unavailable` where the log does not come to what it said itself.
+   */
   async reach(tail: Tail): Promise<void> {
-    do {
+    for (let tries = 0; tries < reachTriesMax; tries += 1) {
       this.compare(tail);
       await this.#catchingUp;
+      const isShort = this.position.epoch === tail.epoch && this.position.offset < tail.offset;
+      if (this.#isClosed() || !isShort) return;
       // A reading that was under way already may have been older than this tail: then it is read once more.
-    } while (!this.#isClosed() && this.position.epoch === tail.epoch && this.position.offset < tail.offset);
+    }
+    throw new Refusal('log-unavailable', 'The room log says less than it said before.');
   }
 
   /** The lease had lapsed: peer entries may have passed this node by. */

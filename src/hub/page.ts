@@ -14,7 +14,7 @@ import { type AudienceClass, mayReceive, type Receiver, targetsOf } from './audi
 import { streamEventOf } from './entry-frame.ts';
 
 /** Entries per page. */
-const pageEntries = 500;
+export const pageEntries = 500;
 /** How long a page is kept after it was read. */
 export const keptMs = 500;
 /** Pages of a room that are kept at a time; more are read again for each. */
@@ -34,12 +34,15 @@ export interface PagePart {
 
 export class Page {
   readonly reading: Reading;
+  /** The bans among its entries: who is on the way in may be one of those whom they mean. */
+  readonly bans: readonly Entry[];
   readonly #settings: PageSettings;
   readonly #targets: ReadonlySet<UserId>;
   readonly #shared = new Map<string, readonly PagePart[]>();
 
   constructor(reading: Reading, settings: PageSettings) {
     this.reading = reading;
+    this.bans = reading.entries.filter(({ kind }) => kind === 'ban');
     this.#settings = settings;
     this.#targets = new Set(reading.entries.flatMap(({ audience }) => [...(targetsOf(audience) ?? [])]));
   }

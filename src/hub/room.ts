@@ -114,12 +114,6 @@ export class Room implements Sink {
     for (const stand of this.#stands.values()) yield* stand.viewers();
   }
 
-  get size(): number {
-    let size = 0;
-    for (const stand of this.#stands.values()) size += stand.size;
-    return size;
-  }
-
   /** A viewer left its seat. A stand that nobody sits in is given up, and its tape with it. */
   unseat(stand: Stand, viewer: Viewer): void {
     stand.unseat(viewer);
