@@ -43,9 +43,11 @@ export const isAtLeast = (role: Role, least: Role): boolean => roles.indexOf(rol
 
 /**
  * What may happen to an entry when a viewer is slow or a room exceeds what people can read. `must`: never left out.
- * `chat`: may be left out, and is then declared. `merge`: only the sum matters. `latest`: only the newest matters.
+ * `chat`: may be left out for a slow viewer, and is then declared. `spare`: chat beyond what people can read; the log
+ * decides which. Its author and staff get it, nobody else does, and a `gap` entry of the log declares it. `merge`: only
+ * the sum matters. `latest`: only the newest matters.
  */
-export type Lane = 'must' | 'chat' | 'merge' | 'latest';
+export type Lane = 'must' | 'chat' | 'spare' | 'merge' | 'latest';
 
 /** Who may receive an entry: everyone, moderators and up, holders of a tag, or the named users (peer delivery). */
 export type Audience = 'all' | 'staff' | `tag:${string}` | readonly UserId[];
