@@ -80,7 +80,8 @@ export const settingsTable = [
     name: 'TRUSTED_PROXIES',
     kind: 'list',
     default: [],
-    meaning: 'Addresses or CIDR ranges of the proxies whose X-Forwarded-For counts. Empty: none.',
+    meaning:
+      'Addresses or CIDR ranges of the proxies whose X-Forwarded-For and X-Forwarded-Proto count; `unix` for whoever reaches LISTEN_SOCKET. Empty: none.',
   },
   {
     name: 'CORS_ORIGINS',
@@ -168,9 +169,11 @@ export const settingsTable = [
     kind: 'text',
     default: null,
     isSecret: true,
-    pattern: '^(rediss?|unix)://',
-    patternMeaning: 'redis://, rediss:// or unix:// and where it is',
-    meaning: 'Redis 7 or later. Absent: the embedded log, for one process.',
+    pattern: '^(rediss?(\\+cluster|\\+sentinel)?://|unix:)',
+    patternMeaning:
+      'redis://host:port, rediss:// for TLS, unix:/path, redis+cluster://host:port,host:port or redis+sentinel://host:port,host:port/primary',
+    meaning:
+      'Redis 7 or later: one server, some nodes of a cluster, or some sentinels and the name of their primary, each with user:password@ where needed. Absent: the embedded log, for one process.',
   },
   {
     name: 'LOG_DEADLINE_MS',
@@ -252,6 +255,17 @@ export const settingsTable = [
     meaning: 'How often a counter (likes) becomes state while it moves.',
   },
   {
+    name: 'CHAT_PER_SECOND',
+    kind: 'integer',
+    default: 100,
+    min: 0,
+    max: 100000,
+    unit: 'events/s',
+    meaning: 'How much chat of a room is for everyone. 0: all of it.',
+    atBound:
+      'More is kept and answered all the same, but only its author and staff get it; a `gap` with cause `sampled` declares it to the others.',
+  },
+  {
     name: 'RATE_SCALE',
     kind: 'integer',
     default: 100,
@@ -300,6 +314,16 @@ export const settingsTable = [
     unit: 'viewers',
     meaning: 'Streams that a node holds at a time.',
     atBound: 'One more is told to come back later.',
+  },
+  {
+    name: 'JOINS_PER_SECOND',
+    kind: 'integer',
+    default: 2000,
+    min: 1,
+    max: 1000000,
+    unit: 'streams per second',
+    meaning: 'How fast streams may be opened on a node; after a quiet second as many may come at once.',
+    atBound: 'One more is told to come back later, each at a time of its own.',
   },
   {
     name: 'AUDIENCES_MAX',
@@ -355,8 +379,8 @@ export const settingsTable = [
     min: 4096,
     max: 67108864,
     unit: 'bytes',
-    meaning: 'Bytes that may wait in this process for one viewer.',
-    atBound: 'It gets nothing more until its socket drains.',
+    meaning: 'Bytes that may be on their way to one viewer: in this process and, for TCP on Linux, in the kernel.',
+    atBound: 'It gets nothing more until half of them have gone.',
   },
   {
     name: 'VIEWER_STUCK_MS',

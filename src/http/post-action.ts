@@ -6,7 +6,7 @@ import { Compile } from 'typebox/compile';
 import type { Action } from '../actions/action.ts';
 import { Refusal } from '../errors.ts';
 import { formatPosition } from '../log/position.ts';
-import type { Rate, RoomLog } from '../log/room-log.ts';
+import { type Rate, type RoomLog, sampledChat } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import { isAtLeast } from '../signal.ts';
 import { type Door, speakerOf } from './identity.ts';
@@ -106,7 +106,7 @@ export function postAction({ settings, actions, log, door, settler }: PostAction
           mutable,
           change,
         });
-        if (change.type === 'count' && kept.pending) settler.settleLater(room, change.counter);
+        if (kept.pending) settler.settleLater(room, change.type === 'count' ? change.counter : sampledChat);
         reply.code(202).header('cache-control', 'no-store').type('application/json');
         return JSON.stringify({ id: formatPosition(kept.position), at: kept.at, ...action.answer?.(kept) });
       },

@@ -1,19 +1,21 @@
 /**
- * Sees to it that a counter which came to rest becomes state: each write that leaves a sum pending is followed, once
- * after `countMs`, by one `settle` for its room and counter, however many such writes there were meanwhile.
+ * Sees to it that what came to rest is told: a counter's sum becomes state, and chat that was sampled is declared. Each
+ * write that leaves something pending is followed, once after `countMs` or `declareMs`, by one `settle` for its room,
+ * however many such writes there were meanwhile; and by another one where the log says that it came too early, because
+ * another gateway's write moved what is due.
  *
- * Nothing depends on it but time: the sum is safe in the log, and the next write or another gateway settles it too.
+ * Nothing depends on it but time: what is pending is safe in the log, and the next write or another gateway settles it.
  */
 
 import type { Clock, Timer } from '../clock.ts';
-import type { RoomLog } from '../log/room-log.ts';
+import { declareMs, type RoomLog, sampledChat } from '../log/room-log.ts';
 import type { RoomId } from '../signal.ts';
 
 export interface SettlerOptions {
   readonly log: Pick<RoomLog, 'settle'>;
   readonly clock: Clock;
   readonly countMs: number;
-  /** Counters that may wait at a time. One more is settled at once instead. */
+  /** Counters and rooms with sampled chat that may wait at a time. One more is settled at once instead. */
   readonly waitingMax: number;
 }
 
@@ -29,13 +31,15 @@ export class Settler {
     this.#options = options;
   }
 
-  /** Counters that wait now. */
+  /** How many wait now. */
   get waiting(): number {
     return this.#waiting.size;
   }
 
+  /** `counter`: a counter's name, or `sampledChat`. */
   settleLater(room: RoomId, counter: string): void {
-    this.#plan(room, counter, 1);
+    // Trying again is for those with a place; without one, a log that is away would be asked without end.
+    if (!this.#plan(room, counter, 1, this.#pauseMs(counter))) void this.#settle(room, counter, triesMax);
   }
 
   close(): void {
@@ -44,32 +48,35 @@ export class Settler {
     this.#waiting.clear();
   }
 
-  #plan(room: RoomId, counter: string, attempt: number): void {
+  #pauseMs(counter: string): number {
+    return counter === sampledChat ? declareMs : this.#options.countMs;
+  }
+
+  /** Whether somebody will settle: false where there is no place to wait. */
+  #plan(room: RoomId, counter: string, attempt: number, ms: number): boolean {
     // Neither a room id nor a counter's name holds a space.
     const key = `${room} ${counter}`;
-    if (this.#isClosed || this.#waiting.has(key)) return;
-    const { clock, countMs, waitingMax } = this.#options;
-    if (this.#waiting.size >= waitingMax) {
-      // Trying again is for those with a place; without one, a log that is away would be asked without end.
-      void this.#settle(room, counter, triesMax);
-      return;
-    }
-    // A retry is spread over half its time either way, so that all rooms do not come at once when the log is back.
-    const ms = attempt === 1 ? countMs : countMs * 2 ** (attempt - 1) * (0.5 + Math.random());
+    if (this.#isClosed || this.#waiting.has(key)) return true;
+    if (this.#waiting.size >= this.#options.waitingMax) return false;
     this.#waiting.set(
       key,
-      clock.after(ms, () => {
+      this.#options.clock.after(ms, () => {
         this.#waiting.delete(key);
         void this.#settle(room, counter, attempt);
       }),
     );
+    return true;
   }
 
   async #settle(room: RoomId, counter: string, attempt: number): Promise<void> {
     try {
-      await this.#options.log.settle(room, counter);
+      const leftMs = await this.#options.log.settle(room, counter);
+      if (leftMs > 0) this.#plan(room, counter, 1, leftMs);
     } catch {
-      if (attempt < triesMax) this.#plan(room, counter, attempt + 1);
+      if (attempt >= triesMax) return;
+      // Spread over half its time either way, so that all rooms do not come at once when the log is back.
+      const ms = this.#pauseMs(counter) * 2 ** attempt * (0.5 + Math.random());
+      this.#plan(room, counter, attempt + 1, ms);
     }
   }
 }

@@ -54,7 +54,7 @@ export function decodeEntry(text: string): { readonly entry: Entry; readonly pre
 }
 
 const isEpoch = /^[a-z0-9]{1,12}$/;
-const isLane = /^(?:must|chat|merge|latest)$/;
+const isLane = /^(?:must|chat|spare|merge|latest)$/;
 const isNamed = (audience: string): boolean =>
   audience === 'all' || audience === 'staff' || (audience.startsWith('tag:') && isTagName(audience.slice(4)));
 

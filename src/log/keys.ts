@@ -7,7 +7,7 @@ import type { RoomId, UserId } from '../signal.ts';
 
 /** Stream: the entries, with the id `<offset>-0`. */
 export const logKey = (room: RoomId): string => `rs:{${room}}:log`;
-/** Hash: epoch, run, offset, heard, total, lineage, ended, touched, and the counters. */
+/** Hash: epoch, run, offset, heard, total, lineage, ended, touched, chat (what is sampled; see chat.lua), and the counters. */
 export const metaKey = (room: RoomId): string => `rs:{${room}}:meta`;
 /** Hash: part to `<version> <json>`, or to `<version>` alone for a part that was removed. */
 export const stateKey = (room: RoomId): string => `rs:{${room}}:state`;

@@ -9,8 +9,8 @@
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { RoomId, UserId } from '../signal.ts';
-import { type RoomRecord, whereIs } from './memory-record.ts';
-import { type MemoryLimits, MemoryRoom } from './memory-room.ts';
+import { type MemoryLimits, type RoomRecord, whereIs } from './memory-record.ts';
+import { MemoryRoom } from './memory-room.ts';
 import type { Position } from './position.ts';
 import type { Appended, Entered, Follower, Heard, Reading, Renewed, RoomLog, RoomState, Write } from './room-log.ts';
 
@@ -173,8 +173,8 @@ class MemoryLink implements RoomLog {
     return this.#write(write.room, (room, now) => room.append(write, now));
   }
 
-  async settle(id: RoomId, counter: string): Promise<void> {
-    this.#write(id, (room, now) => room.settle(counter, now));
+  async settle(id: RoomId, counter: string): Promise<number> {
+    return this.#write(id, (room, now) => room.settle(counter, now));
   }
 
   async read(id: RoomId, after: Position | null, limit: number): Promise<Reading> {

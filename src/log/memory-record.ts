@@ -5,9 +5,16 @@
  */
 
 import { randomInt } from 'node:crypto';
+import type { Settings } from '../settings.ts';
 import type { Entry, Epoch, StatePart, UserId } from '../signal.ts';
+import { type ChatRecord, newChat } from './memory-chat.ts';
 import type { Ancestor } from './position.ts';
 import { type Appended, type Change, leaseMs, type Rate } from './room-log.ts';
+
+export type MemoryLimits = Pick<
+  Settings,
+  'logEntriesMax' | 'logBytesMax' | 'logTtlS' | 'roomTtlS' | 'statePartsMax' | 'countMs' | 'chatPerSecond'
+>;
 
 export interface RoomRecord {
   epoch: Epoch;
@@ -25,6 +32,7 @@ export interface RoomRecord {
   /** Version of the newest change of state, removals included. */
   total: number;
   readonly counters: Map<string, CounterRecord>;
+  readonly chat: ChatRecord;
   readonly rules: RuleRecord;
   readonly seen: Map<string, SeenRecord>;
   readonly rates: RateRecord;
@@ -80,6 +88,7 @@ export const newRecord = (epoch: Epoch, run: number, forgetAtMs: number): RoomRe
   entries: { list: [], head: 0, bytes: 0 },
   parts: new Map(),
   counters: new Map(),
+  chat: newChat(),
   rules: { ban: new Map(), mute: new Map() },
   seen: new Map(),
   rates: { fullAtMs: new Map(), sweepAtSize: bucketsMin },
@@ -103,8 +112,19 @@ export function keep(entries: EntryRecord, entry: Entry): void {
   entries.bytes += sizeOf(entry);
 }
 
-/** Drops the oldest entries until all three limits hold. */
-export function trim(entries: EntryRecord, limits: { countMax: number; bytesMax: number; bornAfterMs: number }): void {
+/** Drops the oldest entries until all three limits hold, and the removed parts that every reader knows of. */
+export function trimRoom(record: RoomRecord, limits: MemoryLimits, now: number): void {
+  const { entries, offset, parts } = record;
+  const { logEntriesMax, logBytesMax, logTtlS } = limits;
+  const before = keptCount(entries);
+  trim(entries, { countMax: logEntriesMax, bytesMax: logBytesMax, bornAfterMs: now - logTtlS * 1000 });
+  if (keptCount(entries) === before) return;
+  const first = offset - keptCount(entries) + 1;
+  // Whoever stands at `first - 1` has been told of the removals up to there, and nobody behind it is served a resume.
+  for (const [part, { version, value }] of parts) if (value === null && version < first) parts.delete(part);
+}
+
+function trim(entries: EntryRecord, limits: { countMax: number; bytesMax: number; bornAfterMs: number }): void {
   let oldest = entries.list[entries.head];
   while (
     oldest !== undefined &&

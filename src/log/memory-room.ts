@@ -5,14 +5,15 @@
  */
 
 import { Refusal } from '../errors.ts';
-import type { Settings } from '../settings.ts';
-import type { Audience, Entry, Lane, UserId } from '../signal.ts';
+import type { Entry, Lane, UserId } from '../signal.ts';
+import { conforms, declare, declaredInMs, noteSpare } from './memory-chat.ts';
 import {
   findSeen,
   isRuled,
   keep,
   keptCount,
   lease,
+  type MemoryLimits,
   newEpoch,
   newRecord,
   noteEntered,
@@ -20,7 +21,7 @@ import {
   type RoomRecord,
   setRule,
   take,
-  trim,
+  trimRoom,
   waitForTokens,
   whereIs,
 } from './memory-record.ts';
@@ -30,17 +31,14 @@ import {
   type Change,
   type Entered,
   type Heard,
+  isSampled,
   onceTtlMs,
   type Reading,
   type Renewed,
   type RoomState,
+  sampledChat,
   type Write,
 } from './room-log.ts';
-
-export type MemoryLimits = Pick<
-  Settings,
-  'logEntriesMax' | 'logBytesMax' | 'logTtlS' | 'roomTtlS' | 'statePartsMax' | 'countMs'
->;
 
 /** Carries a message to all nodes that follow the room, or to those named. */
 export type Publish = (message: Heard, nodes: ReadonlySet<string> | null) => void;
@@ -90,7 +88,7 @@ export class MemoryRoom {
 
   tail(now: number): Tail {
     const { record } = this;
-    this.#trim(now);
+    trimRoom(record, this.#limits, now);
     const first = record.offset - keptCount(record.entries) + 1;
     return { epoch: record.epoch, offset: record.offset, first, lineage: [...record.lineage] };
   }
@@ -125,8 +123,13 @@ export class MemoryRoom {
     return answer;
   }
 
-  settle(name: string, now: number): void {
-    if (!this.record.ended && this.record.counters.get(name)?.isPending) this.#settle(name, now);
+  settle(name: string, now: number): number {
+    const { ended, counters, chat } = this.record;
+    if (ended) return 0;
+    if (counters.get(name)?.isPending) this.#settle(name, now);
+    const waitMs = name === sampledChat ? declaredInMs(chat, now) : null;
+    if (waitMs === 0) this.#declare(now);
+    return waitMs ?? 0;
   }
 
   read(after: Position | null, limit: number, now: number): Reading {
@@ -186,8 +189,11 @@ export class MemoryRoom {
 
   #apply(change: Change, now: number): Result {
     switch (change.type) {
-      case 'event':
-        return { connected: this.#add(change, now), total: 0, pending: false };
+      case 'event': {
+        if (!isSampled(change)) return { connected: this.#add(change, now), total: 0, pending: false };
+        this.#add({ ...change, lane: this.#sample(now) }, now);
+        return { connected: 0, total: 0, pending: this.record.chat.undeclared > 0 };
+      }
       case 'put':
         this.#setPart(change.part, change.value, now);
         break;
@@ -202,6 +208,7 @@ export class MemoryRoom {
         break;
       case 'end':
         for (const [name, { isPending }] of this.record.counters) if (isPending) this.#settle(name, now);
+        if (this.record.chat.undeclared > 0) this.#declare(now);
         this.#add({ kind: 'end', lane: 'must', audience: 'all', body: change.body }, now);
         this.record.ended = true;
         break;
@@ -232,6 +239,19 @@ export class MemoryRoom {
     this.#setPart(name, JSON.stringify({ total: counter.total }), now);
   }
 
+  /** Declares what is due, and says in which lane the next chat goes. */
+  #sample(now: number): Lane {
+    const { record } = this;
+    if (declaredInMs(record.chat, now) === 0) this.#declare(now);
+    if (conforms(record.chat, this.#limits.chatPerSecond, now)) return 'chat';
+    noteSpare(record.chat, record, now);
+    return 'spare';
+  }
+
+  #declare(now: number): void {
+    this.#add({ kind: 'gap', lane: 'must', audience: 'all', body: declare(this.record.chat, now) }, now);
+  }
+
   #setPart(part: string, value: string | null, now: number): void {
     const { record } = this;
     const body = `{"part":${JSON.stringify(part)}${value === null ? '' : `,"value":${value}`}}`;
@@ -241,13 +261,12 @@ export class MemoryRoom {
   }
 
   /** Numbers, keeps and publishes an entry; answers how many of its targets are connected. */
-  #add(event: { kind: string; lane: Lane; audience: Audience; body: string }, now: number): number {
+  #add({ kind, lane, audience, body }: Pick<Entry, 'kind' | 'lane' | 'audience' | 'body'>, now: number): number {
     const { record } = this;
     record.offset += 1;
-    const { kind, lane, audience, body } = event;
     const entry: Entry = { epoch: record.epoch, offset: record.offset, at: now, kind, lane, audience, body };
     keep(record.entries, entry);
-    this.#trim(now);
+    trimRoom(record, this.#limits, now);
     const message: Heard = { type: 'entry', entry, previous: record.told };
     if (typeof audience !== 'string') {
       const { nodes, connected } = whereIs(record.directory, audience, now);
@@ -259,17 +278,6 @@ export class MemoryRoom {
     return 0;
   }
 
-  #trim(now: number): void {
-    const { entries, offset, parts } = this.record;
-    const { logEntriesMax, logBytesMax, logTtlS } = this.#limits;
-    const before = keptCount(entries);
-    trim(entries, { countMax: logEntriesMax, bytesMax: logBytesMax, bornAfterMs: now - logTtlS * 1000 });
-    if (keptCount(entries) === before) return;
-    const first = offset - keptCount(entries) + 1;
-    // Whoever stands at `first - 1` has been told of the removals up to there, and nobody behind it is served a resume.
-    for (const [part, { version, value }] of parts) if (value === null && version < first) parts.delete(part);
-  }
-
   #version(part: string): number {
     const known = this.record.parts.get(part);
     return known === undefined || known.value === null ? 0 : known.version;
@@ -279,7 +287,7 @@ export class MemoryRoom {
   #isOneTooMany(part: string, now: number): boolean {
     const { parts } = this.record;
     if (parts.has(part) || parts.size < this.#limits.statePartsMax) return false;
-    this.#trim(now);
+    trimRoom(this.record, this.#limits, now);
     return parts.size >= this.#limits.statePartsMax;
   }
 

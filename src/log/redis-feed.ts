@@ -1,74 +1,93 @@
 /**
- * What the log publishes to this node: one connection that holds sharded subscriptions and nothing else, two channels a
- * room (all nodes, this node). Promises: `follow` settles once both are confirmed; when the connection was lost, every
- * room is subscribed again and its follower told, in this order. One kind of subscription, because the driver mixes the
- * counts of different kinds up (ioredis #2196).
+ * What the log publishes to this node: sharded subscriptions, two channels a room (all nodes, this node), each room's
+ * at the server that has it. Promises: `follow` settles once both are confirmed; when a subscription was lost, with its
+ * connection, its server or its slot, the room is subscribed again where it is now and its follower told, in this
+ * order, and no other room's. A `redis-line` is one connection; `redis-servers` knows which server has which room.
+ *
+ * A room is **idle** (its server is away, or it rests after a refusal), **asking**, or **held**.
  */
 
-import type { Redis } from 'ioredis';
 import type { Clock, Timer } from '../clock.ts';
 import type { Settings } from '../settings.ts';
 import type { RoomId } from '../signal.ts';
 import { decodeHeard, LogTextError } from './entry-text.ts';
 import { nodeChannel, roomChannel } from './keys.ts';
-import { createRedis, disconnected, keepAsking, type LinkLogger, unavailable } from './redis-link.ts';
+import { placeOf, type ServerName } from './redis-address.ts';
+import { type LinkLogger, unavailable, within } from './redis-client.ts';
+import { RedisLine } from './redis-line.ts';
+import type { RedisServers } from './redis-servers.ts';
+import { readRedirection } from './redis-slots.ts';
 import type { Follower, Heard } from './room-log.ts';
 
 /** The least time between two log lines about what cannot be read: a flood of garbage must not become one of lines. */
 const garbageToldMs = 1000;
+/** The rest of a room whose subscription was refused; it grows while that lasts. */
+const restMsMin = 20;
+const restMsMax = 1000;
 
 interface Followed {
   readonly follower: Follower;
   readonly channels: readonly [string, string];
-  /** Whether `follow` has settled: from then on, a break is the follower's business. */
-  isSettled: boolean;
+  state: 'idle' | 'asking' | 'held';
+  /** Where it is held, or was asked for last. */
+  line: RedisLine | null;
+  rest: Timer | null;
+  restMs: number;
+  /** Set until `follow` has settled: from then on, a break is the follower's business. */
+  confirm: { settled: () => void; refused: () => void } | null;
 }
 
 export class RedisFeed {
-  readonly #redis: Redis;
+  readonly #servers: RedisServers;
   readonly #nodeId: string;
   readonly #clock: Clock;
   readonly #logger: LinkLogger;
   readonly #deadlineMs: number;
-  readonly #asking: Timer;
+  readonly #lines = new Map<ServerName, RedisLine>();
   readonly #rooms = new Map<RoomId, Followed>();
   readonly #byChannel = new Map<string, Followed>();
+  #opening: Promise<void>[] | null = [];
+  #version = -1;
   #garbageToldMs = Number.NEGATIVE_INFINITY;
-  #isQuiet = false;
   #isClosed = false;
 
-  constructor(settings: Settings, nodeId: string, clock: Clock, logger: LinkLogger) {
+  constructor(settings: Settings, nodeId: string, servers: RedisServers, clock: Clock, logger: LinkLogger) {
+    this.#servers = servers;
     this.#nodeId = nodeId;
     this.#clock = clock;
     this.#logger = logger;
     this.#deadlineMs = settings.logDeadlineMs;
-    this.#redis = createRedis(settings, false);
-    this.#asking = keepAsking(this.#redis, clock);
-    this.#redis.on('smessage', (channel: string, text: string) => this.#hear(channel, text));
-    this.#redis.on('ready', () => this.#resume());
-    this.#redis.on('error', (error: Error) => {
-      if (!this.#isQuiet) this.#logger.warn({ err: error }, 'the subscriptions to Redis failed');
-      this.#isQuiet = true;
-    });
+    servers.onAnswer(() => this.#adjust());
   }
 
+  /** Settled at the first try to connect to each server. The servers must have been opened. */
   async open(): Promise<void> {
-    await this.#redis.connect().catch(() => undefined);
+    this.#adjust();
+    const opening = this.#opening ?? [];
+    this.#opening = null;
+    await Promise.all(opening);
   }
 
+  /** Whether rooms can be heard. One server of several that is away is trouble for its own rooms only. */
   isReady(): boolean {
-    return this.#redis.status === 'ready';
+    for (const server of this.#servers.owners) if (this.#lines.get(server)?.isReady()) return true;
+    return false;
   }
 
   async follow(room: RoomId, follower: Follower): Promise<void> {
     if (this.#rooms.has(room)) throw new Error(`Room ${room} has a follower already.`);
     const channels = [roomChannel(room), nodeChannel(room, this.#nodeId)] as const;
-    const followed: Followed = { follower, channels, isSettled: false };
+    const followed: Followed = {
+      ...{ follower, channels, state: 'idle', line: null, rest: null, restMs: restMsMin, confirm: null },
+    };
+    const confirmed = new Promise<void>((settled, refuse) => {
+      followed.confirm = { settled, refused: () => refuse(unavailable()) };
+    });
     this.#rooms.set(room, followed);
     for (const channel of channels) this.#byChannel.set(channel, followed);
+    this.#tend(followed);
     try {
-      await this.#subscribe(followed);
-      followed.isSettled = true;
+      await within(confirmed, this.#deadlineMs, this.#clock);
     } catch {
       if (this.#rooms.get(room) === followed) await this.unfollow(room);
       throw unavailable();
@@ -83,24 +102,121 @@ export class RedisFeed {
     if (!followed) return;
     this.#rooms.delete(room);
     for (const channel of followed.channels) this.#byChannel.delete(channel);
-    // A connection that cannot be told is a connection that forgets by itself.
-    if (this.isReady())
-      await within(this.#redis.sunsubscribe(...followed.channels), this.#deadlineMs, this.#clock).catch(
-        () => undefined,
-      );
+    followed.rest?.cancel();
+    followed.confirm?.refused();
+    if (followed.state !== 'idle') await followed.line?.unsubscribe(followed.channels);
   }
 
-  close(): Promise<void> {
-    if (this.#isClosed) return Promise.resolve();
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#asking.cancel();
+    for (const { rest, confirm } of this.#rooms.values()) {
+      rest?.cancel();
+      confirm?.refused();
+    }
     this.#rooms.clear();
     this.#byChannel.clear();
-    return disconnected(this.#redis, this.#clock);
+    await Promise.all([...this.#lines.values()].map((line) => line.close()));
   }
 
-  #subscribe(followed: Followed): Promise<unknown> {
-    return within(this.#redis.ssubscribe(...followed.channels), this.#deadlineMs, this.#clock);
+  /** Has the room subscribed where it belongs, if that can be done now. Harmless to call at any time. */
+  #tend(followed: Followed): void {
+    if (!this.#isFollowed(followed) || followed.state === 'asking' || followed.rest !== null) return;
+    const server = this.#servers.ownerOf(followed.channels[0]);
+    const line = server === null ? undefined : this.#lines.get(server);
+    if (followed.state === 'held' && followed.line === line) return;
+    if (line === undefined || !line.isReady()) {
+      // Until the new server can be asked, the old one may still be heard.
+      if (line?.isAway()) followed.confirm?.refused();
+      return;
+    }
+    const before = followed.state === 'held' ? followed.line : null;
+    followed.state = 'asking';
+    followed.line = line;
+    void before?.unsubscribe(followed.channels);
+    line.subscribe(followed.channels).then(
+      () => this.#confirmed(followed, line),
+      (error: Error) => this.#refused(followed, line, error),
+    );
+  }
+
+  #confirmed(followed: Followed, line: RedisLine): void {
+    if (!this.#isFollowed(followed) || followed.state !== 'asking' || followed.line !== line) return;
+    followed.state = 'held';
+    followed.restMs = restMsMin;
+    if (followed.confirm === null) followed.follower.resumed();
+    else followed.confirm.settled();
+    followed.confirm = null;
+    // While it was asked for, the room may have gone elsewhere.
+    this.#tend(followed);
+  }
+
+  #refused(followed: Followed, line: RedisLine, error: Error): void {
+    if (!this.#isFollowed(followed) || followed.state !== 'asking' || followed.line !== line) return;
+    followed.state = 'idle';
+    followed.line = null;
+    const place = placeOf(line.server);
+    const elsewhere = readRedirection(error.message, 'host' in place ? place.host : '');
+    if (elsewhere?.isMoved) this.#servers.moved(followed.channels[0], elsewhere.server);
+    else this.#servers.doubt();
+    followed.rest = this.#clock.after(followed.restMs * (0.5 + Math.random()), () => {
+      followed.rest = null;
+      this.#tend(followed);
+    });
+    followed.restMs = Math.min(followed.restMs * 2, restMsMax);
+  }
+
+  #isFollowed(followed: Followed): boolean {
+    return this.#byChannel.get(followed.channels[0]) === followed;
+  }
+
+  /** A line to each server that has rooms, and to no other once no room is held there. */
+  #adjust(): void {
+    if (this.#isClosed) return;
+    for (const server of this.#servers.owners) this.#lineAt(server);
+    if (this.#version !== this.#servers.version) this.#tendAll();
+    this.#version = this.#servers.version;
+    const used = new Set<RedisLine | null>();
+    for (const { line } of this.#rooms.values()) used.add(line);
+    for (const [server, line] of this.#lines) {
+      if (this.#servers.owners.has(server) || used.has(line)) continue;
+      this.#lines.delete(server);
+      void line.close();
+    }
+  }
+
+  #lineAt(server: ServerName): void {
+    if (this.#lines.has(server)) return;
+    const redis = this.#servers.connect(server, false);
+    const line = new RedisLine(server, redis, this.#deadlineMs, this.#clock, this.#logger, {
+      onReady: () => this.#tendAll(),
+      onAway: (gone) => this.#lose(gone, null),
+      onDropped: (loser, held) => this.#lose(loser, held),
+      onHeard: (channel, text) => this.#hear(channel, text),
+    });
+    this.#lines.set(server, line);
+    const opened = line.open();
+    this.#opening?.push(opened);
+  }
+
+  #tendAll(): void {
+    for (const followed of this.#rooms.values()) this.#tend(followed);
+  }
+
+  /** Rooms of a line are not held any more, but for those whose channels are in `held`. */
+  #lose(line: RedisLine, held: ReadonlySet<string> | null): void {
+    let isAnyLost = false;
+    for (const followed of this.#rooms.values()) {
+      if (followed.line !== line || followed.state === 'idle') continue;
+      // With the connection goes whatever was asked for; otherwise its answer is still to come.
+      const isKept = held !== null && (followed.state === 'asking' || followed.channels.every((one) => held.has(one)));
+      if (isKept) continue;
+      followed.state = 'idle';
+      followed.line = null;
+      isAnyLost = true;
+    }
+    if (held === null || isAnyLost) this.#servers.doubt();
+    if (isAnyLost) this.#tendAll();
   }
 
   #hear(channel: string, text: string): void {
@@ -123,28 +239,4 @@ export class RedisFeed {
       return null;
     }
   }
-
-  /** A failure here means that this connection is gone too, and the next one begins again. */
-  #resume(): void {
-    this.#isQuiet = false;
-    for (const [room, followed] of this.#rooms) {
-      if (!followed.isSettled) continue;
-      this.#redis.ssubscribe(...followed.channels).then(
-        () => {
-          if (this.#rooms.get(room) === followed) followed.follower.resumed();
-        },
-        (error: Error) => {
-          if (this.isReady() && error.name === 'ReplyError') this.#redis.disconnect(true);
-        },
-      );
-    }
-  }
-}
-
-/** Rejects when the deadline comes first. */
-function within<T>(promise: Promise<T>, deadlineMs: number, clock: Clock): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.after(deadlineMs, () => reject(unavailable()));
-    promise.then(resolve, reject).finally(() => timer.cancel());
-  });
 }

@@ -1,181 +1,206 @@
 /**
- * One connection to Redis for calls of our functions. Owns: how connections are made, how a dead one is found, the
- * deadline of every call, loading the library, sending again, and what an error means for the caller.
+ * Calls of our functions, each to the server that has the room. Owns: the deadline of every call, sending again, where
+ * a call goes instead, and what an error means for the caller. A `redis-shard` is one connection; `redis-servers`
+ * knows which server has which room.
  *
- * Modes. `away`: no connection; new calls are refused at once, calls that were already made wait for the first
- * reconnection. `loading`: connected, the library is being loaded; calls wait. `ready`: calls are sent. `closed`.
+ * A call is always in one of these places: **sent**, its answer is owed; **parked**, until a connection is ready or
+ * another server has the room; **resting**, until a short pause is over. Its deadline ends it in any of them.
  *
  * A call whose reply was lost is sent again here and not by the driver, because here it ends with the call's deadline:
- * a write that is sent again much later would meet a once key that has gone, and be a second write.
+ * a write that is sent again much later would meet a once key that has gone, and be a second write. On a promoted
+ * replica it meets the key if the write had come that far, and else it is the only one.
  */
 
-import { Redis, type RedisOptions } from 'ioredis';
 import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { Settings } from '../settings.ts';
-import { functionName, type LibraryFunction, librarySource } from './redis-library.ts';
+import { placeOf, type ServerName } from './redis-address.ts';
+import { type LinkLogger, unavailable } from './redis-client.ts';
+import type { LibraryFunction } from './redis-library.ts';
+import type { RedisServers } from './redis-servers.ts';
+import { type Question, RedisShard } from './redis-shard.ts';
+import { readRedirection } from './redis-slots.ts';
 
-export interface LinkLogger {
-  warn(facts: object, message: string): void;
-  error(facts: object, message: string): void;
-}
-
-/** How often a connection is asked whether it lives, and how long it may owe an answer before it counts as dead. */
-export const pingMs = 1000;
-export const silentMsMax = 2500;
-/** How long closing waits for the other side. */
-const closeMsMax = 500;
-/** Calls that may wait for an answer at a time; one more is refused. */
+/** Calls of one server's rooms that may wait for an answer at a time; one more is refused. */
 export const callsMax = 20_000;
 /** Attempts of one call, so that a server that forgets its functions at once is not asked for ever. */
 const attemptsMax = 4;
+/** Times that a call is sent on at once; then it rests before each further one. */
+const redirectionsMax = 3;
+/** The rest of a call that nobody can take just now; it grows while that lasts. */
+const restMsMin = 10;
+const restMsMax = 200;
 
-/** The one place where clients are made. */
-export function createRedis(settings: Settings, isForCalls: boolean): Redis {
-  const options = {
-    connectTimeout: silentMsMax,
-    socketTimeout: silentMsMax,
-    enableOfflineQueue: false,
-    // What a lost connection owes is rejected at once; whether to send it again is decided by who knows what it was.
-    maxRetriesPerRequest: 0,
-    autoResubscribe: false,
-    enableAutoPipelining: isForCalls,
-    retryStrategy: (times: number) => Math.min(1000, 25 * 2 ** Math.min(times, 6)) * (0.5 + Math.random()),
-    // A primary that became a replica: the address may lead to another server by now.
-    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
-    lazyConnect: true,
-  } satisfies RedisOptions;
-  const address = new URL(settings.redisUrl ?? 'redis://127.0.0.1:6379');
-  if (address.protocol !== 'unix:') return new Redis(address.href, options);
-  return new Redis({
-    ...options,
-    path: decodeURIComponent(address.pathname),
-    ...(address.password ? { password: decodeURIComponent(address.password) } : {}),
-    ...(address.username ? { username: decodeURIComponent(address.username) } : {}),
-  });
-}
-
-/** Asks again and again, so that a half-open connection owes an answer and the socket timeout ends it. */
-export function keepAsking(redis: Redis, clock: Clock): Timer {
-  let timer: Timer;
-  const ask = () => {
-    if (redis.status === 'ready') redis.ping().catch(() => undefined);
-    timer = clock.after(pingMs, ask);
-  };
-  timer = clock.after(pingMs, ask);
-  return { cancel: () => timer.cancel() };
-}
-
-interface Call {
-  readonly name: LibraryFunction;
-  readonly keys: readonly string[];
-  readonly args: readonly (string | number)[];
+interface Call extends Question {
+  /** Among whose calls it counts. */
+  readonly began: RedisShard;
   readonly resolve: (reply: unknown) => void;
   readonly reject: (error: Error) => void;
   timer: Timer | null;
+  rest: Timer | null;
+  restMs: number;
+  redirections: number;
   attempts: number;
-  /** Whether bytes may have reached the server. */
+  isParked: boolean;
+  /** Whether bytes may have reached a server that took them. */
   wasSent: boolean;
 }
 
-export const unavailable = (): Refusal => new Refusal('log-unavailable', 'The log cannot be reached.');
-
 export class RedisLink {
-  readonly #redis: Redis;
+  readonly #servers: RedisServers;
   readonly #clock: Clock;
   readonly #logger: LinkLogger;
   readonly #deadlineMs: number;
-  readonly #asking: Timer;
+  readonly #shards = new Map<ServerName, RedisShard>();
   readonly #calls = new Set<Call>();
-  #mode: 'away' | 'loading' | 'ready' | 'closed' = 'away';
-  #closings = 0;
-  #loading: Promise<void> | null = null;
-  #isTooOld = false;
+  #opening: Promise<void>[] | null = [];
+  #isMisledTold = false;
+  #isClosed = false;
 
-  constructor(settings: Settings, clock: Clock, logger: LinkLogger) {
+  constructor(settings: Settings, servers: RedisServers, clock: Clock, logger: LinkLogger) {
+    this.#servers = servers;
     this.#clock = clock;
     this.#logger = logger;
     this.#deadlineMs = settings.logDeadlineMs;
-    this.#redis = createRedis(settings, true);
-    this.#asking = keepAsking(this.#redis, clock);
-    this.#redis.on('ready', () => void this.#becomeReady());
-    this.#redis.on('close', () => this.#becomeAway());
-    this.#redis.on('error', (error: Error) => {
-      if (this.#closings === 0) this.#logger.warn({ err: error }, 'the connection to Redis failed');
-    });
+    servers.onAnswer(() => this.#follow());
   }
 
   /**
-   * Settled at the first try to connect; a failed one is repeated for ever, and calls are refused meanwhile.
-   * @throws {Error} where the server has no functions: waiting would not help.
+   * Settled at the first try to connect to each server; a failed one is repeated for ever, and calls are refused
+   * meanwhile. The servers must have been opened.
+   * @throws {Error} where a server has no functions: waiting would not help.
    */
   async open(): Promise<void> {
-    await this.#redis.connect().catch(() => undefined);
-    await this.#loading;
-    if (this.#isTooOld) throw new Error('REDIS_URL must lead to Redis 7 or later.');
+    this.#follow();
+    const opening = this.#opening ?? [];
+    this.#opening = null;
+    await Promise.all(opening);
+    for (const shard of this.#shards.values())
+      if (shard.isTooOld) throw new Error('REDIS_URL must lead to Redis 7 or later.');
   }
 
+  /** Whether a server that has rooms can be asked. One of several that is away is trouble for its own rooms only. */
   isReady(): boolean {
-    return this.#mode === 'ready';
+    for (const server of this.#servers.owners) if (this.#shards.get(server)?.mode === 'ready') return !this.#isClosed;
+    return false;
   }
 
-  /** Rejects with a Refusal: `outcome-unknown` for a write that may have reached the server, else `log-unavailable`. */
+  /** Rejects with a Refusal: `outcome-unknown` for a write that may have reached a server, else `log-unavailable`. */
   call(name: LibraryFunction, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
-    if (this.#mode === 'away' || this.#mode === 'closed' || this.#calls.size >= callsMax)
-      return Promise.reject(unavailable());
+    const shard = this.#isClosed ? undefined : this.#shardOf(keys);
+    if (shard === undefined || shard.mode === 'away' || shard.calls >= callsMax) return Promise.reject(unavailable());
     return new Promise((resolve, reject) => {
-      const call: Call = { name, keys, args, resolve, reject, timer: null, attempts: 0, wasSent: false };
+      const call: Call = {
+        ...{ name, keys, args, resolve, reject, timer: null, rest: null, restMs: restMsMin },
+        ...{ began: shard, redirections: 0, attempts: 0, isParked: false, wasSent: false },
+      };
       this.#calls.add(call);
+      shard.calls += 1;
       call.timer = this.#clock.after(this.#deadlineMs, () => this.#giveUp(call));
-      if (this.#mode === 'ready') this.#send(call);
+      this.#dispatch(call);
     });
   }
 
-  close(): Promise<void> {
-    if (this.#mode === 'closed') return Promise.resolve();
-    this.#mode = 'closed';
-    this.#asking.cancel();
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     for (const call of this.#calls) this.#giveUp(call);
-    return disconnected(this.#redis, this.#clock);
+    await Promise.all([...this.#shards.values()].map((shard) => shard.close()));
   }
 
-  #send(call: Call): void {
+  #shardOf(keys: readonly string[]): RedisShard | undefined {
+    const server = this.#servers.ownerOf(keys[0] ?? '');
+    return server === null ? undefined : this.#shards.get(server);
+  }
+
+  /** To the server that has the room now, or parked until there is one. */
+  #dispatch(call: Call): void {
+    if (!this.#calls.has(call)) return;
+    const shard = this.#shardOf(call.keys);
+    call.isParked = shard?.mode !== 'ready';
+    if (call.isParked || shard === undefined) return;
+    this.#send(call, shard, (question) => shard.send(question));
+  }
+
+  #send(call: Call, shard: RedisShard, send: (question: Question) => Promise<unknown>): void {
     const couldBeSent = call.wasSent;
     call.wasSent = true;
     call.attempts += 1;
-    this.#redis.fcall(functionName(call.name), call.keys.length, ...call.keys, ...call.args).then(
+    send(call).then(
       (reply) => {
         if (this.#end(call)) call.resolve(reply);
       },
       (error: Error) => {
         // Nothing came of this attempt for sure; what became of an earlier one whose reply was lost is another matter.
         if (isWithoutTrace.test(error.message)) call.wasSent = couldBeSent;
-        this.#failed(call, error);
+        if (this.#calls.has(call)) this.#failed(call, shard, error);
       },
     );
   }
 
-  #failed(call: Call, error: Error): void {
-    if (!this.#calls.has(call)) return;
+  #failed(call: Call, shard: RedisShard, error: Error): void {
     if (error.name !== 'ReplyError') {
       // The connection is gone: the call waits for the next one. If that has come already, nothing else sends it.
-      if (this.#mode === 'ready' && this.#redis.status === 'ready') this.#retry(call);
+      if (shard.isUsable() || this.#shardOf(call.keys) !== shard) this.#retry(call);
+      else call.isParked = true;
       return;
     }
     if (error.message.startsWith('ERR Function not found')) {
-      void this.#load().then(() => this.#retry(call));
+      void shard.load().then(() => this.#retry(call));
       return;
     }
-    if (!this.#end(call)) return;
-    if (!isWithoutTrace.test(error.message))
-      this.#logger.error({ err: error, call: call.name }, 'Redis answered what it should not');
-    call.reject(lost(call));
+    const place = placeOf(shard.server);
+    const elsewhere = readRedirection(error.message, 'host' in place ? place.host : '');
+    if (elsewhere !== null && !this.#servers.isFixed) this.#redirect(call, elsewhere);
+    else if (isPassing.test(error.message)) this.#rest(call);
+    else if (this.#end(call)) {
+      if (elsewhere !== null) this.#tellMisled();
+      else if (!isWithoutTrace.test(error.message))
+        this.#logger.error({ err: error, call: call.name }, 'Redis answered what it should not');
+      call.reject(lost(call));
+    }
+  }
+
+  #tellMisled(): void {
+    if (!this.#isMisledTold)
+      this.#logger.error({}, 'REDIS_URL leads to one node of a cluster: it must begin with redis+cluster to reach all');
+    this.#isMisledTold = true;
+  }
+
+  #redirect(call: Call, { isMoved, server }: { isMoved: boolean; server: ServerName }): void {
+    call.attempts -= 1;
+    call.redirections += 1;
+    if (isMoved) this.#servers.moved(call.keys[0] ?? '', server);
+    if (call.redirections > redirectionsMax) {
+      call.attempts += 1;
+      this.#rest(call);
+      return;
+    }
+    if (isMoved) {
+      this.#dispatch(call);
+      return;
+    }
+    const shard = this.#shardAt(server);
+    if (shard.mode === 'ready') this.#send(call, shard, (question) => shard.sendAsking(question));
+    else this.#rest(call);
+  }
+
+  /** Nobody takes it just now, and nothing was written: it is tried again for as long as its deadline lets it. */
+  #rest(call: Call): void {
+    call.attempts -= 1;
+    this.#servers.doubt();
+    call.rest = this.#clock.after(call.restMs * (0.5 + Math.random()), () => {
+      call.rest = null;
+      call.redirections = 0;
+      this.#dispatch(call);
+    });
+    call.restMs = Math.min(call.restMs * 2, restMsMax);
   }
 
   #retry(call: Call): void {
-    if (!this.#calls.has(call) || this.#mode !== 'ready') return;
+    if (!this.#calls.has(call)) return;
     if (call.attempts >= attemptsMax) this.#giveUp(call);
-    else this.#send(call);
+    else this.#dispatch(call);
   }
 
   #giveUp(call: Call): void {
@@ -184,42 +209,46 @@ export class RedisLink {
 
   #end(call: Call): boolean {
     call.timer?.cancel();
-    return this.#calls.delete(call);
+    call.rest?.cancel();
+    if (!this.#calls.delete(call)) return false;
+    call.began.calls -= 1;
+    return true;
   }
 
-  #becomeAway(): void {
-    if (this.#mode === 'closed') return;
-    this.#mode = 'away';
-    this.#closings += 1;
-    // The first reconnection failed as well: this will take longer than those who wait should.
-    if (this.#closings > 1) for (const call of this.#calls) this.#giveUp(call);
+  #shardAt(server: ServerName): RedisShard {
+    const known = this.#shards.get(server);
+    if (known !== undefined) return known;
+    const shard = new RedisShard(server, this.#servers.connect(server, true), this.#clock, this.#logger, {
+      onReady: () => this.#dispatchParked(),
+      onAway: (gone) => this.#wentAway(gone),
+    });
+    this.#shards.set(server, shard);
+    const opened = shard.open();
+    this.#opening?.push(opened);
+    return shard;
   }
 
-  async #becomeReady(): Promise<void> {
-    if (this.#mode === 'closed') return;
-    this.#mode = 'loading';
-    await this.#load();
-    if (this.#mode !== 'loading' || this.#redis.status !== 'ready') return;
-    this.#mode = 'ready';
-    this.#closings = 0;
-    for (const call of this.#calls) this.#send(call);
+  /** A connection to each server that has rooms, and to no other for longer than it owes something. */
+  #follow(): void {
+    if (this.#isClosed) return;
+    for (const server of this.#servers.owners) this.#shardAt(server);
+    for (const [server, shard] of this.#shards) {
+      if (this.#servers.owners.has(server) || shard.owed > 0) continue;
+      this.#shards.delete(server);
+      void shard.close();
+    }
+    this.#dispatchParked();
   }
 
-  /** Single flight. Where loading is refused, the library may be there all the same: the next call will tell. */
-  #load(): Promise<void> {
-    this.#loading ??= this.#redis
-      .call('FUNCTION', 'LOAD', librarySource)
-      .then(
-        () => undefined,
-        (error: Error) => {
-          this.#isTooOld = /unknown command/i.test(error.message);
-          if (!/already exists/.test(error.message)) this.#logger.warn({ err: error }, 'the library was not loaded');
-        },
-      )
-      .finally(() => {
-        this.#loading = null;
-      });
-    return this.#loading;
+  #dispatchParked(): void {
+    for (const call of this.#calls) if (call.isParked) this.#retry(call);
+  }
+
+  #wentAway(shard: RedisShard): void {
+    this.#servers.doubt();
+    // The first reconnection to the only server failed as well: this will take longer than those who wait should.
+    if (!this.#servers.isFixed || shard.closings <= 1) return;
+    for (const call of this.#calls) this.#giveUp(call);
   }
 }
 
@@ -227,30 +256,11 @@ export class RedisLink {
 const isWithoutTrace =
   /^(OOM|READONLY|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|NOSCRIPT|WRONGTYPE|MISCONF|NOAUTH|WRONGPASS|NOPERM|TRYAGAIN|MOVED|ASK|CROSSSLOT)\b|^ERR Function not found|^Stream isn't writeable/;
 
+/** Those of them that pass by themselves while a server starts, a replica is promoted or a slot moves. */
+const isPassing = /^(READONLY|LOADING|CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b/;
+
 /** Only a write cares whether it happened; all the others may simply be asked again. */
 function lost(call: Call): Refusal {
   if (!call.wasSent || call.name !== 'append') return unavailable();
   return new Refusal('outcome-unknown', 'The log did not answer; the write may or may not be in it.');
-}
-
-/** Settled once the socket is gone and no reconnection is planned. */
-export function disconnected(redis: Redis, clock: Clock): Promise<void> {
-  if (redis.status === 'end') return Promise.resolve();
-  return new Promise((resolve) => {
-    const isBetween = redis.status === 'reconnecting' || redis.status === 'wait' || redis.status === 'close';
-    // On a half-open connection the polite end is never answered.
-    const timer = clock.after(closeMsMax, () => {
-      redis.stream?.destroy();
-      resolve();
-    });
-    redis.once('end', () => {
-      timer.cancel();
-      resolve();
-    });
-    redis.disconnect();
-    if (!isBetween) return;
-    // Between two connections there is no socket whose end could be announced.
-    timer.cancel();
-    resolve();
-  });
 }

@@ -9,6 +9,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import type { Settings } from '../settings.ts';
 import type { Epoch, RoomId, StatePart, UserId } from '../signal.ts';
 import { decodeTail, encodeContent, LogTextError, readNumber } from './entry-text.ts';
+import { type Attended, Gathering, type Step } from './gathering.ts';
 import {
   logKey,
   metaKey,
@@ -22,15 +23,18 @@ import {
   whereKey,
 } from './keys.ts';
 import type { Position, Tail } from './position.ts';
+import { type LinkLogger, unavailable } from './redis-client.ts';
 import { RedisFeed } from './redis-feed.ts';
 import type { LibraryFunction } from './redis-library.ts';
-import { type LinkLogger, RedisLink, unavailable } from './redis-link.ts';
+import { RedisLink } from './redis-link.ts';
 import { toReading } from './redis-reading.ts';
+import { RedisServers } from './redis-servers.ts';
 import {
   type Appended,
   type Change,
   type Entered,
   type Follower,
+  isSampled,
   leaseMs,
   onceTtlMs,
   type Reading,
@@ -55,15 +59,18 @@ export async function openRedisLog(
   nodeId: string,
   { clock = systemClock, logger = noLogger }: { readonly clock?: Clock; readonly logger?: LinkLogger } = {},
 ): Promise<RoomLog> {
-  const link = new RedisLink(settings, clock, logger);
-  const feed = new RedisFeed(settings, nodeId, clock, logger);
+  const servers = new RedisServers(settings.redisUrl ?? 'redis://127.0.0.1:6379', clock, logger);
+  const link = new RedisLink(settings, servers, clock, logger);
+  const feed = new RedisFeed(settings, nodeId, servers, clock, logger);
+  const close = async () => void (await Promise.all([servers.close(), link.close(), feed.close()]));
   try {
+    await servers.open();
     await Promise.all([link.open(), feed.open()]);
   } catch (error) {
-    await Promise.all([link.close(), feed.close()]);
+    await close();
     throw error;
   }
-  return new RedisLog(settings, nodeId, link, feed, logger);
+  return new RedisLog(settings, nodeId, link, feed, close, clock, logger);
 }
 
 class RedisLog implements RoomLog {
@@ -71,14 +78,27 @@ class RedisLog implements RoomLog {
   readonly #nodeId: string;
   readonly #link: RedisLink;
   readonly #feed: RedisFeed;
+  readonly #close: () => Promise<void>;
+  readonly #gathering: Gathering;
   readonly #logger: LinkLogger;
   readonly #sentTtlMs: number;
 
-  constructor(settings: Settings, nodeId: string, link: RedisLink, feed: RedisFeed, logger: LinkLogger) {
+  constructor(
+    settings: Settings,
+    nodeId: string,
+    link: RedisLink,
+    feed: RedisFeed,
+    close: () => Promise<void>,
+    clock: Clock,
+    logger: LinkLogger,
+  ) {
     this.#settings = settings;
     this.#nodeId = nodeId;
     this.#link = link;
     this.#feed = feed;
+    this.#close = close;
+    const attend = (room: RoomId, steps: readonly Step[]) => this.#attend(room, steps);
+    this.#gathering = new Gathering({ attend, clock, deadlineMs: settings.logDeadlineMs });
     this.#logger = logger;
     this.#sentTtlMs = Math.max(sentTtlMs, 2 * settings.logDeadlineMs);
   }
@@ -98,8 +118,9 @@ class RedisLog implements RoomLog {
     return this.#understand(room, () => readAppended(String(reply)));
   }
 
-  async settle(room: RoomId, counter: string): Promise<void> {
-    await this.#call('settle', room, [], [counter]);
+  async settle(room: RoomId, counter: string): Promise<number> {
+    const waitMs = await this.#call('settle', room, [], [counter]);
+    return this.#understand(room, () => readNumber(String(waitMs), 'settle'));
   }
 
   async read(room: RoomId, after: Position | null, limit: number): Promise<Reading> {
@@ -134,15 +155,12 @@ class RedisLog implements RoomLog {
     return this.#feed.unfollow(room);
   }
 
-  async enter(room: RoomId, user: UserId | null): Promise<Entered> {
-    const keys = [whereKey(room), nodesKey(room), rulesKey(room)];
-    const users = user === null ? [] : [user];
-    const [tail = '', ended, banned, lapsed] = await this.#ask('enter', room, keys, [this.#nodeId, leaseMs, ...users]);
-    return { tail: this.#readTail(room, tail), ended: ended === '1', banned: banned === '1', lapsed: lapsed === '1' };
+  enter(room: RoomId, user: UserId | null): Promise<Entered> {
+    return this.#gathering.enter(room, user);
   }
 
-  async leave(room: RoomId, user: UserId): Promise<void> {
-    await this.#link.call('leave', [whereKey(room)], [this.#nodeId, user]);
+  leave(room: RoomId, user: UserId): Promise<void> {
+    return this.#gathering.leave(room, user);
   }
 
   async prolong(room: RoomId, user: UserId, expiresAtMs: number): Promise<void> {
@@ -160,8 +178,23 @@ class RedisLog implements RoomLog {
     return this.#link.isReady() && this.#feed.isReady();
   }
 
-  async close(): Promise<void> {
-    await Promise.all([this.#link.close(), this.#feed.close()]);
+  close(): Promise<void> {
+    this.#gathering.close();
+    return this.#close();
+  }
+
+  async #attend(room: RoomId, steps: readonly Step[]): Promise<Attended> {
+    const marked = steps.map(({ user, comes }) => `${comes ? '+' : '-'}${user}`);
+    const keys = [whereKey(room), nodesKey(room), rulesKey(room)];
+    const [tail = '', ended, lapsed, ...banned] = await this.#ask('attend', room, keys, [
+      this.#nodeId,
+      leaseMs,
+      ...marked,
+    ]);
+    return {
+      ...{ tail: this.#readTail(room, tail), ended: ended === '1', lapsed: lapsed === '1' },
+      banned: new Set(banned as UserId[]),
+    };
   }
 
   /** The entry's content and what else the type of the change needs; see append.lua. */
@@ -170,7 +203,8 @@ class RedisLog implements RoomLog {
       case 'event': {
         const { kind, lane, audience, body } = change;
         const targets = typeof audience === 'string' ? '' : audience.join(' ');
-        return [encodeContent(kind, lane, audience, body), targets];
+        const perSecond = isSampled(change) ? this.#settings.chatPerSecond : '';
+        return [encodeContent(kind, lane, audience, body), targets, perSecond];
       }
       case 'put': {
         const content = stateContent(`{"part":${JSON.stringify(change.part)},"value":${change.value}}`);

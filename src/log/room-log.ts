@@ -7,6 +7,14 @@
  * - Offsets of one room rise by one per entry. Entries are published in that order.
  * - Every node that follows a room hears each entry once the follow is settled, except peer entries, which only the
  *   nodes hear that have one of the targets on record. A link that breaks loses messages; the follower is then told.
+ * - Chat of a room above `CHAT_PER_SECOND` is sampled, whoever writes it, by the room's log and so alike for everyone.
+ *   A second's worth may come at once. What is beyond is kept, numbered, published and answered like any other, but in
+ *   lane `spare`; a room within its rate has none. Peer entries and the other lanes are never sampled.
+ * - Spare entries are declared by entries of kind `gap`, lane `must`, for all, that the log itself writes:
+ *   `{"from":"<epoch>.<offset>","missed":<n>,"lane":"chat","cause":"sampled"}`, where `n` is exactly how many spare
+ *   entries there are after `from` and before the `gap`, and the first of them is the one right after `from`. At most
+ *   one per `declareMs`: with the next chat or by `settle`; and before the room's end always. What is undeclared
+ *   survives whatever the entries survive.
  * - What was trimmed by count or age is never served again, and every read says what is left.
  * - Every call ends within `LOG_DEADLINE_MS` plus a little, by an answer or by a Refusal: `log-unavailable` when
  *   surely nothing was written, `outcome-unknown` when that cannot be known, `overloaded` when the log holds as much as
@@ -30,11 +38,14 @@ export interface Rate {
 
 /** What a write does to the room. `body` is the event's data as JSON text on one line, without `at`. */
 export type Change =
-  /** An event: kept, numbered, published to `audience`. An array of users is peer delivery. */
+  /**
+   * An event: kept, numbered, published to `audience`. An array of users is peer delivery. Whether one of lane `chat`
+   * becomes `spare` is the log's to say, so nobody asks for that lane.
+   */
   | {
       readonly type: 'event';
       readonly kind: string;
-      readonly lane: Lane;
+      readonly lane: Exclude<Lane, 'spare'>;
       readonly audience: Audience;
       readonly body: string;
     }
@@ -58,10 +69,14 @@ export type Change =
       readonly body: string;
     }
   /**
-   * Ends the room: pending sums of counters become state first, in the same step. This is the room's last entry, and
+   * Ends the room: pending sums of counters become state and spare entries are declared first, in the same step. This is the room's last entry, and
    * every later write is refused with `room-ended`.
    */
   | { readonly type: 'end'; readonly body: string };
+
+/** Whether the room's rate of chat decides about this event. */
+export const isSampled = (event: Extract<Change, { type: 'event' }>): boolean =>
+  event.lane === 'chat' && typeof event.audience === 'string';
 
 export interface Write {
   readonly room: RoomId;
@@ -76,7 +91,8 @@ export interface Write {
 
 /**
  * `kept`: the write is in the log. `position` is the entry's; for a count it is the room's last one. `total` is a
- * counter's sum, `pending` whether that sum still waits to become state. `connected`: how many targets of a peer entry
+ * counter's sum, `pending` whether that sum still waits to become state, or, for chat, whether spare entries of the room
+ * wait to be declared: then somebody has to `settle`. `connected`: how many targets of a peer entry
  * had a stream open.
  */
 export type Appended =
@@ -146,8 +162,11 @@ export interface RoomState {
 
 export interface RoomLog {
   append(write: Write): Promise<Appended>;
-  /** Turns a counter's pending sum into state. Harmless to repeat, harmless when nothing is pending. */
-  settle(room: RoomId, counter: string): Promise<void>;
+  /**
+   * Turns a counter's pending sum into state, or, for `sampledChat`, declares the spare entries if that is due. Answers
+   * how long until what still is pending may be settled, in milliseconds; 0 where nothing is. Harmless to repeat.
+   */
+  settle(room: RoomId, counter: string): Promise<number>;
 
   /** Entries after a position (from the tail for null), and the tail to judge the position by. */
   read(room: RoomId, after: Position | null, limit: number): Promise<Reading>;
@@ -172,6 +191,10 @@ export interface RoomLog {
   close(): Promise<void>;
 }
 
+/** What `settle` calls the spare entries of a room; no counter has this name. */
+export const sampledChat = 'chat';
+/** The least time between two declarations of spare entries in a room, in milliseconds. */
+export const declareMs = 1000;
 /** How long a client's idempotency key is honoured, in milliseconds (PROTOCOL: 10 minutes). */
 export const onceTtlMs = 600_000;
 /** How long a node's directory records stay valid without `renew`, in milliseconds. */

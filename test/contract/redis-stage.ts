@@ -39,7 +39,10 @@ export const once = (key: string, digest = 'd') => ({ once: { key, digest } });
 
 const openLogs = new Set<RoomLog>();
 export async function open(url: string, nodeId = 'node-1', settings: Partial<Settings> = {}): Promise<RoomLog> {
-  const all = { ...readSettings({ REDIS_URL: url, LOG_DEADLINE_MS: String(deadlineMs) }), ...settings };
+  const all = {
+    ...readSettings({ REDIS_URL: url, LOG_DEADLINE_MS: String(deadlineMs), CHAT_PER_SECOND: '0' }),
+    ...settings,
+  };
   const log = await openRedisLog(all, nodeId);
   openLogs.add(log);
   return log;
@@ -70,7 +73,7 @@ export const heal = (log: RoomLog, room: RoomId) =>
   });
 
 /** Makes all that a Redis holds of rooms `ms` older, because its clock cannot be moved: expiries and kept times alike. */
-export async function age(server: RedisServer, ms: number): Promise<void> {
+export async function age(server: Pick<RedisServer, 'cli'>, ms: number): Promise<void> {
   await server.cli('eval', makeOlder, '0', String(ms));
 }
 
@@ -87,6 +90,14 @@ local function age_fields(key, is_time)
   for i = 1, #all, 2 do
     if is_time(all[i], all[i + 1]) then redis.call('HSET', key, all[i], older_int(all[i + 1])) end
   end
+end
+-- '<arrival, microseconds>' or '<arrival> <due, ms> ...'
+local function age_chat(key)
+  local chat = redis.call('HGET', key, 'chat')
+  if not chat then return end
+  local arrival, rest = string.match(chat, '^(%d+)(.*)$')
+  rest = string.gsub(rest, '^ (%d+)', function(due) return ' ' .. older_int(due) end)
+  redis.call('HSET', key, 'chat', string.format('%d', tonumber(arrival) - ms * 1000) .. rest)
 end
 local function age_entries(key)
   local entries = redis.call('XRANGE', key, '-', '+')
@@ -107,6 +118,7 @@ for _, key in ipairs(redis.call('KEYS', 'rs:*')) do
     elseif kind == 'rules' then age_fields(key, function(_, value) return value ~= '0' end)
     elseif kind == 'meta' then
       age_fields(key, function(name) return name == 'touched' or name == 'told' or string.match(name, '^t:') end)
+      age_chat(key)
     elseif kind == 'rate' then redis.call('SET', key, older(redis.call('GET', key))) end
     if left > ms then redis.call('PEXPIRE', key, left - ms) end
   end

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MemoryStore } from '../../src/log/memory-log.ts';
-import { bucketsMin } from '../../src/log/memory-record.ts';
-import { type MemoryLimits, onceKeysMax } from '../../src/log/memory-room.ts';
+import { bucketsMin, type MemoryLimits } from '../../src/log/memory-record.ts';
+import { onceKeysMax } from '../../src/log/memory-room.ts';
 import { judge } from '../../src/log/position.ts';
-import type { RoomLog } from '../../src/log/room-log.ts';
+import { declareMs, type RoomLog, sampledChat } from '../../src/log/room-log.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { roomLogContract } from './room-log.contract.ts';
 import { event, freshRoom, type Harness, put, Stage, user } from './stage.ts';
 
 const defaults: MemoryLimits = {
   ...{ logEntriesMax: 10_000, logBytesMax: 16_777_216, logTtlS: 3600, roomTtlS: 604_800 },
-  ...{ statePartsMax: 64, countMs: 1000 },
+  ...{ statePartsMax: 64, countMs: 1000, chatPerSecond: 0 },
 };
 
 interface MemoryHarness extends Harness {
@@ -119,6 +119,38 @@ describe('memory-log: faults that tests ask for', () => {
     harness.store.fail(null);
     const { repeated, position } = await stage.keep(event(), more);
     assert.deepEqual([repeated, position.offset], [true, 1]);
+  });
+});
+
+describe('memory-log: sampled chat and a store that is not what it was', () => {
+  const limited = { chatPerSecond: 10 };
+
+  test('an older copy that came back declares what it holds, from where it began', async () => {
+    const { stage, harness } = await openStage(limited);
+    const { epoch } = await stage.keepMany(13);
+    const copy = harness.store.snapshot();
+    await stage.keepMany(20);
+    harness.store.restore(copy);
+    await stage.keepMany(2);
+    harness.clock.advance(declareMs);
+    assert.equal(await stage.log.settle(stage.room, sampledChat), 0);
+    const last = (await stage.log.read(stage.room, { epoch, offset: 0 }, 100)).entries.at(-1);
+    assert.deepEqual([last?.offset, last?.kind], [16, 'gap']);
+    assert.deepEqual(JSON.parse(last?.body ?? ''), {
+      ...{ from: `${epoch}.10`, missed: 5, lane: 'chat', cause: 'sampled' },
+    });
+  });
+
+  test('a clock that was set back holds up chat for a second at most, and no declaration', async () => {
+    const { stage, harness } = await openStage(limited);
+    await stage.keepMany(13);
+    harness.clock.advance(-3_600_000);
+    assert.equal(await stage.log.settle(stage.room, sampledChat), 0);
+    assert.equal((await stage.tail()).offset, 14);
+    assert.equal((await stage.keep(event())).pending, true);
+    harness.clock.advance(declareMs);
+    assert.equal((await stage.keep(event())).pending, false);
+    assert.equal((await stage.tail()).offset, 17);
   });
 });
 

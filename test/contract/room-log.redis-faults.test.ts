@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { logKey, metaKey } from '../../src/log/keys.ts';
 import { judge } from '../../src/log/position.ts';
+import type { UserId } from '../../src/signal.ts';
 import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import {
@@ -88,6 +89,21 @@ describe('the link to Redis', () => {
     await waitFor(() => answer.outcome === 'kept' && listener.offsets.includes(answer.position.offset), {
       what: 'the live path',
     });
+  });
+
+  test('of a crowd at the door of a silent link everyone is refused by the deadline, and let in afterwards', async () => {
+    const log = await open(proxy.url);
+    const room = newRoom();
+    await log.enter(room, null);
+    proxy.setMode('silent');
+    const users = Array.from({ length: 1200 }, (_, n) => `user-${n}` as UserId);
+    const began = performance.now();
+    const codes = await Promise.all(users.map((user) => refusedCode(log.enter(room, user))));
+    assert.deepEqual(new Set(codes), new Set(['log-unavailable']));
+    assert(performance.now() - began < deadlineMs + 300);
+    proxy.setMode('pass');
+    await waitFor(() => log.enter(room, null).catch(() => null), { what: 'the link', timeoutMs: 10_000 });
+    await Promise.all(users.map((user) => log.enter(room, user)));
   });
 
   test('a link that fell silent is found dead while nobody uses it, and can be closed', async () => {

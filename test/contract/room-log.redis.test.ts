@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import type { Refusal } from '../../src/errors.ts';
-import { logKey, metaKey, nodeChannel, roomChannel } from '../../src/log/keys.ts';
+import { logKey, metaKey, nodeChannel, roomChannel, whereKey } from '../../src/log/keys.ts';
 import { judge } from '../../src/log/position.ts';
-import type { Change, RoomLog } from '../../src/log/room-log.ts';
+import { type Change, declareMs, type RoomLog, sampledChat } from '../../src/log/room-log.ts';
+import type { UserId } from '../../src/signal.ts';
 import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import {
@@ -108,6 +109,21 @@ describe('the log on one Redis', () => {
     assert.equal((await kept(one.append(writeOf(room, peer)))).connected, 0);
   });
 
+  test('a crowd that comes costs few calls, and so does one that goes and comes back', async () => {
+    const log = await open(server.url);
+    const room = newRoom();
+    const fcalls = async () => Number(/cmdstat_fcall:calls=(\d+)/.exec(await server.cli('info', 'commandstats'))?.[1]);
+    const users = Array.from({ length: 2000 }, (_, n) => `user-${n}` as UserId);
+    const before = await fcalls();
+    await Promise.all(users.map((user) => log.enter(room, user)));
+    const entered = (await fcalls()) - before;
+    assert(entered <= 5, `${entered} calls`);
+    await Promise.all(users.flatMap((user) => [log.leave(room, user), log.enter(room, user), log.enter(room, null)]));
+    const moved = (await fcalls()) - before - entered;
+    assert(moved <= 13, `${moved} calls`);
+    assert.equal(await server.cli('hlen', whereKey(room)), '2000');
+  });
+
   test('a follower that missed a message sees it by the previous offset of the next', async () => {
     const log = await open(server.url);
     const room = newRoom();
@@ -138,6 +154,32 @@ describe('the log on one Redis', () => {
     assert.equal(await refusedCode(log.append(writeOf(room))), 'log-unavailable');
     await server.cli('del', metaKey(room));
     assert.equal((await kept(log.append(writeOf(room)))).position.offset, 1);
+  });
+
+  test('a clock that was set back holds up chat for a second at most, and no declaration', async () => {
+    const log = await open(server.url, 'node-1', { chatPerSecond: 1 });
+    const room = newRoom();
+    await kept(log.append(writeOf(room)));
+    const [seconds] = (await server.cli('time')).split('\n');
+    const hourAhead = Number(seconds) * 1000 + 3_600_000;
+    await server.cli('hset', metaKey(room), 'chat', `${hourAhead}000 ${hourAhead} 3 abc.0`);
+    assert.equal(await log.settle(room, sampledChat), 0);
+    const { position, pending } = await kept(log.append(writeOf(room)));
+    assert.deepEqual([position.offset, pending], [3, true]);
+    await age(server, declareMs);
+    const later = await kept(log.append(writeOf(room)));
+    assert.deepEqual([later.position.offset, later.pending], [5, false]);
+  });
+
+  test('what nobody can have written about chat is left aside, and the room goes on', async () => {
+    const log = await open(server.url, 'node-1', { chatPerSecond: 1 });
+    const room = newRoom();
+    for (const text of ['poison', '1 2', '']) {
+      await kept(log.append(writeOf(room)));
+      await server.cli('hset', metaKey(room), 'chat', text);
+      assert.equal(await log.settle(room, sampledChat), 0);
+      await kept(log.append(writeOf(room)));
+    }
   });
 
   test('FLUSHALL makes every old id a reset, and the directory asks to be filled again', async () => {

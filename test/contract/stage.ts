@@ -10,7 +10,10 @@ import type { Entry, RoomId, UserId } from '../../src/signal.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 /** What a test may set; the rest is as the implementation likes. */
-export type LogSettings = Pick<Settings, 'logEntriesMax' | 'logTtlS' | 'roomTtlS' | 'statePartsMax' | 'countMs'>;
+export type LogSettings = Pick<
+  Settings,
+  'logEntriesMax' | 'logTtlS' | 'roomTtlS' | 'statePartsMax' | 'countMs' | 'chatPerSecond'
+>;
 
 /** One store, and the nodes that share it. */
 export interface Harness {

@@ -14,7 +14,6 @@ import { metaKey } from '../../src/log/keys.ts';
 import type { RoomId } from '../../src/signal.ts';
 import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
 import { Ledger, type Person, type Seen, splitId } from '../helpers/ledger.ts';
-import type { RedisServer } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { Watcher } from '../helpers/watcher.ts';
 
@@ -24,14 +23,10 @@ export const slackMs = 700;
 /** How soon everybody must have everything once the log is back. */
 export const catchUpMs = 8000;
 
-export const openGateway = (redisUrl: string, nodeId: string): Promise<RunningGateway> =>
-  startGateway({
-    redisUrl,
-    environment: {
-      ...{ NODE_ID: nodeId, LOG_DEADLINE_MS: String(deadlineMs), RENEW_MS: '300' },
-      ...{ HEARTBEAT_MS: '500', RETRY_MS: '100' },
-    },
-  });
+const pace = { LOG_DEADLINE_MS: String(deadlineMs), RENEW_MS: '300', HEARTBEAT_MS: '500', RETRY_MS: '100' };
+
+export const openGateway = (redisUrl: string, nodeId: string, environment = {}): Promise<RunningGateway> =>
+  startGateway({ redisUrl, environment: { NODE_ID: nodeId, ...pace, ...environment } });
 
 const people: readonly Person[] = [
   { id: 'ann', isStaff: false, tags: [] },
@@ -43,15 +38,17 @@ const people: readonly Person[] = [
 export class Viewer {
   readonly person: Person;
   readonly isGzip: boolean;
+  readonly room: string;
   lastId: string | null = null;
   /** The bodies of the streams that began with a `resume`, each in portions. */
   readonly streams: Buffer[][] = [];
   isOpen = false;
   #request: ClientRequest | null = null;
 
-  constructor(person: Person, isGzip: boolean) {
+  constructor(person: Person, isGzip: boolean, at = room) {
     this.person = person;
     this.isGzip = isGzip;
+    this.room = at;
   }
 
   get lastOffset(): number {
@@ -70,11 +67,11 @@ export class Viewer {
   async #tryToCome(gateway: RunningGateway): Promise<boolean> {
     const { id, isStaff, tags } = this.person;
     const headers = {
-      authorization: `Bearer ${tokenOf(id, isStaff ? 'moderator' : 'viewer', { tags })}`,
+      authorization: `Bearer ${tokenOf(id, 'viewer', { tags, rooms: { [this.room]: isStaff ? 'moderator' : 'viewer' } })}`,
       ...(this.lastId === null ? {} : { 'last-event-id': this.lastId }),
       ...(this.isGzip ? { 'accept-encoding': 'gzip' } : {}),
     };
-    const asked = request(`${gateway.url}/rooms/${room}/stream`, { agent: false, headers });
+    const asked = request(`${gateway.url}/rooms/${this.room}/stream`, { agent: false, headers });
     asked.end();
     const [answer] = (await once(asked, 'response')) as [IncomingMessage];
     asked.on('error', () => undefined);
@@ -110,6 +107,9 @@ export class Viewer {
 }
 const flush = { flush: constants.Z_SYNC_FLUSH };
 
+/** A Redis, of whatever kind, that answers commands. */
+type Asked = { cli(...args: string[]): Promise<string> };
+
 interface Acknowledged {
   readonly id: string;
   readonly seen: Seen;
@@ -123,12 +123,16 @@ export class Writers {
   /** The codes of refusals, in order. */
   readonly refusals: string[] = [];
   readonly #gateways: readonly RunningGateway[];
+  readonly #room: string;
+  readonly #answerMsMax: number;
   #writes = 0;
   #isRunning = false;
   #loops: Promise<void>[] = [];
 
-  constructor(gateways: readonly RunningGateway[]) {
+  constructor(gateways: readonly RunningGateway[], at = room, itsDeadlineMs = deadlineMs) {
     this.#gateways = gateways;
+    this.#room = at;
+    this.#answerMsMax = itsDeadlineMs + slackMs;
   }
 
   /** So many writes, one after the other, the last one for all. Settles with its offset. */
@@ -174,17 +178,17 @@ export class Writers {
   /** The id of what was kept; null for a refusal that says that the log is away. Nothing else may be answered. */
   async #attempt(gateway: RunningGateway, write: { path: string; method: string; body: unknown; key: string }) {
     const began = performance.now();
-    const { status, json, text } = await gateway.ask(`/rooms/${room}/${write.path}`, {
+    const { status, json, text } = await gateway.ask(`/rooms/${this.#room}/${write.path}`, {
       method: write.method,
       headers: {
-        authorization: `Bearer ${tokenOf('hanna', 'host')}`,
+        authorization: `Bearer ${tokenOf('hanna', 'host', { rooms: { [this.#room]: 'host' } })}`,
         'content-type': 'application/json',
         'idempotency-key': write.key,
       },
       body: JSON.stringify(write.body),
     });
     const tookMs = performance.now() - began;
-    assert.ok(tookMs < deadlineMs + slackMs, `a write was answered ${status} after ${tookMs} ms`);
+    assert.ok(tookMs < this.#answerMsMax, `a write was answered ${status} after ${tookMs} ms`);
     if (status < 300) return String(json['id']);
     const code = String(json['code']);
     assert.ok(status === 503 && ['log-unavailable', 'outcome-unknown'].includes(code), text);
@@ -208,11 +212,11 @@ function asked(form: number, mark: string) {
 }
 
 /** Viewers of every class on each gateway, every other one with gzip. */
-export async function seatViewers(gateways: readonly RunningGateway[]): Promise<Viewer[]> {
+export async function seatViewers(gateways: readonly RunningGateway[], at = room): Promise<Viewer[]> {
   const viewers: Viewer[] = [];
   for (const gateway of gateways) {
     for (const person of people) {
-      const viewer = new Viewer(person, viewers.length % 2 === 1);
+      const viewer = new Viewer(person, viewers.length % 2 === 1, at);
       await viewer.come(gateway);
       viewers.push(viewer);
     }
@@ -234,8 +238,8 @@ export async function allReach(viewers: readonly Viewer[], offset: number): Prom
  * The acknowledged writes as the log's history, lost branches included: every number once in each of them. An epoch
  * goes on where its first number says; where the log still knows better, it must say the same.
  */
-export async function historyOf(server: RedisServer, acknowledged: readonly Acknowledged[]): Promise<Ledger> {
-  const meta = metaKey(room as RoomId);
+export async function historyOf(server: Asked, acknowledged: readonly Acknowledged[], at = room): Promise<Ledger> {
+  const meta = metaKey(at as RoomId);
   const lineage = (await server.cli('hget', meta, 'lineage')).split(' ').filter((text) => text !== '');
   const lasts = new Map(lineage.map((text) => text.split(':') as [string, string]));
   const present = [...lasts.keys(), await server.cli('hget', meta, 'epoch')];

@@ -23,11 +23,12 @@ export interface CutProxy {
 const headOf = (soFar: string, bytes: Buffer): string =>
   soFar.includes('\r\n\r\n') ? soFar : (soFar + bytes.toString('latin1')).replace(/(\r\n\r\n).*$/s, '$1');
 
-export async function startCutProxy(port: number): Promise<CutProxy> {
+/** `target`: a port of the loopback, or the path of a unix socket. */
+export async function startCutProxy(target: number | string): Promise<CutProxy> {
   const sockets = new Set<Socket>();
   const heads: { request: string; response: string }[] = [];
   const listener = createServer((near) => {
-    const far = createConnection({ host: '127.0.0.1', port });
+    const far = createConnection(typeof target === 'string' ? { path: target } : { host: '127.0.0.1', port: target });
     const head = { request: '', response: '' };
     heads.push(head);
     near.on('data', (bytes) => {

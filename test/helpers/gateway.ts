@@ -107,6 +107,7 @@ export async function startGateway({ environment = {}, redisUrl }: StartOptions 
     LOG_LEVEL: 'warn',
     // The rates have tests of their own; here they would only be in the way.
     RATE_SCALE: '100000',
+    CHAT_PER_SECOND: '0',
     ...(hasKey ? {} : { TOKEN_SECRET: secret }),
     ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }),
     ...environment,

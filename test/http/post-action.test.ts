@@ -3,14 +3,11 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { Type } from 'typebox';
 import { defineAction, eventBody } from '../../src/actions/action.ts';
 import { Refusal, type RefusalCode } from '../../src/errors.ts';
-import { Settler } from '../../src/http/settler.ts';
 import { parsePosition } from '../../src/log/position.ts';
-import type { Appended, Write } from '../../src/log/room-log.ts';
+import { type Appended, declareMs, sampledChat, type Write } from '../../src/log/room-log.ts';
 import type { RoomId } from '../../src/signal.ts';
 import { type Built, buildHttp } from '../helpers/build-http.ts';
-import { FakeClock } from '../helpers/fake-clock.ts';
 import { tokenFor } from '../helpers/tokens.ts';
-import { waitFor } from '../helpers/wait-for.ts';
 
 const room = 'match-7' as RoomId;
 /** Needs a key, a moderator and a text; adds a word of its own to the answer. */
@@ -54,6 +51,8 @@ let built: Built;
 let real: Built;
 let writes: Write[] = [];
 let settles = 0;
+/** What each `settle` was for. */
+let settled: string[] = [];
 /** What the log answers instead of its own; null for its own. */
 let appended: Appended | Refusal | null = null;
 
@@ -68,8 +67,10 @@ before(async () => {
         if (appended instanceof Refusal) throw appended;
         return appended ?? real.log.append(write);
       },
-      settle: async () => {
+      settle: async (_room, counter) => {
         settles += 1;
+        settled.push(counter);
+        return 0;
       },
     },
   });
@@ -81,6 +82,7 @@ after(async () => {
 beforeEach(() => {
   writes = [];
   settles = 0;
+  settled = [];
   appended = null;
 });
 
@@ -228,18 +230,18 @@ describe("the log's no", () => {
   });
 });
 
-describe('a count', () => {
-  const kept = (pending: boolean): Appended =>
-    ({
-      outcome: 'kept',
-      position: { epoch: 'e', offset: 1 },
-      at: 1,
-      connected: 0,
-      total: 1,
-      pending,
-      repeated: false,
-    }) as Appended;
+const kept = (pending: boolean): Appended =>
+  ({
+    outcome: 'kept',
+    position: { epoch: 'e', offset: 1 },
+    at: 1,
+    connected: 0,
+    total: 1,
+    pending,
+    repeated: false,
+  }) as Appended;
 
+describe('a count', () => {
   it('that left a sum pending is settled once, COUNT_MS later, however many there were', async () => {
     appended = kept(true);
     for (let n = 0; n < 5; n += 1) await post('tap');
@@ -258,43 +260,21 @@ describe('a count', () => {
   });
 });
 
-describe('the settler', () => {
-  const open = (settle: () => Promise<void>, waitingMax = 10) => {
-    const clock = new FakeClock();
-    return { clock, settler: new Settler({ log: { settle }, clock, countMs: 1000, waitingMax }) };
-  };
-
-  it('tries again while the log is away, more and more slowly, and then leaves it', async () => {
-    let tries = 0;
-    const { clock, settler } = open(async () => {
-      tries += 1;
-      throw new Refusal('log-unavailable', 'x');
-    });
-    settler.settleLater(room, 'likes');
-    for (let n = 1; n <= 6; n += 1) {
-      clock.advance(60_000);
-      await waitFor(() => tries === n && settler.waiting === (n < 6 ? 1 : 0), { what: `try ${n}` });
-    }
-    clock.advance(600_000);
-    assert.equal(tries, 6);
+describe('chat', () => {
+  it('that left something to declare is settled once, a second later, however much there was', async () => {
+    appended = kept(true);
+    for (let n = 0; n < 5; n += 1) await post('say');
+    assert.equal(built.settler.waiting, 1);
+    built.clock.advance(declareMs - 1);
+    assert.deepEqual(settled, []);
+    built.clock.advance(1);
+    assert.deepEqual(settled, [sampledChat]);
+    assert.equal(built.settler.waiting, 0);
   });
 
-  it('settles at once what it has no place to keep waiting', () => {
-    let settled = 0;
-    const { settler } = open(async () => {
-      settled += 1;
-    }, 1);
-    settler.settleLater(room, 'likes');
-    settler.settleLater(room, 'gifts');
-    assert.equal(settled, 1);
-    assert.equal(settler.waiting, 1);
-  });
-
-  it('holds no timer once it is closed', () => {
-    const { clock, settler } = open(async () => undefined);
-    settler.settleLater(room, 'likes');
-    settler.close();
-    settler.settleLater(room, 'likes');
-    assert.equal(clock.timers, 0);
+  it('that left nothing to declare is not', async () => {
+    appended = kept(false);
+    await post('say');
+    assert.equal(built.settler.waiting, 0);
   });
 });

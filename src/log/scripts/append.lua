@@ -5,7 +5,7 @@
 --   6 user who writes   7 digest of the write   8 how long the answer is remembered, ms   9 '1' if a mute refuses it
 --   10 ms per token, or ''   11 burst   12 cost   13 type of the change   14 content of the entry ('' for a count)
 --   then by type:
---   event   15 targets of a peer entry, separated by spaces, or ''
+--   event   15 targets of a peer entry, separated by spaces, or ''   16 CHAT_PER_SECOND where the lane is chat, else ''
 --   put     15 part   16 value   17 version that it must have, or ''   18 STATE_PARTS_MAX
 --   remove  15 part   16 version that it must have, or ''
 --   count   15 counter   16 by   17 COUNT_MS
@@ -69,6 +69,9 @@ end
 local changes = {}
 
 function changes.event(room, keys, args)
+  if args[16] ~= '' then
+    return add_chat(room, args[14], tonumber(args[16]))
+  end
   local nodes
   if args[15] ~= '' then
     nodes, room.connected = nodes_of(room.now, keys[5], keys[6], args[15])
@@ -90,7 +93,7 @@ function changes.put(room, _, args)
       return refusal('state-full')
     end
   end
-  set_part(room, part, add(room, args[14], nil, true) .. ' ' .. args[16])
+  set_part(room, part, add(room, args[14], nil, 'total') .. ' ' .. args[16])
 end
 
 function changes.remove(room, _, args)
@@ -102,7 +105,7 @@ function changes.remove(room, _, args)
   if args[16] ~= '' and tonumber(args[16]) ~= version then
     return refusal('version-conflict', 0, version)
   end
-  set_part(room, args[15], add(room, args[14], nil, true))
+  set_part(room, args[15], add(room, args[14], nil, 'total'))
 end
 
 function changes.count(room, _, args)
@@ -165,6 +168,7 @@ changes['end'] = function(room, _, args)
   for _, counter in ipairs(pending) do
     settle_counter(room, counter, tonumber(sums[counter]))
   end
+  declare_before_end(room)
   add(room, args[14])
   call('HSET', room.meta, 'ended', room.at)
 end

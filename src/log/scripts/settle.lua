@@ -1,18 +1,33 @@
--- Turns the pending sum of a counter into state. Changes nothing when none is pending or when the room has ended.
+-- Turns the pending sum of a counter into state, or declares what was sampled. Changes nothing when nothing is pending or
+-- when the room has ended.
 --
 -- KEYS: 1 log  2 meta  3 state
--- ARGV: 1 to 5 as in shared.lua  6 counter
--- Returns: 1 if an entry was written, else 0.
+-- ARGV: 1 to 5 as in shared.lua  6 counter, or `chat`
+-- Returns: how long until what is pending still may be settled, ms; 0 where nothing is.
 -- Errors: those of Redis; then nothing was written.
+
+local function settle_chat(room)
+  local chat = chat_of(room)
+  local wait_ms = declared_in(room, chat)
+  if wait_ms == 0 then
+    declare(room, chat)
+  end
+  return wait_ms or 0
+end
 
 local function settle(keys, args)
   local room = open_room(keys, args)
-  local known = call('HMGET', room.meta, 'c:' .. args[6], 's:' .. args[6])
-  if room.ended or not known[1] or known[1] == known[2] then
+  if room.ended then
     return 0
   end
-  settle_counter(room, args[6], tonumber(known[1]))
-  return 1
+  if args[6] == 'chat' then
+    return settle_chat(room)
+  end
+  local known = call('HMGET', room.meta, 'c:' .. args[6], 's:' .. args[6])
+  if known[1] and known[1] ~= known[2] then
+    settle_counter(room, args[6], tonumber(known[1]))
+  end
+  return 0
 end
 
 redis.register_function(name('settle'), settle)

@@ -36,7 +36,7 @@ local function begin_room(room, candidate)
   call('DEL', room.log, room.state, room.meta)
   call('HSET', room.meta, 'epoch', candidate, 'run', run_id(), 'offset', '0')
   call('EXPIRE', room.meta, unwritten_s)
-  room.epoch, room.offset, room.heard, room.ended, room.touched = candidate, 0, '0', nil, 0
+  room.epoch, room.offset, room.heard, room.ended, room.touched, room.chat = candidate, 0, '0', nil, 0, nil
 end
 
 -- Another process than the one that numbered the last entry may have lost some that others saw. The new epoch says so.
@@ -63,7 +63,7 @@ end
 
 local function open_room(keys, args)
   local now = begin()
-  local meta = call('HMGET', keys[2], 'epoch', 'run', 'offset', 'heard', 'ended', 'touched', 'ruled')
+  local meta = call('HMGET', keys[2], 'epoch', 'run', 'offset', 'heard', 'ended', 'touched', 'ruled', 'chat')
   local room = {
     log = keys[1],
     meta = keys[2],
@@ -82,6 +82,8 @@ local function open_room(keys, args)
     touched = tonumber(meta[6] or 0),
     -- Set with the first rule: in a room without any there is nothing to look up.
     ruled = meta[7],
+    -- See chat.lua.
+    chat = meta[8],
   }
   if not room.epoch then
     begin_room(room, args[2])
@@ -207,8 +209,9 @@ local function keep(room, offset, text)
 end
 
 -- Numbers, keeps and publishes one entry. `content` is all of its text that does not depend on the room: kind, lane,
--- audience, and the body on the last line. `nodes` is nil, or the only nodes that are to hear it.
-local function add(room, content, nodes, is_state)
+-- audience, and the body on the last line. `nodes` is nil, or the only nodes that are to hear it. Where all do, a field
+-- of the meta may be set by the way; without a value it is set to the entry's offset.
+local function add(room, content, nodes, field, value)
   local offset = int(room.offset + 1)
   local text = offset .. ' ' .. room.heard .. ' ' .. room.epoch .. ' ' .. room.at .. ' ' .. content
   keep(room, offset, text)
@@ -221,8 +224,8 @@ local function add(room, content, nodes, is_state)
     end
   else
     room.heard = offset
-    if is_state then
-      call('HSET', room.meta, 'offset', offset, 'heard', offset, 'total', offset)
+    if field then
+      call('HSET', room.meta, 'offset', offset, 'heard', offset, field, value or offset)
     else
       call('HSET', room.meta, 'offset', offset, 'heard', offset)
     end
@@ -242,18 +245,24 @@ end
 local function settle_counter(room, counter, total)
   call('HEXISTS', room.state, counter)
   local value = '{"total":' .. int(total) .. '}'
-  local offset = add(room, 'state must all\n{"part":"' .. counter .. '","value":' .. value .. '}', nil, true)
+  local offset = add(room, 'state must all\n{"part":"' .. counter .. '","value":' .. value .. '}', nil, 'total')
   set_part(room, counter, offset .. ' ' .. value)
   call('HSET', room.meta, 'c:' .. counter, int(total), 's:' .. counter, int(total), 't:' .. counter, room.at)
 end
 
--- The nodes that hold a stream of one of the targets, and how many targets have one.
-local function nodes_of(now, where, nodes_key, targets)
-  local leases = call('HGETALL', nodes_key)
-  local is_valid, is_chosen, nodes, connected = {}, {}, {}, 0
+-- As a table to look into: the nodes whose lease is valid.
+local function valid_nodes(now, nodes_key)
+  local leases, is_valid = call('HGETALL', nodes_key), {}
   for i = 1, #leases, 2 do
     is_valid[leases[i]] = tonumber(leases[i + 1]) > now
   end
+  return is_valid
+end
+
+-- The nodes that hold a stream of one of the targets, and how many targets have one.
+local function nodes_of(now, where, nodes_key, targets)
+  local is_valid = valid_nodes(now, nodes_key)
+  local is_chosen, nodes, connected = {}, {}, 0
   for user in string.gmatch(targets, '[^ ]+') do
     local is_connected = false
     for node in string.gmatch(call('HGET', where, user) or '', '[^ ]+') do

@@ -1,0 +1,117 @@
+-- Puts users with a stream on a node into the room's directory and takes others out, in the order that is given, and
+-- tells what is known at the door. Many at once, as viewers come and go in crowds.
+--
+-- KEYS: 1 log  2 meta  3 state  4 where  5 nodes  6 rules
+-- ARGV: 1 to 5 as in shared.lua  6 node  7 length of the lease, ms  then each user, after '+' who comes and after '-'
+--   who has left; nobody to ask only. A user who is banned is not put in.
+-- Returns: the tail, '1' if the room has ended, '1' if a user was put in and the node had no valid lease until now
+--   ('0' else), then those of the users who are banned.
+-- Errors: those of Redis.
+
+-- Each user once, and the steps as they are to be taken.
+local function read_steps(args)
+  local users, steps, is_named = {}, {}, {}
+  for i = 8, #args do
+    local step = { comes = string.sub(args[i], 1, 1) == '+', user = string.sub(args[i], 2) }
+    steps[#steps + 1] = step
+    if not is_named[step.user] then
+      is_named[step.user] = true
+      users[#users + 1] = step.user
+    end
+  end
+  return users, steps
+end
+
+-- Those of the users who are banned: as a table to look into, and in a row.
+local function banned_of(room, rules, users)
+  local is_out, row = {}, {}
+  if not room.ruled or #users == 0 then
+    return is_out, row
+  end
+  local fields = {}
+  for i, user in ipairs(users) do
+    fields[i] = 'ban:' .. user
+  end
+  for i, until_ms in ipairs(call('HMGET', rules, unpack(fields))) do
+    if is_in_force(until_ms, room.now) then
+      is_out[users[i]] = true
+      row[#row + 1] = users[i]
+    end
+  end
+  return is_out, row
+end
+
+-- A user's nodes, with this one or without it. When it is added, those whose lease ran out go, so that the text cannot
+-- grow.
+local function moved(known, node, comes, is_valid)
+  local nodes = comes and { node } or {}
+  for other in string.gmatch(known or '', '[^ ]+') do
+    if other ~= node and (is_valid[other] or not comes) then
+      nodes[#nodes + 1] = other
+    end
+  end
+  return table.concat(nodes, ' ')
+end
+
+-- Takes the steps on a copy of the users' records; answers the records, which were changed, and whether one was put in.
+local function take_steps(steps, records, node, is_out, is_valid)
+  local changed, is_put = {}, false
+  for _, step in ipairs(steps) do
+    local known = records[step.user]
+    if not (step.comes and is_out[step.user]) then
+      is_put = is_put or step.comes
+      local nodes = moved(known, node, step.comes, is_valid)
+      if nodes ~= (known or '') then
+        records[step.user], changed[step.user] = nodes, true
+      end
+    end
+  end
+  return changed, is_put
+end
+
+local function write_records(where, records, changed)
+  local sets, drops = {}, {}
+  for user in pairs(changed) do
+    if records[user] == '' then
+      drops[#drops + 1] = user
+    else
+      sets[#sets + 1] = user
+      sets[#sets + 1] = records[user]
+    end
+  end
+  if #drops > 0 then
+    call('HDEL', where, unpack(drops))
+  end
+  if #sets > 0 then
+    call('HSET', where, unpack(sets))
+  end
+end
+
+local function attend(keys, args)
+  local room = open_room(keys, args)
+  local node, users, steps = args[6], read_steps(args)
+  local is_out, banned = banned_of(room, keys[6], users)
+  local is_lapsed = false
+  if #users > 0 then
+    local is_valid = valid_nodes(room.now, keys[5])
+    local records = {}
+    for i, known in ipairs(call('HMGET', keys[4], unpack(users))) do
+      records[users[i]] = known or nil
+    end
+    local changed, is_put = take_steps(steps, records, node, is_out, is_valid)
+    write_records(keys[4], records, changed)
+    if is_put then
+      is_lapsed = not is_valid[node]
+      call('HSET', keys[5], node, int(room.now + args[7]))
+      call('PEXPIRE', keys[4], int(args[7] * 2))
+      call('PEXPIRE', keys[5], int(args[7] * 2))
+    end
+  end
+  local answer = { tail_of(room, first_of(room)), room.ended and '1' or '0', is_lapsed and '1' or '0' }
+  for i, user in ipairs(banned) do
+    answer[3 + i] = user
+  end
+  return answer
+end
+
+redis.register_function({ function_name = name('attend'), callback = attend, flags = { 'allow-oom' } })

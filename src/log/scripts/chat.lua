@@ -1,0 +1,103 @@
+-- Chat above CHAT_PER_SECOND: which entries are spare, and the entries that declare them. Kept in one field of the meta,
+-- `chat`, so that a room whose chat conforms pays one field more in the calls that it makes anyway.
+--
+-- KEYS and ARGV: those of the functions that use this.
+--
+-- The field is `<arrival>` or `<arrival> <due> <undeclared> <from>`:
+--   arrival      theoretical arrival time of the generic cell rate algorithm, microseconds: whole numbers add up exactly
+--   due          before this moment no declaration is made, ms
+--   undeclared   how many spare entries no `gap` has declared yet
+--   from         the position before the first of them
+
+local declare_ms = 1000
+
+-- The clock may have been set back: then the rate waits for no longer than it ever does, and a declaration is due.
+local function chat_of(room)
+  local text = room.chat or '0'
+  local arrival, due, undeclared, from = tonumber(text), 0, 0, ''
+  if not arrival then
+    arrival, due, undeclared, from = match(text, '^(%d+) (%d+) (%d+) (.*)$')
+    arrival, due, undeclared = tonumber(arrival or 0), tonumber(due or 0), tonumber(undeclared or 0)
+  end
+  local most = (room.now + 1000) * 1000
+  return {
+    arrival = arrival > most and most or arrival,
+    due = due > room.now + declare_ms and 0 or due,
+    undeclared = undeclared,
+    from = from,
+  }
+end
+
+local function chat_text(room, chat)
+  if chat.undeclared == 0 and chat.due <= room.now then
+    return int(chat.arrival)
+  end
+  return int(chat.arrival) .. ' ' .. int(chat.due) .. ' ' .. int(chat.undeclared) .. ' ' .. chat.from
+end
+
+-- The arrival time with one more, nil where that is beyond the rate. A second's worth may come at once. 0: no rate.
+local function arrival_with(room, arrival, limit)
+  if limit == 0 then
+    return arrival
+  end
+  local interval = (1000000 - 1000000 % limit) / limit
+  local now = room.now * 1000
+  local later = (arrival > now and arrival or now) + interval
+  if later - now <= interval * limit then
+    return later
+  end
+end
+
+-- How long until what is undeclared may be declared, ms; 0 where it may be now, nil where there is nothing.
+local function declared_in(room, chat)
+  if chat.undeclared > 0 then
+    return chat.due > room.now and chat.due - room.now or 0
+  end
+end
+
+local function declare(room, chat)
+  local body = '{"from":"' .. chat.from .. '","missed":' .. int(chat.undeclared) .. ',"lane":"chat","cause":"sampled"}'
+  chat.due, chat.undeclared = room.now + declare_ms, 0
+  add(room, 'gap must all\n' .. body, nil, 'chat', chat_text(room, chat))
+end
+
+-- Adds an entry of lane chat, or of lane spare where the rate says so.
+local function add_chat(room, content, limit)
+  if limit == 0 and not room.chat then
+    add(room, content)
+    return
+  end
+  -- What nearly every chat is, without the rest of the way: nothing to declare, and within the rate.
+  local known = tonumber(room.chat or 0)
+  local with_one = known and arrival_with(room, known, limit)
+  if with_one then
+    add(room, content, nil, 'chat', int(with_one))
+    return
+  end
+  local chat = chat_of(room)
+  if declared_in(room, chat) == 0 then
+    declare(room, chat)
+  end
+  with_one = arrival_with(room, chat.arrival, limit)
+  if with_one then
+    chat.arrival = with_one
+  else
+    if chat.undeclared == 0 then
+      chat.from = room.epoch .. '.' .. int(room.offset)
+      chat.due = chat.due > room.now and chat.due or room.now + declare_ms
+    end
+    chat.undeclared = chat.undeclared + 1
+    -- The first word is the kind and holds no space, so the lane is what is found.
+    content = string.gsub(content, ' chat ', ' spare ', 1)
+  end
+  room.pending = chat.undeclared > 0
+  add(room, content, nil, 'chat', chat_text(room, chat))
+end
+
+-- Nothing may follow the end, so what is undeclared would never be declared.
+local function declare_before_end(room)
+  local chat = chat_of(room)
+  if chat.undeclared > 0 then
+    declare(room, chat)
+  end
+end

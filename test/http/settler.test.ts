@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Refusal } from '../../src/errors.ts';
+import { Settler } from '../../src/http/settler.ts';
+import { MemoryStore } from '../../src/log/memory-log.ts';
+import { type Change, declareMs, type RoomLog, sampledChat } from '../../src/log/room-log.ts';
+import { readSettings } from '../../src/settings.ts';
+import type { RoomId, UserId } from '../../src/signal.ts';
+import { FakeClock } from '../helpers/fake-clock.ts';
+import { waitFor } from '../helpers/wait-for.ts';
+
+const room = 'match-7' as RoomId;
+
+describe('sampled chat of a flood over two gateways', () => {
+  const perSecond = 5;
+  const chat: Change = { type: 'event', kind: 'comment', lane: 'chat', audience: 'all', body: '{}' };
+  const open = () => {
+    const clock = new FakeClock();
+    const settings = readSettings({ CHAT_PER_SECOND: `${perSecond}` });
+    const store = new MemoryStore(settings, clock);
+    const gateways = ['a', 'b'].map((name) => {
+      const log = store.open(name);
+      const settler = new Settler({ log, clock, countMs: settings.countMs, waitingMax: 10 });
+      const say = async () => {
+        const answer = await log.append({
+          room,
+          by: 'ann' as UserId,
+          once: null,
+          rate: null,
+          mutable: true,
+          change: chat,
+        });
+        if (answer.outcome === 'kept' && answer.pending) settler.settleLater(room, sampledChat);
+      };
+      return { log, settler, say };
+    });
+    const undeclared = async () => {
+      const entries = await readEntries(gateways[0]?.log ?? assert.fail());
+      const last = entries.findLastIndex(({ kind }) => kind === 'gap');
+      return entries.slice(last + 1).filter(({ lane }) => lane === 'spare').length;
+    };
+    return { clock, store, gateways, undeclared };
+  };
+  const readEntries = async (log: RoomLog) => {
+    const { tail } = await log.read(room, null, 0);
+    return (await log.read(room, { epoch: tail.epoch, offset: 0 }, 10_000)).entries;
+  };
+
+  it('is declared within two seconds of the last, whichever gateway wrote it and declared before', async () => {
+    for (let startMs = 2; startMs < declareMs; startMs += 83) {
+      const { clock, gateways, undeclared } = open();
+      const [one, two] = gateways;
+      assert.ok(one && two);
+      for (let n = 0; n <= perSecond; n += 1) await two.say();
+      await clock.advanceGently(startMs);
+      for (let n = 0; n < perSecond; n += 1) await one.say();
+      // The other one declares; the last word comes before the first one's settling, which is too early for it.
+      await clock.advanceGently(declareMs - startMs);
+      assert.equal(await undeclared(), 0);
+      await clock.advanceGently(startMs / 2);
+      for (let n = 0; n < 2 * perSecond; n += 1) await one.say();
+      assert.ok((await undeclared()) > 0);
+      await clock.advanceGently(2 * declareMs, 50);
+      assert.equal(await undeclared(), 0, `begun after ${startMs} ms`);
+      assert.equal(one.settler.waiting + two.settler.waiting, 0);
+    }
+  });
+
+  it('is declared by the next chat of anybody when the gateway that would have settled it is gone', async () => {
+    const { clock, gateways, undeclared } = open();
+    const [one, two] = gateways;
+    assert.ok(one && two);
+    for (let n = 0; n < perSecond + 3; n += 1) await one.say();
+    one.settler.close();
+    await clock.advanceGently(60_000, 1000);
+    assert.equal(await undeclared(), 3);
+    await two.say();
+    assert.equal(await undeclared(), 0);
+  });
+});
+
+describe('the settler', () => {
+  const open = (settle: () => Promise<unknown>, waitingMax = 10) => {
+    const clock = new FakeClock();
+    const log = { settle: async () => Number((await settle()) ?? 0) };
+    return { clock, settler: new Settler({ log, clock, countMs: 1000, waitingMax }) };
+  };
+
+  it('comes again when the log says, as long as it says so', async () => {
+    const left = [700, 1, 0];
+    const { clock, settler } = open(async () => left.shift());
+    settler.settleLater(room, sampledChat);
+    for (const waitMs of [declareMs, 700, 1]) {
+      assert.equal(settler.waiting, 1);
+      const before = left.length;
+      clock.advance(waitMs - 1);
+      assert.equal(left.length, before);
+      clock.advance(1);
+      assert.equal(left.length, before - 1);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.deepEqual([settler.waiting, clock.timers], [0, 0]);
+  });
+
+  it('does not ask without end where there is no place to wait', async () => {
+    let asked = 0;
+    const { settler } = open(async () => {
+      asked += 1;
+      return 500;
+    }, 0);
+    settler.settleLater(room, sampledChat);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([asked, settler.waiting], [1, 0]);
+  });
+
+  it('tries again while the log is away, more and more slowly, and then leaves it', async () => {
+    let tries = 0;
+    const { clock, settler } = open(async () => {
+      tries += 1;
+      throw new Refusal('log-unavailable', 'x');
+    });
+    settler.settleLater(room, 'likes');
+    for (let n = 1; n <= 6; n += 1) {
+      clock.advance(60_000);
+      await waitFor(() => tries === n && settler.waiting === (n < 6 ? 1 : 0), { what: `try ${n}` });
+    }
+    clock.advance(600_000);
+    assert.equal(tries, 6);
+  });
+
+  it('settles at once what it has no place to keep waiting', () => {
+    let tried = 0;
+    const { settler } = open(async () => {
+      tried += 1;
+    }, 1);
+    settler.settleLater(room, 'likes');
+    settler.settleLater(room, 'gifts');
+    assert.equal(tried, 1);
+    assert.equal(settler.waiting, 1);
+  });
+
+  it('holds no timer once it is closed', () => {
+    const { clock, settler } = open(async () => undefined);
+    settler.settleLater(room, 'likes');
+    settler.close();
+    settler.settleLater(room, 'likes');
+    assert.equal(clock.timers, 0);
+  });
+});
