@@ -78,6 +78,8 @@ export function getStream({ hub, door }: GetStreamOptions) {
       },
       validatorCompiler: checkShape,
       handler: async (request, reply) => {
+        const turnAwayMs = hub.turnAwayMs();
+        if (turnAwayMs !== null) return comeBackLater(reply, 'overloaded', turnAwayMs);
         const room = roomOf(request);
         const identity = await door.identify(request, room);
         const history = readWhole('history', request.query.history, { absent: 0, max: historyMax });

@@ -4,7 +4,7 @@
  * Viewers whose answers are the same for every entry that is not addressed to persons form a class, and share a tape.
  */
 
-import { type Audience, type Identity, isAtLeast, type UserId } from '../signal.ts';
+import { type Audience, type Entry, type Identity, isAtLeast, type UserId } from '../signal.ts';
 
 /** What the gate looks at. */
 export type Receiver = Pick<Identity, 'id' | 'role' | 'tags'>;
@@ -16,6 +16,24 @@ export function mayReceive(audience: Audience, receiver: Receiver): boolean {
   return receiver.id !== null && audience.includes(receiver.id);
 }
 
+/**
+ * Whether a receiver gets an entry: it may, and the entry is not left out for it. Of chat that is more than people can
+ * read, staff get all and an author gets its own; everybody else gets the entry that says how much was left out.
+ */
+export function isFor(entry: Entry, receiver: Receiver): boolean {
+  if (!mayReceive(entry.audience, receiver)) return false;
+  if (entry.lane === 'spare') return isStaff(receiver) || (receiver.id !== null && receiver.id === authorOf(entry));
+  return entry.kind !== 'gap' || !isStaff(receiver);
+}
+
+/** Who said it; null where the entry does not say. */
+export function authorOf({ body }: Entry): UserId | null {
+  const { from } = JSON.parse(body) as { from?: { id?: UserId } };
+  return from?.id ?? null;
+}
+
+const isStaff = ({ role }: Receiver): boolean => isAtLeast(role, 'moderator');
+
 /** Viewers who may receive the same shared entries. `key` is equal for equal classes. */
 export interface AudienceClass {
   readonly key: string;
@@ -24,11 +42,11 @@ export interface AudienceClass {
 
 /** The class of a receiver: itself without its name, so that nothing personal passes the gate for all of its class. */
 export function classOf(receiver: Receiver): AudienceClass {
-  const isStaff = isAtLeast(receiver.role, 'moderator');
+  const isOfStaff = isStaff(receiver);
   const tags = [...new Set(receiver.tags)].sort();
   return {
-    key: `${isStaff ? 'staff' : 'all'} ${tags.join(' ')}`,
-    receiver: { id: null, role: isStaff ? 'moderator' : 'viewer', tags },
+    key: `${isOfStaff ? 'staff' : 'all'} ${tags.join(' ')}`,
+    receiver: { id: null, role: isOfStaff ? 'moderator' : 'viewer', tags },
   };
 }
 

@@ -10,14 +10,15 @@
 
 import { formatPosition, type Judgement, judge, type Position, type Tail } from '../log/position.ts';
 import type { RoomLog } from '../log/room-log.ts';
-import type { Entry } from '../signal.ts';
+import type { Entry, UserId } from '../signal.ts';
 import { eventFrame, retryFrame } from '../stream/frame.ts';
 import { Piece } from '../stream/piece.ts';
 import type { Viewer, ViewerKeeper } from '../stream/viewer.ts';
-import { mayReceive } from './audience.ts';
+import { isFor } from './audience.ts';
+import { gapFrame } from './gap.ts';
 import { type Page, pageEntries } from './page.ts';
 import type { Room } from './room.ts';
-import { gapFrame, type Stand } from './stand.ts';
+import type { Stand } from './stand.ts';
 
 /** What a client came with: an id, none, or something that is no id of ours. */
 export type From = Position | null | 'unreadable';
@@ -111,9 +112,8 @@ export class CatchUp implements ViewerKeeper {
     const offset = Math.max(tail.first - 1, tail.offset - Math.min(count * historyLookback, pageEntries));
     const entries = await this.#entriesAfter({ epoch: tail.epoch, offset }, tail);
     // If much was written and trimmed since the tail was read, this may reach beyond it; state is known up to there only.
-    const its = entries.filter(
-      (entry) => entry.offset <= tail.offset && entry.kind !== 'state' && this.#mayReceive(entry),
-    );
+    const isHistory = ({ kind, offset }: Entry): boolean => offset <= tail.offset && kind !== 'state' && kind !== 'gap';
+    const its = entries.filter((entry) => isHistory(entry) && isFor(entry, this.#viewer.identity));
     const first = its.at(-count) ?? its[0];
     return first === undefined ? tail.offset : first.offset - 1;
   }
@@ -152,8 +152,8 @@ export class CatchUp implements ViewerKeeper {
     if (this.#viewer.isWaiting) return false;
     const { tape } = stand;
     if (tape.end.position.epoch !== this.#after.epoch || !tape.covers(this.#after.offset)) return false;
-    if (this.#mayLackPeerEntries()) return false;
     const user = this.#viewer.identity.id;
+    if (user !== null && this.#mayLackItsOwn(user)) return false;
     for (const { piece, upTo } of tape.replay({ user, after: this.#after.offset, stateAsOf: this.#stateAsOf.offset })) {
       this.#viewer.send(piece);
       this.#after = { epoch: this.#after.epoch, offset: upTo };
@@ -163,11 +163,11 @@ export class CatchUp implements ViewerKeeper {
     return true;
   }
 
-  /** Before the user was on record here, peer entries for it passed this node by; from then on the tape has them. */
-  #mayLackPeerEntries(): boolean {
+  /** Before the user was on record here, what named it passed this node by; from then on the tape has it. */
+  #mayLackItsOwn(user: UserId): boolean {
     const { room, tail } = this.#joining;
     const { offset } = this.#after;
-    return this.#viewer.identity.id !== null && offset < tail.offset && offset < room.holeAt;
+    return offset < tail.offset && offset < room.holes.before(user);
   }
 
   async #readPage(): Promise<void> {
@@ -192,7 +192,8 @@ export class CatchUp implements ViewerKeeper {
     const { room } = this.#joining;
     if ((await this.#reach(tail)) === null) return;
     const missed = judged.verdict === 'gap' ? judged.missed : null;
-    const gap = gapFrame({ from: this.#after, to: judged.to, missed, cause: judged.cause ?? 'failover' });
+    const cause = judged.cause ?? 'failover';
+    const gap = gapFrame({ from: this.#after, to: judged.to, missed, lane: 'all', cause });
     this.#after = judged.to;
     this.#stateAsOf = { epoch: room.intake.position.epoch, offset: room.state.asOf };
     this.#viewer.send(Piece.private(gap + eventFrame({ event: 'state', data: room.state.whole() })));
@@ -213,10 +214,6 @@ export class CatchUp implements ViewerKeeper {
   #isBannedBy(ban: Entry): boolean {
     if (judge(ban, this.#joining.tail).verdict !== 'reset') return false;
     return (JSON.parse(ban.body) as { user?: string }).user === this.#viewer.identity.id;
-  }
-
-  #mayReceive(entry: Entry): boolean {
-    return mayReceive(entry.audience, this.#viewer.identity);
   }
 
   #flowing(): Promise<void> {

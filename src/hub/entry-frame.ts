@@ -1,9 +1,10 @@
 /** An entry as the frame that goes on tapes, and as the event that replay and pull give: one form on every way. */
 
+import type { Position } from '../log/position.ts';
 import type { Entry, UserId } from '../signal.ts';
 import { entryData, eventFrame } from '../stream/frame.ts';
 import { changeData } from './room-state.ts';
-import type { Frame } from './tape.ts';
+import type { Frame } from './span.ts';
 
 /** What a client is told of an entry; null for an entry that makes no event. `data` is JSON text. */
 export interface EntryEvent {
@@ -14,8 +15,9 @@ export interface EntryEvent {
 
 /** As it is pulled: there is no stream whose ending could tell of the room's end, so that is an event too. */
 export function eventOf(entry: Entry, stateInlineBytes: number): EntryEvent | null {
-  const data = entry.kind === 'state' ? changeData(entry, stateInlineBytes) : entryData(entry);
-  return data === null ? null : { id: `${entry.epoch}.${entry.offset}`, event: entry.kind, data };
+  const id = `${entry.epoch}.${entry.offset}`;
+  const data = dataOf(entry, id, stateInlineBytes);
+  return data === null ? null : { id, event: entry.kind, data };
 }
 
 /** As it is streamed. The room's end is told to each viewer by the ending of its stream, after all that came before. */
@@ -23,9 +25,33 @@ export function streamEventOf(entry: Entry, stateInlineBytes: number): EntryEven
   return entry.kind === 'end' ? null : eventOf(entry, stateInlineBytes);
 }
 
-export function frameOf(entry: Entry, stateInlineBytes: number, targets: ReadonlySet<UserId> | null): Frame | null {
+/** `position`: where the room is with it; of a later epoch than the entry's own id where it was read again. */
+export function frameOf(
+  entry: Entry,
+  position: Position,
+  stateInlineBytes: number,
+  targets: ReadonlySet<UserId> | null,
+): Frame | null {
   const event = streamEventOf(entry, stateInlineBytes);
   if (event === null) return null;
-  const { offset, lane } = entry;
-  return { offset, lane, isState: entry.kind === 'state', targets, bytes: Buffer.from(eventFrame(event)) };
+  const isState = entry.kind === 'state';
+  return {
+    position,
+    lane: entry.lane,
+    isState,
+    targets,
+    weight: weightOf(entry),
+    bytes: Buffer.from(eventFrame(event)),
+  };
 }
+
+function dataOf(entry: Entry, id: string, stateInlineBytes: number): string | null {
+  if (entry.kind === 'state') return changeData(entry, stateInlineBytes);
+  // The log wrote what was left out before this entry; up to where, it says by the entry's own place.
+  if (entry.kind === 'gap') return `{"to":"${id}",${entry.body.slice(1)}`;
+  return entryData(entry);
+}
+
+/** A gap stands for what it declares. */
+const weightOf = ({ kind, body }: Entry): number =>
+  kind === 'gap' ? ((JSON.parse(body) as { missed?: number }).missed ?? 0) : 1;

@@ -12,14 +12,18 @@ import type { Settings } from '../settings.ts';
 import type { Identity, RoomId } from '../signal.ts';
 import { eventFrame, retryFrame } from '../stream/frame.ts';
 import type { Encoding } from '../stream/piece.ts';
-import { Viewer, type ViewerKeeper } from '../stream/viewer.ts';
+import { Sounding } from '../stream/sounding.ts';
+import { type Surroundings, Viewer, type ViewerKeeper } from '../stream/viewer.ts';
 import { CatchUp, type From } from './catch-up.ts';
 import { Room, type RoomSettings } from './room.ts';
+import { inSlices } from './slices.ts';
 import type { Stand } from './stand.ts';
+import { Turnstile, type TurnstileSettings } from './turnstile.ts';
 import { Wheel, type WheelSettings } from './wheel.ts';
 
 export type HubSettings = RoomSettings &
   WheelSettings &
+  TurnstileSettings &
   Pick<Settings, 'roomsMax' | 'viewersMax' | 'lingerMs' | 'renewMs' | 'retryMs' | 'replayEntriesMax'>;
 
 export interface StreamRequest {
@@ -48,15 +52,15 @@ interface Visit {
   readonly leave: () => void;
 }
 
-/** Viewers that are ended before the event loop gets its turn. */
-const sliceViewers = 500;
-
 export class Hub {
   readonly #log: RoomLog;
   readonly #settings: HubSettings;
   readonly #clock: Clock;
   readonly #report: (error: unknown) => void;
   readonly #wheel: Wheel;
+  readonly #turnstile: Turnstile;
+  readonly #sounding: Sounding;
+  readonly #surroundings: Surroundings;
   readonly #rooms = new Map<RoomId, { room: Room; opened: Promise<void> }>();
   #timer: Timer | null = null;
   #admitted = 0;
@@ -69,6 +73,9 @@ export class Hub {
     this.#clock = clock;
     this.#report = report;
     this.#wheel = new Wheel(clock, settings);
+    this.#turnstile = new Turnstile(clock, settings);
+    this.#sounding = new Sounding(clock);
+    this.#surroundings = { clock, sounding: this.#sounding, viewerBytesMax: settings.viewerBytesMax };
     this.#schedule();
   }
 
@@ -83,6 +90,14 @@ export class Hub {
   /** Milliseconds for a `retry:` line: randomised, so that those who were cut together do not return together. */
   retryMs(): number {
     return Math.round(this.#settings.retryMs * (0.5 + Math.random()));
+  }
+
+  /**
+   * Whether one more stream can be opened at this moment, which takes it into account: null where it can, else the
+   * milliseconds after which to come back. Asked before anything else, as all that follows is what there is too much of.
+   */
+  turnAwayMs(): number | null {
+    return this.#turnstile.pass(this.retryMs());
   }
 
   /** Decides whether a stream may be opened. Rejects with the log's refusal where the log is away. */
@@ -131,15 +146,18 @@ export class Hub {
     this.#isClosing = true;
     this.#timer?.cancel();
     this.#wheel.close();
-    let ended = 0;
-    for (const viewer of [...this.#wheel.viewers()]) {
-      const data = JSON.stringify({ cause: 'closing', comeBack: 'yes' });
-      viewer.endWith('closing', retryFrame(this.retryMs()) + eventFrame({ event: 'end', data }));
-      ended += 1;
-      if (ended % sliceViewers === 0) await new Promise<void>((resolve) => this.#clock.soon(resolve));
-    }
+    await new Promise<void>((resolve) => inSlices(this.#endAll(), this.#clock, resolve));
+    this.#sounding.close();
     await Promise.allSettled([...this.#rooms.values()].map(({ room }) => room.close()));
     this.#rooms.clear();
+  }
+
+  *#endAll(): Generator<void> {
+    const data = JSON.stringify({ cause: 'closing', comeBack: 'yes' });
+    for (const viewer of this.#wheel.viewers()) {
+      viewer.endWith('closing', retryFrame(this.retryMs()) + eventFrame({ event: 'end', data }));
+      yield;
+    }
   }
 
   #seat(request: StreamRequest, visit: Visit, socket: Socket, encoding: Encoding, head: Buffer): void {
@@ -160,7 +178,7 @@ export class Hub {
         leave();
       },
     };
-    const viewer = new Viewer(socket, encoding, request.identity, this.#clock, keeper, head);
+    const viewer = new Viewer(socket, encoding, request.identity, this.#surroundings, keeper, head);
     stand.expect(viewer);
     this.#wheel.add(viewer);
     // On the way here the token may have run out, or a ban have passed.

@@ -10,7 +10,7 @@ import type { Reading, RoomLog } from '../log/room-log.ts';
 import type { Entry, RoomId, UserId } from '../signal.ts';
 import { eventFrame } from '../stream/frame.ts';
 import { Piece } from '../stream/piece.ts';
-import { type AudienceClass, mayReceive, type Receiver, targetsOf } from './audience.ts';
+import { type AudienceClass, authorOf, isFor, type Receiver, targetsOf } from './audience.ts';
 import { streamEventOf } from './entry-frame.ts';
 
 /** Entries per page. */
@@ -44,7 +44,7 @@ export class Page {
     this.reading = reading;
     this.bans = reading.entries.filter(({ kind }) => kind === 'ban');
     this.#settings = settings;
-    this.#targets = new Set(reading.entries.flatMap(({ audience }) => [...(targetsOf(audience) ?? [])]));
+    this.#targets = new Set(reading.entries.flatMap(namedIn));
   }
 
   /** What a viewer of a class gets of the page; changes of state up to `stateAsOf` it knows already. */
@@ -65,7 +65,7 @@ export class Page {
     let text = '';
     for (const entry of this.reading.entries) {
       const isKnown = entry.kind === 'state' && entry.offset <= stateAsOf;
-      if (!isKnown && mayReceive(entry.audience, receiver)) text += this.#frame(entry);
+      if (!isKnown && isFor(entry, receiver)) text += this.#frame(entry);
       if (text.length < this.#settings.spanBytesMax && entry !== last) continue;
       parts.push({ piece: text === '' ? null : pack(text), upTo: entry.offset });
       text = '';
@@ -77,6 +77,13 @@ export class Page {
     const event = streamEventOf(entry, this.#settings.stateInlineBytes);
     return event === null ? '' : eventFrame(event);
   }
+}
+
+/** Whom an entry is for, beyond what their class gets: its targets, or its author where it was left out for others. */
+function namedIn(entry: Entry): readonly UserId[] {
+  if (entry.lane !== 'spare') return [...(targetsOf(entry.audience) ?? [])];
+  const author = authorOf(entry);
+  return author === null ? [] : [author];
 }
 
 export class Pages {

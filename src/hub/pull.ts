@@ -6,7 +6,7 @@
 import { type Judgement, judge, type Position } from '../log/position.ts';
 import type { Reading, RoomLog } from '../log/room-log.ts';
 import type { Identity, RoomId } from '../signal.ts';
-import { mayReceive } from './audience.ts';
+import { isFor } from './audience.ts';
 import type { From } from './catch-up.ts';
 import { type EntryEvent, eventOf } from './entry-frame.ts';
 import type { Hub } from './hub.ts';
@@ -90,7 +90,7 @@ export class Pull {
     const reading = await this.#log.read(room, position, limit);
     const judged = judge(after, reading.tail);
     const events = reading.entries
-      .filter((entry) => mayReceive(entry.audience, identity))
+      .filter((entry) => isFor(entry, identity))
       .flatMap((entry) => eventOf(entry, this.#settings.stateInlineBytes) ?? []);
     return { judged, events, next: nextOf(reading, judged), nextPollMs: pollMs(reading, limit) };
   }

@@ -11,26 +11,26 @@ import type { RoomLog, RoomState } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import type { Entry, RoomId, UserId } from '../signal.ts';
 import { eventFrame } from '../stream/frame.ts';
-import type { Viewer } from '../stream/viewer.ts';
+import { spansPerViewer, type Viewer } from '../stream/viewer.ts';
 import { Attendance } from './attendance.ts';
-import { type AudienceClass, classOf, mayReceive, type Receiver, targetsOf } from './audience.ts';
+import { type AudienceClass, authorOf, classOf, isFor, mayReceive, type Receiver, targetsOf } from './audience.ts';
 import { frameOf } from './entry-frame.ts';
 import { Flush } from './flush.ts';
+import { gapFrame } from './gap.ts';
+import { Holes } from './holes.ts';
 import { Intake, type Loss, type Sink } from './intake.ts';
 import { Pages } from './page.ts';
 import { StateView } from './room-state.ts';
-import { gapFrame, Stand } from './stand.ts';
+import type { Frame } from './span.ts';
+import { Stand } from './stand.ts';
 import { counters, Sums } from './sums.ts';
-import { type Frame, Tape } from './tape.ts';
+import { Tape } from './tape.ts';
 import type { Wheel } from './wheel.ts';
 
 export type RoomSettings = Pick<
   Settings,
   'flushMs' | 'tapeBytesMax' | 'viewerBytesMax' | 'stateInlineBytes' | 'audiencesMax'
 >;
-
-/** A span is at most this part of what may wait for a viewer. */
-const spansPerViewer = 4;
 
 export class Room implements Sink {
   readonly id: RoomId;
@@ -41,11 +41,8 @@ export class Room implements Sink {
   readonly pages: Pages;
   /** Unix milliseconds since when nobody needs the room here; null while somebody does. */
   idleSinceMs: number | null;
-  /**
-   * The newest entry that may be missing from the tapes: a peer entry whose targets were not on record here, and which
-   * this node was not told of or did not lay down. Who was away and comes back must look for those in the log.
-   */
-  holeAt = 0;
+  /** What the tapes may lack for those who come back. */
+  readonly holes = new Holes();
   readonly #settings: RoomSettings;
   readonly #clock: Clock;
   readonly #wheel: Pick<Wheel, 'prolong'>;
@@ -71,7 +68,7 @@ export class Room implements Sink {
     this.attendance = new Attendance(id, log, () => this.intake.lapsed());
     const { stateInlineBytes } = settings;
     this.pages = new Pages(id, log, clock, { stateInlineBytes, spanBytesMax: this.spanBytesMax });
-    this.#flush = new Flush(clock, settings.flushMs, () => this.#flushAll());
+    this.#flush = new Flush(clock, settings.flushMs, () => this.#sweep());
   }
 
   async open(): Promise<void> {
@@ -140,14 +137,15 @@ export class Room implements Sink {
 
   take(entry: Entry): void {
     const { position } = this.intake;
-    if (entry.offset > this.#takenUpTo + 1) this.holeAt = entry.offset - 1;
+    if (entry.offset > this.#takenUpTo + 1) this.holes.add(entry.offset - 1);
     this.#takenUpTo = entry.offset;
     const isNews = this.state.apply(entry);
     if (entry.kind === 'ban' || entry.kind === 'unban') this.#heedBan(entry);
     if (entry.kind === 'end') this.#isEnded = true;
-    const frame = isNews || entry.kind !== 'state' ? this.#frame(entry) : null;
-    for (const stand of this.#stands.values()) this.#lay(stand, entry, frame, position);
-    for (const waiter of [...this.#waiters]) if (mayReceive(entry.audience, waiter.receiver)) waiter.wake();
+    const frame = isNews || entry.kind !== 'state' ? this.#frame(entry, position) : null;
+    const own = frame !== null && entry.lane === 'spare' ? this.#forAuthor(entry, frame) : null;
+    for (const stand of this.#stands.values()) this.#lay(stand, entry, frame, own);
+    for (const waiter of [...this.#waiters]) if (isFor(entry, waiter.receiver)) waiter.wake();
     if (entry.kind === 'state') this.#noteSums();
     this.#flush.request();
   }
@@ -163,9 +161,11 @@ export class Room implements Sink {
   lost(loss: Loss, state: RoomState): void {
     this.#setState(state);
     this.#takenUpTo = loss.to.offset;
-    this.holeAt = 0;
+    this.holes.clear();
     this.#bans.clear();
-    const gap = Buffer.from(gapFrame(loss) + eventFrame({ event: 'state', data: this.state.whole() }));
+    const gap = Buffer.from(
+      gapFrame({ ...loss, lane: 'all' }) + eventFrame({ event: 'state', data: this.state.whole() }),
+    );
     for (const { tape } of this.#stands.values()) {
       tape.restart(loss.to);
       tape.say(gap);
@@ -204,7 +204,7 @@ export class Room implements Sink {
 
   #openStand(audience: AudienceClass): Stand {
     const tape = new Tape(this.intake.position, this.#settings.tapeBytesMax, this.spanBytesMax);
-    const stand = new Stand(audience, tape, this.#clock, () => this.state.whole());
+    const stand = new Stand(audience, tape, () => this.state.whole());
     this.#stands.set(audience.key, stand);
     return stand;
   }
@@ -220,26 +220,38 @@ export class Room implements Sink {
   }
 
   /** An entry as bytes, made once for all classes; null where nobody here is to get anything of it. */
-  #frame(entry: Entry): Frame | null {
+  #frame(entry: Entry, position: Position): Frame | null {
     const targets = targetsOf(entry.audience);
     if (targets !== null && ![...targets].some((user) => this.attendance.has(user))) {
-      this.holeAt = entry.offset;
+      this.holes.add(entry.offset);
       return null;
     }
-    return frameOf(entry, this.#settings.stateInlineBytes, targets);
+    return frameOf(entry, position, this.#settings.stateInlineBytes, targets);
   }
 
-  #lay(stand: Stand, entry: Entry, frame: Frame | null, position: Position): void {
-    const isForClass =
-      frame !== null && (frame.targets !== null || mayReceive(entry.audience, stand.audience.receiver));
-    if (isForClass) stand.tape.add(frame, position);
-    else stand.tape.pass(position);
+  /** What was left out for others, for its author; null where the author is not here. */
+  #forAuthor(entry: Entry, frame: Frame): Frame | null {
+    const author = authorOf(entry);
+    if (author === null) return null;
+    if (this.attendance.has(author)) return { ...frame, targets: new Set([author]) };
+    this.holes.addFor(author, entry.offset);
+    return null;
   }
 
-  async #flushAll(): Promise<void> {
+  #lay({ audience, tape }: Stand, entry: Entry, frame: Frame | null, own: Frame | null): void {
+    if (frame !== null && (frame.targets !== null || isFor(entry, audience.receiver))) tape.add(frame);
+    else if (own !== null && mayReceive(entry.audience, audience.receiver)) tape.add(own);
+    else tape.pass(this.intake.position);
+  }
+
+  *#sweep(): Generator<void> {
     for (const frame of this.#sums.news()) for (const { tape } of this.#stands.values()) tape.say(frame);
-    for (const stand of [...this.#stands.values()]) await stand.flush();
-    if (this.#isEnded) for (const viewer of [...this.viewers()]) viewer.end('ended');
+    for (const stand of this.#stands.values()) yield* stand.sweep();
+    if (!this.#isEnded) return;
+    for (const viewer of [...this.viewers()]) {
+      viewer.end('ended');
+      yield;
+    }
   }
 
   /** A counter that became state says what it sums up to. */

@@ -1,45 +1,39 @@
 /**
  * A stand: the viewers of one class in one room, and the tape that they read. It moves viewers along the tape and
- * settles what happens to one that does not keep up: while bytes wait for it, it is skipped and keeps its place; when
- * they have gone, it gets the spans that it lacks; when its place has left the tape, it is told what it missed, gets
- * the state, and goes on at the end.
+ * settles what happens to one that does not keep up. In this order: while bytes wait for it, it is skipped and keeps its
+ * place; when they have gone, it gets what it lacks; where that is more than half of the tape, chat is left out for it
+ * and declared, until it has caught up; where its place has left the tape, it is told what it missed, gets the state,
+ * and goes on at the end. Who reads nothing at all is ended by the wheel.
  */
 
-import type { Clock } from '../clock.ts';
-import { formatPosition } from '../log/position.ts';
 import { eventFrame } from '../stream/frame.ts';
 import { Piece } from '../stream/piece.ts';
 import type { Place } from '../stream/place.ts';
 import type { Viewer } from '../stream/viewer.ts';
 import type { AudienceClass } from './audience.ts';
-import type { Loss } from './intake.ts';
-import type { Span, Tape } from './tape.ts';
-
-/** Viewers that are handed a span before the event loop gets its turn: some 5 ms of work. */
-const sliceViewers = 500;
-
-/** The data of a `gap` event, and the event: its id is where the rest continues. */
-export function gapFrame(loss: Loss): string {
-  const [from, to] = [formatPosition(loss.from), formatPosition(loss.to)];
-  const data = JSON.stringify({ from, to, missed: loss.missed, lane: 'all', cause: loss.cause });
-  return eventFrame({ event: 'gap', id: to, data });
-}
+import { gapFrame } from './gap.ts';
+import type { Tape } from './tape.ts';
 
 export class Stand {
   readonly audience: AudienceClass;
   readonly tape: Tape;
-  readonly #clock: Clock;
   readonly #wholeState: () => string;
   readonly #viewers = new Set<Viewer>();
   /** On their way to a seat: the tape gathers for them, and they are given nothing from it yet. */
   readonly #expected = new Set<Viewer>();
+  /** Far behind: they get no chat until they have caught up. */
+  readonly #lean = new Set<Viewer>();
+  /** Where the sweep that runs or ran last began, and the one before it. */
+  #begun: Place;
+  #begunBefore: Place;
 
   /** `wholeState` gives the data of a `state` event that holds everything, as of the tape's end. */
-  constructor(audience: AudienceClass, tape: Tape, clock: Clock, wholeState: () => string) {
+  constructor(audience: AudienceClass, tape: Tape, wholeState: () => string) {
     this.audience = audience;
     this.tape = tape;
-    this.#clock = clock;
     this.#wholeState = wholeState;
+    this.#begun = tape.sealedEnd;
+    this.#begunBefore = this.#begun;
   }
 
   /** Viewers, those who are expected among them. */
@@ -58,7 +52,8 @@ export class Stand {
 
   /** Seats a viewer that has everything up to the tape's end. */
   seat(viewer: Viewer): void {
-    viewer.place = this.tape.end;
+    this.tape.seal();
+    viewer.place = this.tape.sealedEnd;
     this.#expected.delete(viewer);
     this.#viewers.add(viewer);
   }
@@ -66,24 +61,24 @@ export class Stand {
   unseat(viewer: Viewer): void {
     this.#viewers.delete(viewer);
     this.#expected.delete(viewer);
+    this.#lean.delete(viewer);
   }
 
-  /** Seals the draft and hands it to everybody, in slices. */
-  async flush(): Promise<void> {
-    const spans = this.tape.seal();
-    const [span] = spans;
-    if (span === undefined) return;
-    const only = spans.length === 1 ? span : null;
-    let handed = 0;
+  /**
+   * Hands everybody what is new, one viewer a step, so that whoever runs it can pause between any two. Whoever comes
+   * later in a sweep gets what was said meanwhile with it.
+   */
+  *sweep(): Generator<void> {
+    this.tape.seal();
+    this.#begunBefore = this.#begun;
+    this.#begun = this.tape.sealedEnd;
     for (const viewer of this.#viewers) {
-      if (viewer.isWaiting) continue;
-      if (only !== null && viewer.place === only.start) this.#hand(viewer, only.start, only);
-      else this.feed(viewer);
-      handed += 1;
-      if (handed % sliceViewers === 0) await new Promise<void>((resolve) => this.#clock.soon(resolve));
+      this.tape.seal();
+      if (viewer.isWaiting || viewer.place === this.tape.sealedEnd) continue;
+      this.feed(viewer);
+      yield;
     }
-    // Not before: a burst longer than the tape would count as lost for viewers who are not slow at all.
-    this.tape.trim();
+    this.tape.trim(this.#begun);
   }
 
   /** Gives a viewer what it lacks, until bytes wait for it or it has everything sealed. */
@@ -95,24 +90,32 @@ export class Stand {
         this.#skip(viewer, place);
         return;
       }
-      const span = this.tape.next(place);
-      if (span === null) return;
-      this.#hand(viewer, place, span);
+      const handed = this.tape.next(place, { user: viewer.identity.id, isLean: this.#isLean(viewer, place) });
+      if (handed === null) {
+        viewer.place = this.tape.sealedEnd;
+        if (this.#lean.size > 0) this.#lean.delete(viewer);
+        return;
+      }
+      viewer.place = handed.end;
+      if (handed.piece !== null) viewer.send(handed.piece);
     }
   }
 
-  #hand(viewer: Viewer, place: Place, span: Span): void {
-    const piece = span.pieceFor(place, viewer.identity.id);
-    viewer.place = span.end;
-    if (piece !== null) viewer.send(piece);
+  #isLean(viewer: Viewer, place: Place): boolean {
+    // Who has got what was there when the last sweep began keeps up, however much was said since.
+    const isBehind = place.seq < this.#begunBefore.seq;
+    if (isBehind && this.tape.isFarBehind(place)) this.#lean.add(viewer);
+    return this.#lean.size > 0 && this.#lean.has(viewer);
   }
 
   /** The viewer's place has left the tape: it is told, gets the state, and goes on at the end. */
   #skip(viewer: Viewer, place: Place): void {
-    const { end } = this.tape;
+    this.tape.seal();
+    const end = this.tape.sealedEnd;
     const missed = this.tape.shownSince(place);
-    const gap = gapFrame({ from: place.position, to: end.position, missed, cause: 'slow' });
+    const gap = gapFrame({ from: place.position, to: end.position, missed, lane: 'all', cause: 'slow' });
     viewer.place = end;
+    this.#lean.delete(viewer);
     viewer.send(Piece.private(gap + eventFrame({ event: 'state', data: this.#wholeState() })));
   }
 }

@@ -1,16 +1,17 @@
 /**
  * The tape: what a room said lately, to one class of viewers, as bytes that are ready to be sent.
  *
- * Frames are gathered in a draft. A flush seals the draft into a span: one Buffer that every viewer at the head is
- * handed as it is. A viewer's whole state here is its place, an object that all viewers at one point of the tape share.
- * The tape keeps as many bytes as it may; who falls behind its beginning is told so by whoever moves viewers, not here.
+ * Frames are gathered in a draft. Sealing makes the draft a span. A viewer's whole state here is its place, an object
+ * that all viewers at one point of the tape share, and viewers that go on from one place are handed one and the same
+ * piece: joined once, compressed once. The tape keeps as many bytes as it may; who falls behind its beginning is told
+ * so by whoever moves viewers, not here.
  *
  *     trimmed ◂─┼─ span ─┼─ span ─┼─ span ─┼─ draft ─┤◂─ end
- *              start    place    place    place    place
+ *              start    place    place    sealed end
  *
  * The tape covers every offset from its start to its end, also those of entries that its class may not see: they leave
  * no frame, but they move the end. A frame for named users lies among the others and is left out of the shared bytes:
- * only its targets get a span that was composed for them.
+ * only its targets get pieces that are composed for them.
  *
  * Places are counted in frames, not in offsets: after a failover the log may hand lower offsets out again, and a viewer
  * that still has older spans to get must get them first. Newcomers, who come with an offset, are served from the
@@ -20,20 +21,22 @@
  */
 
 import type { Position } from '../log/position.ts';
-import type { Lane, UserId } from '../signal.ts';
+import type { UserId } from '../signal.ts';
 import { Piece } from '../stream/piece.ts';
 import type { Place } from '../stream/place.ts';
+import { type Frame, fullBytes, leanBytes, Span } from './span.ts';
 
-/** One event, framed. */
-export interface Frame {
-  /** Null for words of the hub itself: fleeting sums and declared gaps, which no newcomer needs. */
-  readonly offset: number | null;
-  readonly lane: Lane;
-  /** A change of state: left out for a newcomer whose snapshot is as new. */
-  readonly isState: boolean;
-  /** Null: for the whole class. */
-  readonly targets: ReadonlySet<UserId> | null;
-  readonly bytes: Buffer;
+/** Who is handed something. */
+export interface Reader {
+  readonly user: UserId | null;
+  /** Far behind: chat is left out for it, and declared. */
+  readonly isLean: boolean;
+}
+
+/** What somebody at a place gets next, and the place that it then stands at. `piece` null: nothing of it is for it. */
+export interface Handed {
+  readonly piece: Piece | null;
+  readonly end: Place;
 }
 
 /** Somebody who joins: what it has by offset, and up to where it knows the state. */
@@ -43,63 +46,52 @@ export interface Newcomer {
   readonly stateAsOf: number;
 }
 
-/** What one flush added: the frames between two places. */
-export class Span {
-  readonly start: Place;
-  readonly end: Place;
-  /** Bytes of all frames. */
-  readonly size: number;
-  readonly frames: readonly Frame[];
-  readonly #shared: Piece | null;
-  readonly #targets: ReadonlySet<UserId> | null;
-
-  constructor(start: Place, end: Place, frames: readonly Frame[]) {
-    this.start = start;
-    this.end = end;
-    this.frames = frames;
-    const shared = frames.filter((frame) => frame.targets === null);
-    const named = frames.flatMap((frame) => (frame.targets === null ? [] : [...frame.targets]));
-    this.size = sizeOf(frames);
-    this.#shared = shared.length === 0 ? null : Piece.shared(joined(shared));
-    this.#targets = named.length === 0 ? null : new Set(named);
-  }
-
-  /** What a viewer at `place` lacks of this span: for nearly all of them the very same piece. Null: nothing. */
-  pieceFor(place: Place, user: UserId | null): Piece | null {
-    const isTarget = this.#targets !== null && user !== null && this.#targets.has(user);
-    if (place.seq <= this.start.seq && !isTarget) return this.#shared;
-    return composed(this.frames.slice(Math.max(0, place.seq - this.start.seq)), user);
-  }
+/** What a newcomer lacks, in part, and the offset that it has reached with that. */
+export interface Replayed {
+  readonly piece: Piece;
+  readonly upTo: number;
 }
+
+/** Pieces that are kept for others who go on from the same place, until more is sealed. */
+const sharedMax = 64;
 
 export class Tape {
   readonly #bytesMax: number;
   readonly #spanBytesMax: number;
   #spans: Span[] = [];
-  #bytes = 0;
   #draft: Frame[] = [];
-  #draftStart: Place;
+  /** After the newest sealed frame. */
+  #sealedEnd: Place;
   #end: Place;
   /** Where the present history begins on this tape. */
   #restart: Place;
   /** Frames before the newest declared loss; -1 where there was none. */
   #lossSeq = -1;
+  /** What those who were asked for last get; nearly always, the next viewer stands where the one before it stood. */
+  #last: { readonly place: Place; readonly isLean: boolean; readonly handed: Handed } | null = null;
+  readonly #shared = new Map<string, Handed>();
+  readonly #replayed = new Map<string, readonly Replayed[]>();
 
   /**
    * Begins empty at a position. `trim` brings the sealed spans under `bytesMax`, the newest kept whatever its size;
-   * `spanBytesMax` the size at which a draft is sealed into more than one.
+   * `spanBytesMax` is the size at which a draft is sealed into more than one, and that pieces are joined up to.
    */
   constructor(position: Position, bytesMax: number, spanBytesMax: number) {
     this.#bytesMax = bytesMax;
     this.#spanBytesMax = spanBytesMax;
-    this.#end = { seq: 0, shown: 0, position };
-    this.#draftStart = this.#end;
+    this.#end = { seq: 0, shown: 0, bytes: 0, position };
+    this.#sealedEnd = this.#end;
     this.#restart = this.#end;
   }
 
   /** The oldest place that can still be served. */
   get start(): Place {
-    return this.#spans[0]?.start ?? this.#draftStart;
+    return this.#spans[0]?.start ?? this.#sealedEnd;
+  }
+
+  /** Where a viewer stands that has everything sealed. */
+  get sealedEnd(): Place {
+    return this.#sealedEnd;
   }
 
   /** After the newest frame, the draft included. */
@@ -109,24 +101,26 @@ export class Tape {
 
   /** Bytes in sealed spans. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#sealedEnd.bytes - this.start.bytes;
   }
 
   /** An entry for the class or for named users; its offset is the highest so far. */
-  add(frame: Frame, position: Position): void {
+  add(frame: Frame): void {
     this.#draft.push(frame);
-    const shown = this.#end.shown + (frame.targets === null && frame.offset !== null ? 1 : 0);
-    this.#end = { seq: this.#end.seq + 1, shown, position };
+    this.#end = after(this.#end, [frame]);
+    this.#replayed.clear();
   }
 
   /** An entry that nobody of this class may see. */
   pass(position: Position): void {
     this.#end = { ...this.#end, position };
+    if (this.#draft.length === 0) this.#moveSealed(this.#end);
   }
 
   /** Words of the hub itself. */
   say(bytes: Buffer): void {
-    this.add({ offset: null, lane: 'must', isState: false, targets: null, bytes }, this.#end.position);
+    const { position } = this.#end;
+    this.add({ position, lane: 'must', isState: false, targets: null, weight: 0, bytes });
   }
 
   /** The history goes on from another position, be it lower or higher. Who has frames to get still gets them. */
@@ -136,33 +130,44 @@ export class Tape {
     this.#lossSeq = this.#end.seq;
   }
 
-  /** Seals the draft into spans; the new ones, oldest first. They are all kept until `trim`. */
-  seal(): Span[] {
-    const sealed: Span[] = [];
-    while (this.#draft.length > 0) sealed.push(this.#sealOne());
-    return sealed;
+  /** Makes the draft ready to be handed out. All spans are kept until `trim`. */
+  seal(): void {
+    while (this.#draft.length > 0) this.#sealOne();
   }
 
-  /** Drops the oldest spans until the rest is within its bound. Call when they have been handed to who keeps up. */
-  trim(): void {
+  /**
+   * Drops the oldest spans until the rest is within its bound, but none that lies behind `upTo`: where those stand who
+   * keep up. A burst longer than the tape must not count as lost for viewers who are not slow at all.
+   */
+  trim(upTo: Place): void {
     let drop = 0;
-    while (this.#bytes > this.#bytesMax && drop < this.#spans.length - 1) {
-      this.#bytes -= this.#spans[drop]?.size ?? 0;
+    let bytes = this.bytes;
+    for (const span of this.#spans) {
+      if (bytes <= this.#bytesMax || span.end.seq > upTo.seq || drop === this.#spans.length - 1) break;
+      bytes -= span.size;
       drop += 1;
     }
     if (drop > 0) this.#spans.splice(0, drop);
   }
 
-  /** The sealed span that a viewer at `place` needs next; null for none. */
-  next(place: Place): Span | null {
-    let low = 0;
-    let high = this.#spans.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.#spans[middle]?.end.seq ?? 0) > place.seq) high = middle;
-      else low = middle + 1;
-    }
-    return this.#spans[low] ?? null;
+  /** What somebody at a place gets next: joined up to about a span's size. Null where it has everything sealed. */
+  next(place: Place, { user, isLean }: Reader): Handed | null {
+    if (place.seq >= this.#sealedEnd.seq) return null;
+    const last = this.#last;
+    if (last !== null && last.place === place && last.isLean === isLean) return last.handed;
+    const spans = this.#spansAfter(place, isLean);
+    if (user !== null && spans.some((span) => span.names(user))) return handedOf(spans, isLean, user);
+    const key = `${place.seq} ${isLean}`;
+    const handed = this.#shared.get(key) ?? handedOf(spans, isLean, null);
+    if (this.#shared.size < sharedMax) this.#shared.set(key, handed);
+    // Where somebody is named, the next one has to be looked at again.
+    if (spans.every((span) => span.namesNobody)) this.#last = { place, isLean, handed };
+    return handed;
+  }
+
+  /** Whether somebody at a place lacks more than half of what the tape may keep. */
+  isFarBehind(place: Place): boolean {
+    return (this.#end.bytes - place.bytes) * 2 > this.#bytesMax;
   }
 
   /** How much everybody of the class was to get since a place; null where more was lost than ever was on the tape. */
@@ -177,54 +182,92 @@ export class Tape {
   }
 
   /**
-   * What a newcomer lacks, up to `end`, in pieces of about a span, each with the offset that it reaches to. Call only
-   * where the tape covers `after`, and not across a pause in which the tape may move on.
+   * What a newcomer lacks, up to `end`, in pieces of about a span. Newcomers who lack the same are given the same
+   * pieces. Call only where the tape covers `after`, and not across a pause in which the tape may move on.
    */
-  *replay(newcomer: Newcomer): Generator<{ piece: Piece; upTo: number }> {
-    const lacks = (frame: Frame): boolean =>
-      frame.offset !== null && frame.offset > newcomer.after && !(frame.isState && frame.offset <= newcomer.stateAsOf);
-    for (const { start, frames } of [...this.#spans, { start: this.#draftStart, frames: this.#draft }]) {
-      const lacked = frames.slice(Math.max(0, this.#restart.seq - start.seq)).filter(lacks);
-      const piece = composed(lacked, newcomer.user);
-      if (piece) yield { piece, upTo: lacked.at(-1)?.offset ?? newcomer.after };
-    }
+  replay(newcomer: Newcomer): readonly Replayed[] {
+    const { user, after, stateAsOf } = newcomer;
+    this.seal();
+    const spans = this.#spans.filter(({ end }) => end.seq > this.#restart.seq && end.position.offset > after);
+    if (user !== null && spans.some((span) => span.names(user))) return this.#replay(spans, newcomer, Piece.private);
+    const key = `${after} ${stateAsOf}`;
+    const replayed = this.#replayed.get(key) ?? this.#replay(spans, { ...newcomer, user: null }, Piece.shared);
+    if (this.#replayed.size < sharedMax) this.#replayed.set(key, replayed);
+    return replayed;
   }
 
-  #sealOne(): Span {
+  #replay(spans: readonly Span[], newcomer: Newcomer, pack: (plain: Buffer) => Piece): readonly Replayed[] {
+    const { user, after: from, stateAsOf } = newcomer;
+    const replayed: Replayed[] = [];
+    for (const { start, frames } of spans) {
+      const lacked = frames.slice(Math.max(0, this.#restart.seq - start.seq)).filter((frame) => {
+        const { offset } = frame.position;
+        if (frame.weight === 0 || offset <= from || (frame.isState && offset <= stateAsOf)) return false;
+        return frame.targets === null || (user !== null && frame.targets.has(user));
+      });
+      const upTo = lacked.at(-1)?.position.offset;
+      if (upTo !== undefined) replayed.push({ piece: pack(Buffer.concat(lacked.map(({ bytes }) => bytes))), upTo });
+    }
+    return replayed;
+  }
+
+  /** The spans behind a place, about as many as are handed out at a time; a place lies between two spans. */
+  #spansAfter(place: Place, isLean: boolean): readonly Span[] {
+    let low = 0;
+    let high = this.#spans.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#spans[middle]?.start.seq ?? 0) >= place.seq) high = middle;
+      else low = middle + 1;
+    }
+    let end = low;
+    for (let bytes = 0; end < this.#spans.length && bytes < this.#spanBytesMax; end += 1) {
+      const size = (isLean ? this.#spans[end]?.leanSize : this.#spans[end]?.size) ?? 0;
+      if (end > low && bytes + size > this.#spanBytesMax) break;
+      bytes += size;
+    }
+    return this.#spans.slice(low, end);
+  }
+
+  #sealOne(): void {
     let count = 0;
     let size = 0;
     while (count < this.#draft.length && size < this.#spanBytesMax) size += this.#draft[count++]?.bytes.length ?? 0;
     const frames = this.#draft.splice(0, count);
-    const span = new Span(this.#draftStart, this.#draft.length === 0 ? this.#end : this.#between(frames), frames);
-    this.#draftStart = span.end;
-    this.#spans.push(span);
-    this.#bytes += span.size;
-    return span;
+    const start = this.#sealedEnd;
+    const end = this.#draft.length === 0 ? this.#end : after(start, frames);
+    this.#spans.push(new Span(start, end, frames));
+    this.#moveSealed(end);
   }
 
-  /** The place after frames that were sealed while others of the same draft were left over. */
-  #between(frames: readonly Frame[]): Place {
-    const start = this.#draftStart;
-    const kept = frames.filter((frame) => frame.offset !== null);
-    const offset = kept.at(-1)?.offset ?? start.position.offset;
-    return {
-      seq: start.seq + frames.length,
-      shown: start.shown + kept.filter((frame) => frame.targets === null).length,
-      position: { epoch: this.#end.position.epoch, offset },
-    };
+  #moveSealed(end: Place): void {
+    this.#sealedEnd = end;
+    this.#last = null;
+    this.#shared.clear();
+    this.#replayed.clear();
   }
 }
 
-const joined = (frames: readonly Frame[]): Buffer => Buffer.concat(frames.map((frame) => frame.bytes));
-
-function sizeOf(frames: readonly Frame[]): number {
-  let size = 0;
-  for (const frame of frames) size += frame.bytes.length;
-  return size;
+function after(place: Place, frames: readonly Frame[]): Place {
+  let { seq, shown, bytes, position } = place;
+  for (const frame of frames) {
+    position = frame.position;
+    seq += 1;
+    bytes += frame.bytes.length;
+    if (frame.targets === null) shown += frame.weight;
+  }
+  return { seq, shown, bytes, position };
 }
 
-/** Frames for one viewer, as a private piece; null where none is for it. */
-function composed(frames: readonly Frame[], user: UserId | null): Piece | null {
-  const its = frames.filter((frame) => frame.targets === null || (user !== null && frame.targets.has(user)));
-  return its.length === 0 ? null : Piece.private(joined(its));
+const endOf = (spans: readonly Span[]): Place => {
+  const last = spans.at(-1);
+  if (last === undefined) throw new Error('a place lies between two spans of the tape');
+  return last.end;
+};
+
+/** For everybody, or composed for a user that is named in it. */
+function handedOf(spans: readonly Span[], isLean: boolean, user: UserId | null): Handed {
+  const bytes = isLean ? leanBytes(spans, user) : fullBytes(spans, user);
+  const pack = user === null ? Piece.shared : Piece.private;
+  return { piece: bytes.length === 0 ? null : pack(bytes), end: endOf(spans) };
 }

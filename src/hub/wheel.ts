@@ -5,6 +5,7 @@
 
 import type { Clock, Timer } from '../clock.ts';
 import type { Viewer } from '../stream/viewer.ts';
+import { inSlices } from './slices.ts';
 
 export interface WheelSettings {
   readonly heartbeatMs: number;
@@ -33,8 +34,9 @@ export class Wheel {
     return this.#viewers.size;
   }
 
-  viewers(): IterableIterator<Viewer> {
-    return this.#viewers.values();
+  /** As they are now: who comes or leaves meanwhile changes nothing. */
+  viewers(): readonly Viewer[] {
+    return [...this.#viewers];
   }
 
   add(viewer: Viewer): void {
@@ -81,21 +83,36 @@ export class Wheel {
     if (this.#isClosed) return;
     const waitMs = this.#turnMs - (this.#clock.now() % this.#turnMs);
     this.#timer = this.#clock.after(waitMs, () => {
-      this.#timer = null;
-      this.#turn();
-      if (this.#viewers.size > 0) this.#schedule();
+      inSlices(this.#turn(), this.#clock, () => {
+        this.#timer = null;
+        if (this.#viewers.size > 0) this.#schedule();
+      });
     });
   }
 
-  #turn(): void {
+  /** What is due at this moment, a viewer a step: a crowd that came together is due together. */
+  *#turn(): Generator<void> {
     const now = this.#clock.now();
-    for (const [expiresAtMs, viewers] of this.#expiring) {
-      if (expiresAtMs <= now) for (const viewer of [...viewers]) viewer.end('expired');
+    for (const [expiresAtMs, viewers] of [...this.#expiring]) {
+      if (expiresAtMs > now) continue;
+      for (const viewer of [...viewers]) {
+        // Between two slices its token may have been prolonged.
+        if (viewer.identity.expiresAtMs <= now) viewer.end('expired');
+        yield;
+      }
     }
-    for (const viewer of this.#viewers) {
-      if (viewer.isWaiting) {
-        if (now - viewer.waitingSinceMs >= this.#settings.viewerStuckMs) viewer.end('stuck');
-      } else if (now - viewer.lastWriteMs >= this.#settings.heartbeatMs) viewer.beat();
+    for (const viewer of this.#viewers) if (this.#tend(viewer, now)) yield;
+  }
+
+  /** Whether it cost anything. */
+  #tend(viewer: Viewer, now: number): boolean {
+    if (viewer.isWaiting) {
+      if (now - viewer.waitingSinceMs < this.#settings.viewerStuckMs) return false;
+      viewer.end('stuck');
+      return true;
     }
+    if (now - viewer.lastWriteMs < this.#settings.heartbeatMs) return false;
+    viewer.beat();
+    return true;
   }
 }

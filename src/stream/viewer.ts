@@ -4,8 +4,9 @@
  *
  * A viewer is always in one of these modes:
  * - **flowing**: everything that it was given is in the kernel's hands. It may be given more.
- * - **waiting**: the kernel took no more, and at most `VIEWER_BYTES_MAX` wait in this process. Whoever has something
- *   for it skips it; when the bytes have gone, `onDrained` is called once and it flows again.
+ * - **waiting**: the kernel took no more, or, as far as it can be sounded, holds as much for it as it may: in this
+ *   process and the kernel, `VIEWER_BYTES_MAX` are on their way to it. Whoever has something for it skips it; when half
+ *   of that has gone, `onDrained` is called once and it flows again.
  * - **gone**: ended by us or left by itself. Nothing is written any more; `onGone` was called once.
  */
 
@@ -18,8 +19,11 @@ import { gzipHead } from './deflate.ts';
 import { eventFrame, heartbeatFrame } from './frame.ts';
 import { type Encoding, Piece } from './piece.ts';
 import type { Place } from './place.ts';
+import type { Sounded, Sounding } from './sounding.ts';
 
 const nothing = Buffer.alloc(0);
+/** Bytes are handed over in spans of at most this part of what may be on its way to a viewer. */
+export const spansPerViewer = 4;
 const heartbeat = Piece.private(heartbeatFrame);
 /** How long a viewer that we ended may take to read its last bytes before its socket is closed for it. */
 export const lastBytesMs = 5_000;
@@ -30,7 +34,15 @@ export interface ViewerKeeper {
   onGone(viewer: Viewer, cause: EndingCause | 'left'): void;
 }
 
-export class Viewer {
+/** What all viewers of a process share. */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly sounding: Pick<Sounding, 'ask' | 'forget'>;
+  /** Bytes that may be on their way to one viewer, in this process and in the kernel. */
+  readonly viewerBytesMax: number;
+}
+
+export class Viewer implements Sounded {
   identity: Identity;
   /** Up to where it was given everything, or was told what it missed; null before it has a seat. Moved by the hub. */
   place: Place | null = null;
@@ -42,24 +54,30 @@ export class Viewer {
   readonly #encoding: Encoding;
   /** What must precede the first bytes of the stream, and goes out in one write with them; null afterwards. */
   #opening: Buffer | null;
-  readonly #clock: Clock;
+  readonly #surroundings: Surroundings;
   #isGone = false;
+  /** Whether bytes wait in this process. */
+  #isBlocked = false;
+  /** Bytes that may be in the kernel: those that were there at the last sounding, and those written since. */
+  #inKernel = 0;
+  /** Of them, those written before the sounding that is under way; null where none is. */
+  #beingSounded: number | null = null;
 
   /** `head`: what the connection begins with, such as a response head. */
   constructor(
     socket: Socket,
     encoding: Encoding,
     identity: Identity,
-    clock: Clock,
+    surroundings: Surroundings,
     keeper: ViewerKeeper,
     head: Buffer = nothing,
   ) {
     this.#socket = socket;
     this.#encoding = encoding;
-    this.#clock = clock;
+    this.#surroundings = surroundings;
     this.identity = identity;
     this.keeper = keeper;
-    this.lastWriteMs = clock.now();
+    this.lastWriteMs = surroundings.clock.now();
     this.#opening = encoding === 'gzip' ? Buffer.concat([head, gzipHead]) : head;
     socket.once('close', () => this.#go('left'));
   }
@@ -68,17 +86,31 @@ export class Viewer {
     return this.#isGone;
   }
 
-  /** Whether bytes still wait in this process. */
+  /** Whether it is to be given nothing now. */
   get isWaiting(): boolean {
     return this.waitingSinceMs !== 0;
   }
 
-  /** Hands bytes to the socket. The caller has looked at `isWaiting` first, so that waiting bytes stay bounded. */
+  /** Hands bytes to the socket. The caller has looked at `isWaiting` first, so that what is on its way stays bounded. */
   send(piece: Piece): void {
     if (this.#isGone) return;
-    this.#write(piece);
-    this.lastWriteMs = this.#clock.now();
-    if (this.#socket.writableLength > 0 && this.waitingSinceMs === 0) this.#wait();
+    this.#inKernel += this.#write(piece);
+    this.lastWriteMs = this.#surroundings.clock.now();
+    if (this.#socket.writableLength > 0) this.#waitForProcess();
+    if (this.#inKernel * 2 >= this.#surroundings.viewerBytesMax) this.#sound({ isUrgent: true });
+  }
+
+  /** The kernel holds as much for it as this, of what it was given before it was asked. */
+  sounded(queuedBytes: number): void {
+    if (this.#isGone) return;
+    const before = this.#beingSounded ?? 0;
+    this.#beingSounded = null;
+    this.#inKernel += queuedBytes - before;
+    const hasRead = queuedBytes < before;
+    // However slowly it reads: that is not being stuck.
+    if (hasRead && this.isWaiting && !this.#isBlocked) this.waitingSinceMs = this.#surroundings.clock.now();
+    if (this.#inKernel * 2 >= this.#surroundings.viewerBytesMax) this.#sound({ isUrgent: hasRead });
+    else this.#flowAgain();
   }
 
   /** Keeps a quiet stream alive; a waiting viewer needs none. */
@@ -95,39 +127,76 @@ export class Viewer {
   /** Closes with a last frame of the caller's own. */
   endWith(cause: EndingCause, lastFrame: string): void {
     if (this.#isGone) return;
-    const isStuck = this.isWaiting;
+    const isStuck = this.#isBlocked || cause === 'stuck';
     if (!isStuck) this.#write(Piece.private(lastFrame));
     this.#go(cause);
-    if (isStuck) this.#socket.destroy();
+    if (isStuck) this.#cut();
     else this.#closeSoon();
   }
 
-  #write(piece: Piece): void {
+  /** How many bytes it was. */
+  #write(piece: Piece): number {
     const bytes = piece.bytes(this.#encoding);
     this.#socket.write(this.#opening === null ? bytes : Buffer.concat([this.#opening, bytes]));
     this.#opening = null;
+    return bytes.length;
   }
 
   #closeSoon(): void {
-    const socket = this.#socket;
-    const timer = this.#clock.after(lastBytesMs, () => socket.destroy());
-    socket.once('close', () => timer.cancel());
-    socket.end();
+    const timer = this.#surroundings.clock.after(lastBytesMs, () => this.#cut());
+    this.#socket.once('close', () => timer.cancel());
+    this.#socket.end();
   }
 
-  #wait(): void {
-    this.waitingSinceMs = this.#clock.now();
+  /** Without a reset, the kernel would keep what nobody reads for minutes more. */
+  #cut(): void {
+    if (this.#socket.remoteAddress === undefined) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
+  }
+
+  #waitForProcess(): void {
+    if (this.#isBlocked) return;
+    this.#isBlocked = true;
+    this.#beginWaiting();
     // An empty write is called back after the bytes before it, which 'drain' does only past the high-water mark.
     this.#socket.write(nothing, () => {
-      if (this.#isGone) return;
-      this.waitingSinceMs = 0;
-      this.keeper.onDrained(this);
+      this.#isBlocked = false;
+      this.#flowAgain();
     });
+  }
+
+  /** Asks the kernel how much of it is left; at half of what there may be, so that who reads never has to wait. */
+  #sound(how: { readonly isUrgent: boolean }): void {
+    if (this.#beingSounded === null) {
+      const canBeSounded = this.#surroundings.sounding.ask(this.#socket, this, how);
+      // Where nothing can be known, the count stays below any bound.
+      if (canBeSounded) this.#beingSounded = this.#inKernel;
+      else this.#inKernel = Number.NEGATIVE_INFINITY;
+    }
+    if (this.#isDeep()) this.#beginWaiting();
+  }
+
+  /** One more span would exceed what may be on its way. */
+  #isDeep(): boolean {
+    const { viewerBytesMax } = this.#surroundings;
+    return this.#inKernel + viewerBytesMax / spansPerViewer > viewerBytesMax;
+  }
+
+  #beginWaiting(): void {
+    if (this.waitingSinceMs === 0) this.waitingSinceMs = this.#surroundings.clock.now();
+  }
+
+  #flowAgain(): void {
+    const isStillDeep = this.#beingSounded !== null && this.#isDeep();
+    if (this.#isGone || !this.isWaiting || this.#isBlocked || isStillDeep) return;
+    this.waitingSinceMs = 0;
+    this.keeper.onDrained(this);
   }
 
   #go(cause: EndingCause | 'left'): void {
     if (this.#isGone) return;
     this.#isGone = true;
+    this.#surroundings.sounding.forget(this);
     this.keeper.onGone(this, cause);
   }
 }

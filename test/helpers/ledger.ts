@@ -6,8 +6,17 @@
 
 import assert from 'node:assert/strict';
 
-/** Who may see a record, said independently of the gateway's own gate. */
-export type Seen = 'all' | 'staff' | { readonly tag: string } | { readonly users: readonly string[] };
+/**
+ * Who may see a record, said independently of the gateway's own gate. `by`: chat that is left out for all but its author
+ * and staff; `crowd`: all but staff, who were told of what was left out for the crowd.
+ */
+export type Seen =
+  | 'all'
+  | 'staff'
+  | 'crowd'
+  | { readonly tag: string }
+  | { readonly users: readonly string[] }
+  | { readonly by: string };
 
 export interface Person {
   readonly id: string;
@@ -24,13 +33,22 @@ export interface Written {
   readonly mark: string;
   /** Set for a change of state: the part, and its mark (null: removed). */
   readonly part: { readonly name: string; readonly mark: string | null } | null;
+  /** May be left out for who is slow. */
+  readonly isChat?: boolean;
+  /** Set for a gap that the log itself declares: how much chat it left out since the one before. */
+  readonly leftOut?: number;
   /** The record before it in its history; null for the first. */
   readonly before: Written | null;
 }
 
+/** What a write says of itself. */
+export type What = Pick<Written, 'seen' | 'mark' | 'part' | 'isChat' | 'leftOut'>;
+
 export function maySee(seen: Seen, person: Person): boolean {
   if (seen === 'all') return true;
   if (seen === 'staff') return person.isStaff;
+  if (seen === 'crowd') return !person.isStaff;
+  if ('by' in seen) return person.isStaff || seen.by === person.id;
   if ('tag' in seen) return person.tags.includes(seen.tag);
   return seen.users.includes(person.id);
 }
@@ -50,7 +68,7 @@ export class Ledger {
   readonly totals = new Set<number>();
 
   /** An acknowledged write. */
-  add(id: string, what: Pick<Written, 'seen' | 'mark' | 'part'>): Written {
+  add(id: string, what: What): Written {
     assert.ok(!this.#byId.has(id), `two writes were given the id ${id}`);
     const { epoch, offset } = splitId(id);
     const expected = (this.tip?.offset ?? 0) + 1;

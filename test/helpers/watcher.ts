@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { gunzipSync, constants as zlib } from 'node:zlib';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
-import { type Ledger, maySee, type Person, type Seen, splitId, type Written } from './ledger.ts';
+import { type Ledger, maySee, type Person, splitId, type Written } from './ledger.ts';
 
 interface Part {
   readonly version: number;
@@ -27,6 +27,7 @@ export interface Gap {
   readonly from: string;
   readonly to: string;
   readonly missed: number | null;
+  readonly lane: string;
   readonly cause: string;
 }
 
@@ -129,7 +130,7 @@ export class Watcher {
     if (event !== 'resume' && event !== 'end')
       assert.ok(this.resume !== null, `${this.#name} got ${event} before the resume`);
     if (event === 'resume') this.#begin(fields, id);
-    else if (event === 'gap') this.#jump(fields, id);
+    else if (event === 'gap') this.#gap(fields, id);
     else if (event === 'likes') this.#like(fields);
     else if (event === 'end') this.ending = fields.cause;
     else if (event === 'state' && id === undefined) this.#snapshot(fields);
@@ -149,21 +150,58 @@ export class Watcher {
     this.#at = to;
   }
 
-  #jump(gap: Gap, id: string | undefined): void {
+  #gap(gap: Gap, id: string | undefined): void {
     assert.equal(id, gap.to);
-    this.#ledger.learn(splitId(gap.to).epoch);
+    if (gap.cause === 'sampled') {
+      this.#sampled(gap);
+      return;
+    }
     this.declared.push(gap.cause);
     this.gaps.push(gap);
+    if (gap.lane === 'chat') this.#leaveOut(gap);
+    else this.#jump(gap);
+  }
+
+  /** The log says how much chat it left out for everybody: an entry like others, the same for all. */
+  #sampled({ to, missed, lane }: Gap): void {
+    const written = this.#ledger.resolve(to);
+    assert.equal(lane, 'chat');
+    assert.ok(written?.id === to && written.leftOut !== undefined, `${this.#name} got a gap ${to} of nobody's`);
+    assert.equal(missed, written.leftOut, `${this.#name} was told a wrong number by ${to}`);
+    this.#arrive(written);
+  }
+
+  /** Slow as it is, it got no chat for a while, and everything else. */
+  #leaveOut({ from, to, missed }: Gap): void {
+    const [before, last] = [this.#ledger.resolve(from), this.#ledger.resolve(to)];
+    this.#mayNotSkip(before, `was told of a gap after ${from}`);
+    const skipped = this.#between(this.#at ?? before, last);
+    const others = skipped.filter(({ isChat }) => !isChat).map(({ id }) => id);
+    assert.deepEqual(others, [], `${this.#name} was told that chat was left out up to ${to}, but never got these`);
+    assert.equal(missed, skipped.length, `${this.#name} was told a wrong number for ${from} to ${to}`);
+    this.#at = last;
+  }
+
+  #jump(gap: Gap): void {
+    this.#ledger.learn(splitId(gap.to).epoch);
     const [from, to] = [this.#ledger.resolve(gap.from), this.#ledger.resolve(gap.to)];
     this.#mayNotSkip(from, `was told of a gap after ${gap.from}`);
     if (gap.missed !== null) {
-      const events = this.#ledger.between(from, to).filter(({ seen }) => isShared(seen) && maySee(seen, this.person));
+      const events = this.#ledger
+        .between(from, to)
+        .filter((one) => this.#isShared(one) && maySee(one.seen, this.person));
+      const shown = events.reduce((sum, { leftOut }) => sum + (leftOut ?? 1), 0);
       const offsets = (to?.offset ?? 0) - (from?.offset ?? 0);
-      const missed = gap.cause === 'trimmed' ? offsets : events.length;
+      const missed = gap.cause === 'trimmed' ? offsets : shown;
       assert.equal(gap.missed, missed, `${this.#name} was told a wrong number for ${gap.from} to ${gap.to}`);
     }
     this.#at = to;
     this.#isStateOwed = true;
+  }
+
+  /** What everybody of its class gets, and so is counted where it is missed. */
+  #isShared({ seen }: Written): boolean {
+    return typeof seen === 'string' || 'tag' in seen || ('by' in seen && this.person.isStaff);
   }
 
   #entry(event: string, id: string, fields: Record<string, unknown>): void {
@@ -172,6 +210,11 @@ export class Watcher {
     assert.equal(written?.id, id, `${this.#name} got ${event} ${id}, which nobody wrote`);
     assert.ok(maySee(written.seen, this.person), `${this.#name} got ${id}, which was not for it`);
     if (event !== 'state') assert.equal(fields['text'] ?? (fields['data'] as { text: string }).text, written.mark);
+    this.#arrive(written);
+  }
+
+  #arrive(written: Written): void {
+    const { id } = written;
     this.#mayNotSkip(written.before, `was given ${id}`);
     assert.ok(!this.#ledger.isBehind(written, this.#at ?? null), `${this.#name} got ${id} twice or too late`);
     const isLate = this.barrier !== null && written !== this.barrier && this.#ledger.isBehind(this.barrier, written);
@@ -241,8 +284,6 @@ export class Watcher {
     this.likes = total;
   }
 }
-
-const isShared = (seen: Seen): boolean => typeof seen === 'string' || 'tag' in seen;
 
 interface StateData {
   readonly total: number;

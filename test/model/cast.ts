@@ -9,12 +9,16 @@ import type { Person, Seen } from '../helpers/ledger.ts';
 
 export const room = 'model' as RoomId;
 
+/** What a writer chooses; the rest is the log's to decide. */
+export type Addressed = Exclude<Seen, 'crowd' | { readonly by: string }>;
+
 export const people: readonly Person[] = [
   { id: 'ann', isStaff: false, tags: [] },
   { id: 'bob', isStaff: false, tags: ['gold'] },
   { id: 'cat', isStaff: true, tags: [] },
   { id: 'dan', isStaff: true, tags: ['gold', 'blue'] },
   { id: 'eve', isStaff: false, tags: ['blue'] },
+  { id: 'fay', isStaff: false, tags: [] },
 ];
 
 /** Small numbers from a seed: the same run for the same seed. */
@@ -28,7 +32,8 @@ export function dice(seed: number): (sides: number) => number {
 
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-export function toAudience(seen: Seen): Audience {
+/** Of what a host may address. */
+export function toAudience(seen: Addressed): Audience {
   if (typeof seen === 'string') return seen;
   return 'tag' in seen ? `tag:${seen.tag}` : (seen.users as UserId[]);
 }

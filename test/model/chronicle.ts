@@ -114,9 +114,9 @@ export class Chronicle {
     const after = Math.max(first - 1, last - count * lookback);
     let start = last;
     let found = 0;
-    for (const { offset, seen, part } of this.#ledger.back(tip)) {
+    for (const { offset, seen, part, leftOut } of this.#ledger.back(tip)) {
       if (offset <= after || found === count) break;
-      if (part !== null || !maySee(seen, person)) continue;
+      if (part !== null || leftOut !== undefined || !maySee(seen, person)) continue;
       found += 1;
       start = offset - 1;
     }

@@ -9,8 +9,7 @@
 
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Seen } from '../helpers/ledger.ts';
-import { people } from './cast.ts';
+import { type Addressed, people } from './cast.ts';
 import { World } from './world.ts';
 
 const runs = Number(process.env['RUNS'] ?? 500);
@@ -21,7 +20,7 @@ type Step = readonly [name: string, run: (world: World) => void | Promise<void>]
 const viewer = fc.nat(people.length - 1);
 const node = fc.nat(1);
 const part = fc.constantFrom('title', 'pinned', 'mood');
-const seen: fc.Arbitrary<Seen> = fc.oneof(
+const seen: fc.Arbitrary<Addressed> = fc.oneof(
   { weight: 4, arbitrary: fc.constant('all' as const) },
   { weight: 1, arbitrary: fc.constant('staff' as const) },
   { weight: 1, arbitrary: fc.constantFrom('gold', 'blue').map((tag) => ({ tag })) },
@@ -45,7 +44,16 @@ const step = <Args extends unknown[]>(
     .map((given) => [`${name} ${JSON.stringify(given)}`, (world) => run(world, ...given)] as const);
 
 const steps: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 12, arbitrary: step('publish', (world, to: Seen) => world.writers.publish(to), seen) },
+  { weight: 12, arbitrary: step('publish', (world, to: Addressed) => world.writers.publish(to), seen) },
+  {
+    weight: 6,
+    arbitrary: step(
+      'say',
+      (world, who: string, count: number) => world.writers.say(who, count),
+      fc.constantFrom('ann', 'bob', 'cat', 'stranger'),
+      fc.constantFrom(1, 1, 2, 5),
+    ),
+  },
   { weight: 3, arbitrary: step('put', (world, name: string) => world.writers.put(name), part) },
   { weight: 2, arbitrary: step('remove', (world, name: string) => world.writers.remove(name), part) },
   { weight: 1, arbitrary: step('repeat', (world) => world.writers.repeat()) },

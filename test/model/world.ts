@@ -46,11 +46,12 @@ export class World {
       LOG_ENTRIES_MAX: String(limits.entries),
       LOG_TTL_S: String(limits.ttlMs / 1000),
       REPLAY_ENTRIES_MAX: String(limits.replayMax),
-      TAPE_BYTES_MAX: '1024',
+      TAPE_BYTES_MAX: '1536',
       VIEWER_BYTES_MAX: '4096',
       LINGER_MS: '1000',
       RENEW_MS: '1000',
       HEARTBEAT_MS: '5000',
+      CHAT_PER_SECOND: '2',
     });
     this.#store = new MemoryStore(this.settings, this.clock);
     this.writers = new Writers(this.#store, this.clock, this.ledger, this.chronicle, limits.entries);

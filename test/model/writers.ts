@@ -5,11 +5,11 @@
 
 import assert from 'node:assert/strict';
 import type { MemoryStore, Snapshot } from '../../src/log/memory-log.ts';
-import type { Appended, Change, Write } from '../../src/log/room-log.ts';
-import type { UserId } from '../../src/signal.ts';
+import { type Appended, type Change, sampledChat, type Write } from '../../src/log/room-log.ts';
+import type { Entry, UserId } from '../../src/signal.ts';
 import type { FakeClock } from '../helpers/fake-clock.ts';
-import type { Ledger, Seen, Written } from '../helpers/ledger.ts';
-import { room, toAudience } from './cast.ts';
+import type { Ledger, What, Written } from '../helpers/ledger.ts';
+import { type Addressed, room, toAudience } from './cast.ts';
 import type { Chronicle } from './chronicle.ts';
 
 const counter = 'likes';
@@ -53,9 +53,24 @@ export class Writers {
     this.#entriesMax = entriesMax;
   }
 
-  publish(seen: Seen): void {
+  publish(seen: Addressed): void {
     const mark = this.#mark();
     this.#keep(eventOf(mark, seen), { seen, mark, part: null });
+  }
+
+  /** Chat, of which the log leaves out what is more than people can read; by somebody in the room or by a stranger. */
+  say(by: string, count: number): void {
+    for (let left = count; left > 0; left -= 1) {
+      const mark = this.#mark();
+      const body = JSON.stringify({ from: { id: by, name: null, role: 'viewer' }, text: mark });
+      const answer = this.#write({ type: 'event', kind: 'comment', lane: 'chat', audience: 'all', body });
+      if (answer === null) return;
+      assert.ok(answer.outcome === 'kept');
+      const { offset } = answer.position;
+      this.#noteGaps(offset);
+      const isSpare = this.#entryAt(offset)?.lane === 'spare';
+      this.#note({ offset, seen: isSpare ? { by } : 'all', mark, part: null, isChat: true });
+    }
   }
 
   put(name: string): void {
@@ -136,12 +151,18 @@ export class Writers {
     this.#copy = null;
   }
 
-  /** What was counted becomes state. */
+  /** What was counted becomes state, and what was left out is declared. */
   settle(): void {
     const now = this.#clock.now();
     const at = this.#store.room(room, now);
     at.settle(counter, now);
     this.#noteSum(at.tail(now).offset);
+    at.settle(sampledChat, now);
+    this.#noteGaps(at.tail(now).offset + 1);
+    for (const { seen, leftOut } of this.#ledger.back()) {
+      if (leftOut !== undefined) break;
+      assert.ok(typeof seen === 'string' || !('by' in seen), 'chat was left out and never declared');
+    }
   }
 
   #comeBack({ snapshot, tip, likes, banned, epochs }: Copy): void {
@@ -161,14 +182,28 @@ export class Writers {
     this.#note({ offset, seen: 'all', mark, part: { name: counter, mark } });
   }
 
-  #keep(change: Change, what: Pick<Written, 'seen' | 'mark' | 'part'>, once: Write['once'] = null): Written | null {
+  /** Gaps that the log has declared by itself before an offset. What it left out is judged where the log is tested. */
+  #noteGaps(before: number): void {
+    for (let offset = (this.#ledger.tip?.offset ?? 0) + 1; offset < before; offset += 1) {
+      const entry = this.#entryAt(offset);
+      assert.equal(entry?.kind, 'gap', `nobody wrote the entry ${offset}`);
+      const { missed } = JSON.parse(entry.body) as { missed: number };
+      this.#note({ offset, seen: 'crowd', mark: '', part: null, leftOut: missed });
+    }
+  }
+
+  #entryAt(offset: number): Entry | undefined {
+    return this.#store.room(room, this.#clock.now()).record.entries.list.findLast((entry) => entry.offset === offset);
+  }
+
+  #keep(change: Change, what: What, once: Write['once'] = null): Written | null {
     const answer = this.#write(change, once);
     if (answer === null) return null;
     assert.ok(answer.outcome === 'kept', `a write was refused: ${JSON.stringify(answer)}`);
     return this.#note({ offset: answer.position.offset, ...what });
   }
 
-  #note({ offset, ...what }: Pick<Written, 'offset' | 'seen' | 'mark' | 'part'>): Written {
+  #note({ offset, ...what }: What & Pick<Written, 'offset'>): Written {
     const written = this.#ledger.add(`${this.#chronicle.epoch}.${offset}`, what);
     this.#chronicle.note(written, this.#clock.now());
     return written;
@@ -190,7 +225,7 @@ export class Writers {
   }
 }
 
-const eventOf = (text: string, seen: Seen): Change => ({
+const eventOf = (text: string, seen: Addressed): Change => ({
   ...{ type: 'event', kind: 'note', lane: 'must', audience: toAudience(seen) },
   body: JSON.stringify({ text }),
 });

@@ -1,29 +1,31 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Frame, Tape } from '../../../src/hub/tape.ts';
+import type { Frame } from '../../../src/hub/span.ts';
+import { Tape } from '../../../src/hub/tape.ts';
 import type { Position } from '../../../src/log/position.ts';
 import type { Epoch, UserId } from '../../../src/signal.ts';
 import type { Place } from '../../../src/stream/place.ts';
 
 const at = (offset: number, epoch = 'e1'): Position => ({ epoch: epoch as Epoch, offset });
 const ann = 'ann' as UserId;
+const nobody = { user: null, isLean: false };
 const frame = (offset: number, more: Partial<Frame> = {}): Frame => ({
-  ...{ offset, lane: 'must', isState: false, targets: null, bytes: Buffer.from(`${offset} `) },
+  ...{ position: at(offset), lane: 'must', isState: false, targets: null, weight: 1, bytes: Buffer.from(`${offset} `) },
   ...more,
 });
 
 function add(tape: Tape, offset: number, more: Partial<Frame> = {}): void {
-  tape.add(frame(offset, more), at(offset));
+  tape.add(frame(offset, more));
 }
 
 /** What a viewer that goes on from a place is handed. */
-function readFrom(tape: Tape, from: Place, user: UserId | null = null): string {
+function readFrom(tape: Tape, from: Place, user: UserId | null = null, isLean = false): string {
   let text = '';
   let place = from;
-  for (let span = tape.next(place); span !== null; span = tape.next(place)) {
-    text += span.pieceFor(place, user)?.plain ?? '';
-    place = span.end;
+  for (let handed = tape.next(place, { user, isLean }); handed !== null; handed = tape.next(place, { user, isLean })) {
+    text += handed.piece?.plain ?? '';
+    place = handed.end;
   }
   return text;
 }
@@ -36,11 +38,24 @@ test('all viewers at the head are handed the very same bytes', () => {
   const place = tape.end;
   add(tape, 1);
   add(tape, 2);
-  const [span] = tape.seal();
-  const piece = span?.pieceFor(place, null);
-  assert.equal(`${piece?.plain}`, '1 2 ');
-  assert.equal(piece, span?.pieceFor(place, ann));
-  assert.equal(span?.end, tape.end);
+  tape.seal();
+  const handed = tape.next(place, { user: null, isLean: false });
+  assert.equal(`${handed?.piece?.plain}`, '1 2 ');
+  assert.equal(tape.next(place, { user: ann, isLean: false })?.piece, handed?.piece);
+  assert.equal(handed?.end, tape.end);
+});
+
+test('viewers that go on from one place are handed one piece, joined over the spans that they lack', () => {
+  const tape = new Tape(at(0), 1000, 6);
+  const place = tape.end;
+  for (let offset = 1; offset <= 4; offset += 1) {
+    add(tape, offset);
+    tape.seal();
+  }
+  const first = tape.next(place, { user: null, isLean: false });
+  assert.equal(`${first?.piece?.plain}`, '1 2 3 ', 'up to about the size of a span');
+  assert.equal(tape.next({ ...place }, { user: ann, isLean: false })?.piece, first?.piece);
+  assert.equal(readFrom(tape, place), '1 2 3 4 ');
 });
 
 test('a frame for named users goes to them in its place, and to nobody else', () => {
@@ -66,13 +81,14 @@ test('from whatever place, a viewer gets every later frame once and in order', (
       let said = '';
       let offset = 0;
       for (const step of steps) {
-        places.push({ place: tape.end, before: said });
         if (step === 'seal') tape.seal();
         else if (step === 'say') tape.say(Buffer.from('word '));
         else offset += 1;
         if (step === 'add') add(tape, offset);
         if (step === 'pass') tape.pass(at(offset));
         said += step === 'add' ? `${offset} ` : step === 'say' ? 'word ' : '';
+        // Nobody stands within a draft.
+        if (tape.sealedEnd.seq === tape.end.seq) places.push({ place: tape.sealedEnd, before: said });
       }
       tape.seal();
       for (const { place, before } of places) assert.equal(before + readFrom(tape, place), said);
@@ -83,10 +99,14 @@ test('from whatever place, a viewer gets every later frame once and in order', (
 test('a draft that is too long for one span becomes several', () => {
   const tape = new Tape(at(0), 1000, 4);
   for (let offset = 1; offset <= 5; offset += 1) add(tape, offset);
-  assert.deepEqual(
-    tape.seal().map(({ end }) => end.position.offset),
-    [2, 4, 5],
-  );
+  let place = tape.start;
+  tape.seal();
+  const ends: number[] = [];
+  for (let handed = tape.next(place, nobody); handed !== null; handed = tape.next(place, nobody)) {
+    place = handed.end;
+    ends.push(place.position.offset);
+  }
+  assert.deepEqual(ends, [2, 4, 5]);
 });
 
 test('trimming drops the oldest spans beyond the bound, and keeps the newest whatever its size', () => {
@@ -94,24 +114,25 @@ test('trimming drops the oldest spans beyond the bound, and keeps the newest wha
   for (let offset = 1; offset <= 20; offset += 1) {
     add(tape, offset, { bytes: Buffer.alloc(4) });
     tape.seal();
-    tape.trim();
+    tape.trim(tape.end);
     assert.ok(tape.bytes <= 10);
   }
   assert.equal(tape.start.position.offset, 18);
   add(tape, 21, { bytes: Buffer.alloc(500) });
   tape.seal();
-  tape.trim();
+  tape.trim(tape.end);
   assert.equal(tape.bytes, 500);
   assert.equal(tape.start.position.offset, 20);
 });
 
-test('sealing alone drops nothing, so who keeps up gets a burst of any length', () => {
+test('trimming leaves what those lack who keep up, so they get a burst of any length', () => {
   const tape = new Tape(at(0), 10, 10);
   const place = tape.end;
   for (let offset = 1; offset <= 50; offset += 1) add(tape, offset);
   tape.seal();
+  tape.trim(place);
   assert.equal(tape.start.seq, place.seq);
-  tape.trim();
+  tape.trim(tape.end);
   assert.ok(tape.start.seq > place.seq);
 });
 
@@ -137,7 +158,7 @@ test('the tape covers what lies between its start and its end, and nothing outsi
     [false, true, true, false],
   );
   tape.seal();
-  tape.trim();
+  tape.trim(tape.end);
   assert.deepEqual(
     [9, 10, 12].map((offset) => tape.covers(offset)),
     [false, true, true],
@@ -152,7 +173,7 @@ test('after a restart newcomers are served from the new history only, and viewer
   for (let offset = 1; offset <= 5; offset += 1) add(tape, offset);
   tape.restart(at(2, 'e2'));
   tape.say(Buffer.from('gap '));
-  tape.add(frame(3, { bytes: Buffer.from('new ') }), at(3, 'e2'));
+  tape.add(frame(3, { position: at(3, 'e2'), bytes: Buffer.from('new ') }));
   assert.deepEqual(
     [1, 2, 3, 5].map((offset) => tape.covers(offset)),
     [false, true, true, false],
@@ -178,7 +199,38 @@ test('nobody knows how much a viewer missed where the log lost entries in betwee
   tape.restart(at(0, 'e2'));
   tape.say(Buffer.from('gap '));
   const after = tape.end;
-  tape.add(frame(1), at(1, 'e2'));
+  tape.add(frame(1, { position: at(1, 'e2') }));
   assert.equal(tape.shownSince(before), null);
   assert.equal(tape.shownSince(after), 1);
+});
+
+test('newcomers who lack the same are given the same pieces, until more is said', () => {
+  const tape = new Tape(at(0), 1000, 100);
+  for (let offset = 1; offset <= 3; offset += 1) add(tape, offset);
+  const ask = (user: UserId | null) => tape.replay({ user, after: 1, stateAsOf: 0 })[0]?.piece;
+  assert.equal(`${ask(null)?.plain}`, '2 3 ');
+  assert.equal(ask(ann), ask(null));
+  add(tape, 4);
+  assert.equal(replayed(tape, 1), '2 3 4 ');
+  add(tape, 5, { targets: new Set([ann]) });
+  assert.equal(replayed(tape, 3, 0, ann), '4 5 ');
+  assert.equal(replayed(tape, 3), '4 ');
+});
+
+test('somebody is far behind who lacks more than half of what the tape may keep', () => {
+  const tape = new Tape(at(0), 10, 100);
+  const place = tape.end;
+  add(tape, 1, { bytes: Buffer.alloc(5) });
+  assert.equal(tape.isFarBehind(place), false);
+  add(tape, 2, { bytes: Buffer.alloc(1) });
+  assert.equal(tape.isFarBehind(place), true);
+  assert.equal(tape.isFarBehind(tape.end), false);
+});
+
+test('a gap of the log counts for as many as it declares', () => {
+  const tape = new Tape(at(0), 1000, 100);
+  const place = tape.end;
+  add(tape, 1);
+  add(tape, 9, { weight: 7 });
+  assert.equal(tape.shownSince(place), 8);
 });

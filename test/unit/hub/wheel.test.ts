@@ -6,6 +6,7 @@ import { Piece } from '../../../src/stream/piece.ts';
 import { Viewer } from '../../../src/stream/viewer.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 import { FakeSocket } from '../../helpers/fake-socket.ts';
+import { surroundingsOf } from '../../helpers/surroundings.ts';
 
 const startMs = 1_700_000_000_000;
 
@@ -23,7 +24,7 @@ function build() {
       },
     };
     const identity = { id: name as UserId, name: null, role: 'viewer' as const, tags: [], expiresAtMs };
-    const viewer = new Viewer(socket.asSocket, 'identity', identity, clock, keeper);
+    const viewer = new Viewer(socket.asSocket, 'identity', identity, surroundingsOf(clock), keeper);
     wheel.add(viewer);
     return { socket, viewer };
   };
@@ -70,7 +71,7 @@ test('turns fall on full seconds also where the wheel began between two', () => 
   const wheel = new Wheel(clock, { heartbeatMs: 5_000, viewerStuckMs: 3_000 });
   const identity = { id: null, name: null, role: 'viewer' as const, tags: [], expiresAtMs: startMs + 1_000 };
   const keeper = { onDrained: () => undefined, onGone: () => undefined };
-  const viewer = new Viewer(new FakeSocket().asSocket, 'identity', identity, clock, keeper);
+  const viewer = new Viewer(new FakeSocket().asSocket, 'identity', identity, surroundingsOf(clock), keeper);
   wheel.add(viewer);
   clock.advance(363);
   assert.equal(viewer.isGone, true);

@@ -5,6 +5,7 @@ import { Piece } from '../../../src/stream/piece.ts';
 import { lastBytesMs, Viewer } from '../../../src/stream/viewer.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 import { FakeSocket } from '../../helpers/fake-socket.ts';
+import { surroundingsOf } from '../../helpers/surroundings.ts';
 
 const identity: Identity = { id: 'ann' as UserId, name: null, role: 'viewer', tags: [], expiresAtMs: Infinity };
 const piece = (text: string): Piece => Piece.private(text);
@@ -14,7 +15,7 @@ function seat() {
   const clock = new FakeClock();
   const socket = new FakeSocket();
   const told: string[] = [];
-  const viewer = new Viewer(socket.asSocket, 'identity', identity, clock, {
+  const viewer = new Viewer(socket.asSocket, 'identity', identity, surroundingsOf(clock), {
     onDrained: () => told.push('drained'),
     onGone: (_viewer, cause) => told.push(`gone: ${cause}`),
   });
@@ -131,8 +132,59 @@ test('what a stream opens with goes out in one write with its first bytes, and o
     return write(bytes, done);
   };
   const keeper = { onDrained: () => undefined, onGone: () => undefined };
-  const viewer = new Viewer(socket.asSocket, 'identity', identity, new FakeClock(), keeper, Buffer.from('head '));
+  const viewer = new Viewer(
+    socket.asSocket,
+    'identity',
+    identity,
+    surroundingsOf(new FakeClock()),
+    keeper,
+    Buffer.from('head '),
+  );
   viewer.send(piece('one'));
   viewer.send(piece('two'));
   assert.deepEqual(writes, ['head one', 'two']);
+});
+
+test('a viewer for which the kernel holds as much as it may is given nothing until half of that has gone', () => {
+  const clock = new FakeClock();
+  const socket = new FakeSocket();
+  let asked = 0;
+  const sounding = {
+    ask: () => {
+      asked += 1;
+      return true;
+    },
+    forget: () => undefined,
+  };
+  let drained = 0;
+  const keeper = {
+    onDrained: () => {
+      drained += 1;
+    },
+    onGone: () => undefined,
+  };
+  const surroundings = surroundingsOf(clock, { sounding, viewerBytesMax: 1_000 });
+  const viewer = new Viewer(socket.asSocket, 'identity', identity, surroundings, keeper);
+  const give = (bytes: number): void => viewer.send(Piece.private(Buffer.alloc(bytes)));
+
+  give(400);
+  assert.equal(asked, 0, 'while it is little, nobody asks');
+  give(200);
+  assert.deepEqual([asked, viewer.isWaiting], [1, false]);
+  give(100);
+  assert.deepEqual([asked, viewer.isWaiting], [1, false], 'one question at a time');
+  viewer.sounded(0);
+  assert.equal(viewer.isWaiting, false);
+  give(650);
+  assert.deepEqual([asked, viewer.isWaiting], [2, false], '100 bytes since the first question, and 650');
+  give(100);
+  assert.equal(viewer.isWaiting, true);
+  clock.advance(5_000);
+  const sinceMs = viewer.waitingSinceMs;
+  viewer.sounded(750);
+  assert.deepEqual([viewer.isWaiting, viewer.waitingSinceMs, drained], [true, sinceMs, 0], 'nothing was read');
+  viewer.sounded(600);
+  assert.deepEqual([viewer.isWaiting, viewer.waitingSinceMs, drained], [true, clock.now(), 0], 'some was read');
+  viewer.sounded(100);
+  assert.deepEqual([viewer.isWaiting, drained], [false, 1]);
 });
