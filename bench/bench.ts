@@ -37,11 +37,16 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
     },
   },
   fanout: crowd('what it costs to give events to many viewers', () => import('./fanout.ts')),
+  flat: crowd('the same for 1,000 to 16,000 viewers with as many deliveries a second', async () => ({
+    run: (await import('./fanout.ts')).runFlat,
+  })),
+  idle: crowd('memory of 8,000 viewers with tokens that only watch', () => import('./idle.ts')),
   join: crowd('how many viewers come in per second and core', () => import('./join.ts')),
   resume: crowd('viewers that are cut each 15 s for 2 s', () => import('./resume.ts')),
   restart: crowd('a gateway that is killed with 5,000 viewers on it', () => import('./restart.ts')),
   slow: crowd('1,000 viewers that read nothing beside healthy ones', () => import('./slow.ts')),
   rooms: crowd('1,000 rooms on one node, and what an event costs Redis', () => import('./rooms.ts')),
+  all: crowd('every aim in one table, each measured briefly: some eight minutes', () => import('./all.ts')),
 };
 
 interface CrowdModule {

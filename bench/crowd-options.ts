@@ -4,8 +4,10 @@ import { type PeerName, peerNames } from './servers/peers.ts';
 import type { Arrivals } from './trace.ts';
 
 export interface CrowdOptions {
-  /** Null: the benchmark's own size. */
+  /** Null: the benchmark's own size. Of several, the first. */
   readonly viewers: number | null;
+  /** All sizes that were asked for, where a benchmark measures more than one. */
+  readonly sizes: readonly number[];
   /** Comments a second. */
   readonly rate: number | null;
   /** Length of what is measured. */
@@ -23,7 +25,7 @@ export interface CrowdOptions {
   readonly profile: string | null;
 }
 
-const arrivals: readonly Arrivals[] = ['even', 'poisson', 'bursts'];
+const arrivals: readonly Arrivals[] = ['even', 'poisson', 'bursts', 'live'];
 
 /** What the command line takes for these benchmarks, beside what it takes for all. */
 export const crowdFlags = {
@@ -38,11 +40,11 @@ export const crowdFlags = {
 } as const;
 
 export const crowdHelp = `
-  --viewers N      how many watch
+  --viewers N      how many watch; fanout also takes several, such as 1000,4000,16000
   --rate N         comments a second
   --rounds N       how often each server is measured, in turn
   --seed N         of the trace that is written
-  --arrivals KIND  even, poisson or bursts
+  --arrivals KIND  even, poisson, bursts, or live (bursts with likes between)
   --nginx          put nginx before the gateway
   --gzip           measure gzip beside plain
   --against LIST   measure others too: all, or some of ${peerNames.join(',')}
@@ -57,9 +59,11 @@ export interface CrowdArguments {
 
 /** @throws {Error} with a sentence that says what is right. */
 export function readCrowdOptions({ seconds, entry, profile, flags }: CrowdArguments): CrowdOptions {
+  const sizes = sizesOf(flags.viewers);
   return {
     seconds,
-    viewers: numberOf('viewers', flags.viewers),
+    viewers: sizes[0] ?? null,
+    sizes,
     rate: numberOf('rate', flags.rate),
     rounds: numberOf('rounds', flags.rounds),
     seed: numberOf('seed', flags.seed) ?? 1,
@@ -80,6 +84,9 @@ function numberOf(name: string, text: Flag): number | null {
   if (!(value > 0)) throw new Error(`--${name} must be a number above 0.`);
   return value;
 }
+
+const sizesOf = (text: Flag): readonly number[] =>
+  typeof text === 'string' ? text.split(',').map((size) => numberOf('viewers', size) ?? 0) : [];
 
 function oneOf<Value extends string>(name: string, values: readonly Value[], text: Flag): Value {
   const found = values.find((value) => value === text);

@@ -87,6 +87,8 @@ export class Dechunker {
   #left = 0;
   #sizeText = '';
   #mode: 'size' | 'body' | 'end' = 'size';
+  /** The last chunk, which is empty, has come. */
+  isOver = false;
 
   /** Whether the next byte begins a chunk. */
   get isBetween(): boolean {
@@ -119,7 +121,8 @@ export class Dechunker {
   #begin(): void {
     this.#left = Number.parseInt(this.#sizeText, 16) || 0;
     this.#sizeText = '';
-    this.#mode = this.#left === 0 ? 'end' : 'body';
+    this.isOver = this.#left === 0;
+    this.#mode = this.isOver ? 'end' : 'body';
   }
 }
 

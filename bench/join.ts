@@ -7,7 +7,7 @@
 import type { Row } from './bench.ts';
 import { type CrowdOptions, gatewayOptions, pause, shown } from './crowd-options.ts';
 import { percentileOf } from './latencies.ts';
-import { startGatewayServer } from './servers/gateway.ts';
+import { openDoor, startGatewayServer } from './servers/gateway.ts';
 import { startPeer } from './servers/peers.ts';
 import { cpuSeconds, residentBytes } from './servers/process-cost.ts';
 import type { Server } from './servers/server.ts';
@@ -34,7 +34,7 @@ export async function run(options: CrowdOptions): Promise<readonly Row[]> {
   const contestants: { label: string; start: () => Promise<Server> }[] = [
     {
       label: nginx ? 'ringside + nginx' : 'ringside',
-      start: () => startGatewayServer({ nginx, ...gatewayOptions(options) }),
+      start: () => startGatewayServer({ nginx, environment: openDoor, ...gatewayOptions(options) }),
     },
     ...options.against.map((name) => ({ label: name, start: () => startPeer(name) })),
   ];

@@ -56,7 +56,11 @@ export class LoadViewer {
   #scans: ScanMemory;
   #head: string | null = '';
   #dechunker: Dechunker | null = null;
+  /** Bytes that are left of a body whose length was said. */
+  #left = Number.POSITIVE_INFINITY;
   #pending: Buffer = nothing;
+  /** What the answer says; only a decoded one has something to unpack it with. */
+  #isGzip = false;
   #gunzip: Gunzip | null = null;
 
   constructor(traits: ViewerTraits, crowd: Crowd) {
@@ -114,7 +118,14 @@ export class LoadViewer {
       return;
     }
     this.#crowd.onRead(bytes.length);
-    if (this.traits.gzip !== null) {
+    this.#readPart(bytes);
+    this.#left -= bytes.length;
+    // The end of the answer is the end of the stream, as it is to an EventSource.
+    if (this.#left <= 0 || this.#dechunker?.isOver) this.#socket?.destroy();
+  }
+
+  #readPart(bytes: Buffer): void {
+    if (this.#isGzip) {
       const body = this.#dechunker?.feed(bytes) ?? bytes;
       // The read buffer is used again before zlib has read it.
       this.#gunzip?.write(Buffer.from(body));
@@ -140,10 +151,12 @@ export class LoadViewer {
     this.#head = null;
     const isChunked = /\r\ntransfer-encoding: *chunked/.test(head);
     this.#dechunker = isChunked ? new Dechunker() : null;
+    this.#left = Number(/\r\ncontent-length: *(\d+)/.exec(head)?.[1] ?? Number.POSITIVE_INFINITY);
     this.#scans = isChunked ? this.#crowd.chunkedScans : this.#crowd.plainScans;
     const status = Number(head.split(' ')[1] ?? 0);
     this.isOpen = status === 200;
-    if (this.traits.gzip?.isDecoded && head.includes('content-encoding: gzip')) this.#openGunzip();
+    this.#isGzip = head.includes('content-encoding: gzip');
+    if (this.traits.gzip?.isDecoded && this.#isGzip) this.#openGunzip();
     this.#crowd.onAnswer(this, status);
     if (this.traits.isStalled) this.#socket?.pause();
     if (rest.length > 0) this.#read(rest);

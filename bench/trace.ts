@@ -1,19 +1,26 @@
 /**
- * What a live room says, made up from a seed: the same seed gives the same users, words and times. Few users say most
- * of it (Zipf), a moment of excitement brings a burst, comments come in several languages with emoji, most are short,
- * and now and then somebody sends a gift.
+ * What a live room says, made up from a seed: the same seed gives the same users, words and times on every machine. Few
+ * users say most of it (Zipf with exponent 1.1: of 5,000 the first says some 15%), a moment of excitement brings a burst,
+ * comments come in eight languages with emoji, most are short, one in a hundred is a gift, and gifts come in combos of
+ * one giver. In a live trace likes lie between, which servers that merge them need not carry one by one.
  */
 
 export interface TraceItem {
   /** Milliseconds since the trace began. */
   readonly atMs: number;
   readonly user: number;
-  readonly kind: 'comment' | 'gift';
+  readonly kind: 'comment' | 'gift' | 'like';
+  /** Empty for likes. */
   readonly text: string;
+  /** Of gifts: the combo so far. Of likes: taps that one request brings. */
+  readonly count: number;
 }
 
-/** `even`: a steady beat. `poisson`: independent. `bursts`: independent, and each tenth second at five times the rate. */
-export type Arrivals = 'even' | 'poisson' | 'bursts';
+/**
+ * `even`: a steady beat. `poisson`: independent. `bursts`: independent, and each tenth second at five times the rate.
+ * `live`: bursts, and for each comment three requests with likes, which come on top of the rate.
+ */
+export type Arrivals = 'even' | 'poisson' | 'bursts' | 'live';
 
 export interface TraceOptions {
   readonly seed: number;
@@ -29,12 +36,20 @@ const phrases = [
   ...['that was so close, I nearly dropped my phone', 'LOL', 'love this song', 'turn the music down a bit please'],
   ...['太厉害了', '主播好', '这个怎么买？', '来了来了', '哈哈哈哈哈', '第一次看你的直播，真的很喜欢', '加油'],
   ...['qué golazo', 'hola a todos desde Bogotá', '¿cuánto cuesta?', 'jajaja', 'otra vez, por favor', 'vamos equipo'],
+  ...['すごい！', 'こんばんは〜', 'もう一回見せて', 'かわいい', '初見です', 'それいくらですか？'],
+  ...['대박', '안녕하세요', '다시 보여주세요', 'ㅋㅋㅋㅋㅋ', '언니 너무 예뻐요'],
+  ...['valeu', 'que golaço', 'manda salve pro Recife', 'kkkkkk', 'quanto custa o frete?'],
+  ...['बहुत बढ़िया', 'नमस्ते दिल्ली से', 'यह कितने का है?', 'हाहाहा'],
   ...['مرحبا من القاهرة', 'رائع جدا', 'ما شاء الله', 'كم السعر؟', 'هههههه', 'شكرا على البث'],
 ];
 const emoji = ['🔥', '😂', '❤️', '👏', '🎉', '😮', '🙏', '👨‍👩‍👧', '🏆', '🇧🇷'];
 const gifts = ['rose 🌹', 'rocket 🚀', 'crown 👑', 'balloon 🎈'];
 
 const giftPart = 0.01;
+/** Of gifts, how many go on with the combo before them. */
+const comboPart = 0.4;
+const likesPerComment = 3;
+const tapsMax = 15;
 const burstEveryMs = 10_000;
 const burstMs = 1_000;
 const burstFactor = 5;
@@ -55,17 +70,30 @@ export function randomFrom(seed: number): () => number {
 export function* trace(options: TraceOptions): Generator<TraceItem, never> {
   const random = randomFrom(options.seed);
   const pickUser = zipf(options.users, random);
+  const isLive = options.arrivals === 'live';
   let atMs = 0;
+  let combo = { user: 0, gift: '', count: 0 };
   for (let number = 0; ; number += 1) {
+    const beforeMs = atMs;
     atMs = options.arrivals === 'even' ? (number * 1000) / options.perSecond : atMs + gapMs(options, atMs, random);
-    const isGift = random() < giftPart;
-    const text = isGift ? pick(gifts, random) : comment(random);
-    yield {
-      atMs,
-      user: pickUser(),
-      kind: isGift ? 'gift' : 'comment',
-      text: text.padEnd(options.charactersLeast, ' lorem ipsum'),
-    };
+    if (isLive) yield* likes(beforeMs, atMs, pickUser, random);
+    if (random() >= giftPart) {
+      const text = comment(random).padEnd(options.charactersLeast, ' lorem ipsum');
+      yield { atMs, user: pickUser(), kind: 'comment', text, count: 1 };
+      continue;
+    }
+    const goesOn = combo.count > 0 && random() < comboPart;
+    combo = goesOn ? { ...combo, count: combo.count + 1 } : { user: pickUser(), gift: pick(gifts, random), count: 1 };
+    const text = combo.gift.padEnd(options.charactersLeast, ' lorem ipsum');
+    yield { atMs, user: combo.user, kind: 'gift', text, count: combo.count };
+  }
+}
+
+/** Likes between two comments, in the order of their times. */
+function* likes(fromMs: number, toMs: number, pickUser: () => number, random: () => number): Generator<TraceItem> {
+  for (let nth = 1; nth <= likesPerComment; nth += 1) {
+    const atMs = fromMs + ((toMs - fromMs) * nth) / (likesPerComment + 1);
+    yield { atMs, user: pickUser(), kind: 'like', text: '', count: 1 + Math.floor(random() * tapsMax) };
   }
 }
 

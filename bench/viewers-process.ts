@@ -45,7 +45,8 @@ class LoadCrowd implements Crowd {
 
   onGlance(viewer: LoadViewer, glance: Glance): void {
     const { room } = viewer.traits;
-    if (viewer.cutAtMs !== 0) {
+    // An answer that says to come later is no return.
+    if (viewer.cutAtMs !== 0 && (glance.hasResume || glance.first > 0)) {
       this.#backsMs.push(Date.now() - viewer.cutAtMs);
       viewer.cutAtMs = 0;
     }
@@ -114,6 +115,11 @@ class LoadCrowd implements Crowd {
     this.#reads = 0;
     this.#bytes = 0;
     this.#delays.clear();
+  }
+
+  forget(): void {
+    this.#replaysMs.length = 0;
+    this.#backsMs.length = 0;
   }
 
   leave(): void {
@@ -212,6 +218,7 @@ async function obey(order: Order): Promise<void> {
   if (order.type === 'join') await crowd.join(order.join);
   if (order.type === 'cut') crowd.cut(order.cut);
   if (order.type === 'window') crowd.window();
+  if (order.type === 'forget') crowd.forget();
   if (order.type === 'leave') crowd.leave();
   const answer: Answer = { figures: crowd.figures() };
   process.send?.(answer);

@@ -46,6 +46,7 @@ export type Order =
   | { readonly type: 'cut'; readonly cut: CutOrder | null }
   | { readonly type: 'window' }
   | { readonly type: 'figures' }
+  | { readonly type: 'forget' }
   | { readonly type: 'leave' };
 
 /** Sums over all viewers, since the last `window` where it says so. */
@@ -116,6 +117,11 @@ export class Viewers {
 
   figures(): Promise<Figures> {
     return this.#ask({ type: 'figures' });
+  }
+
+  /** What was noted of returns so far is no part of what is measured. */
+  forget(): Promise<Figures> {
+    return this.#ask({ type: 'forget' });
   }
 
   leave(): Promise<Figures> {

@@ -24,6 +24,7 @@ export interface WriterOptions {
 }
 
 export interface Written {
+  /** Requests, and those of them that became events. */
   readonly sent: number;
   readonly accepted: number;
   readonly refused: number;
@@ -43,7 +44,8 @@ const statusPattern = /HTTP\/1\.1 (\d{3})/g;
 const overlap = 11;
 
 interface Waiting {
-  readonly room: number;
+  /** Null: likes, which become no event of their own. */
+  readonly room: number | null;
   readonly sentAtMs: number;
 }
 
@@ -107,7 +109,7 @@ export class Writer {
     if (waiting === undefined) return;
     this.#answerMs.push(performance.now() - waiting.sentAtMs);
     if (status >= 300) this.#refused += 1;
-    else this.#acceptedIn[waiting.room] = (this.#acceptedIn[waiting.room] ?? 0) + 1;
+    else if (waiting.room !== null) this.#acceptedIn[waiting.room] = (this.#acceptedIn[waiting.room] ?? 0) + 1;
   }
 
   onLost(count: number): void {
@@ -121,7 +123,10 @@ export class Writer {
     const length = Buffer.byteLength(body);
     const [first, ...others] = this.#lines;
     const line = others.reduce((least, other) => (least && least.waiting <= other.waiting ? least : other), first);
-    line?.send(`${head}\r\nContent-Length: ${length}\r\n\r\n${body}`, { room, sentAtMs: performance.now() });
+    line?.send(`${head}\r\nContent-Length: ${length}\r\n\r\n${body}`, {
+      room: item.kind === 'like' ? null : room,
+      sentAtMs: performance.now(),
+    });
     this.#sent += 1;
   }
 }

@@ -65,3 +65,5 @@ async function run({ port, amount, connections, rooms, users }: Round): Promise<
 process.on('message', (round: Round) => {
   void run(round).then((result) => process.send?.(result));
 });
+// The bench has ended or was killed; nobody else would end this.
+process.on('disconnect', () => process.exit(0));

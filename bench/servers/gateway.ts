@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { benchSecret, signToken } from '../tokens.ts';
 import type { PublishTarget } from '../writer.ts';
-import { startNginx } from './nginx.ts';
-import { freePort, type Server, type StartedProcess, startProcess, untilAnswers } from './server.ts';
+import { type Nginx, startNginx } from './nginx.ts';
+import { onFreePort, type Server, type StartedProcess, startProcess, untilAnswers } from './server.ts';
 
 export interface GatewayServerOptions {
   /** The compiled entry. Absent: this repository's. Another build may be given to compare the two. */
@@ -27,13 +27,34 @@ export interface GatewayServer extends Server {
   start(): Promise<void>;
 }
 
-/** Kept open rates, and no line per request: they are measured elsewhere. */
-const usualEnvironment = { RATE_SCALE: '1000000', LOG_LEVEL: 'warn', TOKEN_SECRET: benchSecret };
+/** Rates of writers and of a room's chat are no bound here, and no line is logged per request. */
+const usualEnvironment = { RATE_SCALE: '1000000', CHAT_PER_SECOND: '0', LOG_LEVEL: 'warn', TOKEN_SECRET: benchSecret };
+/** For crowds whose coming is not what is measured, or is measured at its limit: nobody is told to come back later. */
+export const openDoor = { JOINS_PER_SECOND: '1000000' };
 const builtEntry = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 export async function startGatewayServer(options: GatewayServerOptions = {}): Promise<GatewayServer> {
   const home = await mkdtemp(join(tmpdir(), 'ringside-bench-'));
-  const [port, adminPort] = [await freePort(), await freePort()];
+  const removeHome = (): Promise<void> => rm(home, { recursive: true, force: true });
+  try {
+    return await onFreePort((adminPort) =>
+      onFreePort((port) => startOn({ options, home, port, adminPort, removeHome })),
+    );
+  } catch (error) {
+    await removeHome();
+    throw error;
+  }
+}
+
+interface Place {
+  readonly options: GatewayServerOptions;
+  readonly home: string;
+  readonly port: number;
+  readonly adminPort: number;
+  removeHome(): Promise<void>;
+}
+
+async function startOn({ options, home, port, adminPort, removeHome }: Place): Promise<GatewayServer> {
   const socketPath = join(home, 'gateway.sock');
   let child: StartedProcess | null = null;
   const start = async (): Promise<void> => {
@@ -49,30 +70,39 @@ export async function startGatewayServer(options: GatewayServerOptions = {}): Pr
         ...options.environment,
       },
     });
-    await untilAnswers(`http://127.0.0.1:${adminPort}/readyz`);
+    await untilAnswers(`http://127.0.0.1:${adminPort}/readyz`, child);
     // A unix socket is asked through nginx, which may not be there yet; the admin port opens just before it.
-    if (!options.nginx) await untilAnswers(`http://127.0.0.1:${port}/openapi.json`);
+    if (!options.nginx) await untilAnswers(`http://127.0.0.1:${port}/openapi.json`, child);
   };
+  const endGateway = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<void> => void (await child?.end(signal));
   await start();
-  const nginx = options.nginx ? await startNginx({ port, upstream: `unix:${socketPath}` }) : null;
-  if (nginx) await untilAnswers(`http://127.0.0.1:${port}/openapi.json`);
   const gateway = { name: 'gateway', pids: () => (child === null ? [] : [child.pid]) };
+  let nginx: Nginx | null = null;
+  try {
+    nginx = options.nginx ? await startNginx({ port, upstream: `unix:${socketPath}` }) : null;
+    if (nginx && child !== null) await untilAnswers(`http://127.0.0.1:${port}/openapi.json`, child);
+  } catch (error) {
+    await nginx?.stop();
+    await endGateway('SIGKILL');
+    throw error;
+  }
   return {
     name: options.nginx ? 'ringside + nginx' : 'ringside',
     stream: { port, path: '/rooms/{room}/stream', secret: benchSecret, isGapless: true },
     publish: publishTo(port),
     processes: nginx ? [gateway, nginx] : [gateway],
     start,
-    kill: async () => void (await child?.end('SIGKILL')),
+    kill: () => endGateway('SIGKILL'),
     async stop() {
       await nginx?.stop();
-      await child?.end(options.nodeOptions === undefined ? 'SIGKILL' : 'SIGTERM');
-      await rm(home, { recursive: true, force: true });
+      // A profile is written when the process ends in order.
+      await endGateway(options.nodeOptions === undefined ? 'SIGKILL' : 'SIGTERM');
+      await removeHome();
     },
   };
 }
 
-/** Comments are written by the user that the trace names, gifts by a host, as the platform's own event. */
+/** Comments and likes are written by the user that the trace names, gifts by a host, as the platform's own event. */
 function publishTo(port: number): PublishTarget {
   const tokens = new Map<string, string>();
   const tokenFor = (sub: string, role: string): string => {
@@ -82,16 +112,18 @@ function publishTo(port: number): PublishTarget {
     tokens.set(sub, made);
     return made;
   };
-  const head = (room: string, kind: string, token: string): string =>
-    `POST /rooms/${room}/actions/${kind} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json`;
+  const request = (room: string, kind: string, token: string, body: object): { head: string; body: string } => ({
+    head: `POST /rooms/${room}/actions/${kind} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json`,
+    body: JSON.stringify(body),
+  });
   return {
     port,
-    requestFor: (item, room, text) =>
-      item.kind === 'comment'
-        ? { head: head(room, 'comment', tokenFor(`user-${item.user}`, 'viewer')), body: JSON.stringify({ text }) }
-        : {
-            head: head(room, 'signal', tokenFor('host-0', 'host')),
-            body: JSON.stringify({ type: 'gift', data: { text } }),
-          },
+    requestFor(item, room, text) {
+      const viewer = tokenFor(`user-${item.user}`, 'viewer');
+      if (item.kind === 'comment') return request(room, 'comment', viewer, { text });
+      if (item.kind === 'like') return request(room, 'like', viewer, { count: item.count });
+      const data = { text, giver: `user-${item.user}`, count: item.count };
+      return request(room, 'signal', tokenFor('host-0', 'host'), { type: 'gift-given', data });
+    },
   };
 }

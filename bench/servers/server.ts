@@ -2,7 +2,6 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import type { StreamTarget } from '../viewers.ts';
 import type { PublishTarget } from '../writer.ts';
@@ -22,15 +21,16 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-const alive = new Set<ChildProcess>();
+const alive = new Map<ChildProcess, NodeJS.Signals>();
 // A benchmark that fails or is interrupted must leave nothing behind.
 process.on('exit', () => {
-  for (const child of alive) child.kill('SIGKILL');
+  for (const [child, signal] of alive) child.kill(signal);
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
 
 export interface StartedProcess {
   readonly pid: number;
+  isAlive(): boolean;
   end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
 }
 
@@ -39,18 +39,22 @@ export interface Command {
   readonly args: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** What it gets where the benchmark ends before it: SIGKILL, or what lets it take its own children with it. */
+  readonly lastSignal?: NodeJS.Signals;
 }
 
-export function startProcess({ command, args, environment = {}, cwd }: Command): StartedProcess {
-  const child = spawn(command, args, {
+export function startProcess(command: Command): StartedProcess {
+  const { args, environment = {}, cwd, lastSignal = 'SIGKILL' } = command;
+  const child = spawn(command.command, args, {
     env: { PATH: process.env['PATH'] ?? '', ...environment },
     stdio: ['ignore', 'ignore', 'inherit'],
     ...(cwd === undefined ? {} : { cwd }),
   });
-  alive.add(child);
+  alive.set(child, lastSignal);
   const ended = once(child, 'exit').then(() => void alive.delete(child));
   return {
     pid: child.pid ?? 0,
+    isAlive: () => alive.has(child),
     async end(signal) {
       if (alive.has(child)) child.kill(signal);
       await ended;
@@ -58,24 +62,63 @@ export function startProcess({ command, args, environment = {}, cwd }: Command):
   };
 }
 
-/** A port of the loopback that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+/**
+ * Below the ports that Linux gives to outgoing connections (32768 to 60999), so that none of the crowd's own can take a
+ * server's port while that is down and about to come back.
+ */
+const ports = { least: 20_000, count: 12_000 };
+const portTriesMax = 50;
+/** Whatever else keeps a server from starting shows soon. */
+const startsMax = 3;
+
+/**
+ * Starts something on a port of the loopback. That a port is free is known only by whoever opens it, so where the start
+ * fails, another port is tried.
+ */
+export async function onFreePort<Started>(start: (port: number) => Promise<Started>): Promise<Started> {
+  let starts = 0;
+  for (let tries = 0; tries < portTriesMax; tries += 1) {
+    const port = ports.least + Math.floor(Math.random() * ports.count);
+    if (!(await isFree(port))) continue;
+    starts += 1;
+    try {
+      return await start(port);
+    } catch (error) {
+      if (starts >= startsMax || !(error instanceof EndedEarly)) throw error;
+    }
+  }
+  throw new Error('No port of the loopback is free.');
 }
 
-/** Asks until the answer has the status. */
-export async function untilAnswers(url: string, status = 200, withinMs = 20_000): Promise<void> {
-  const until = Date.now() + withinMs;
+/** A server that was to listen has ended instead. */
+export class EndedEarly extends Error {}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+  } catch {
+    return false;
+  }
+  server.close();
+  await once(server, 'close');
+  return true;
+}
+
+/**
+ * Asks until the answer has the status, as long as the process lives that is to give it.
+ * @throws {EndedEarly} where it has ended.
+ */
+export async function untilAnswers(url: string, child: StartedProcess, status = 200): Promise<void> {
+  const until = Date.now() + answersWithinMs;
   for (;;) {
     const answer = await fetch(url).catch(() => null);
     await answer?.body?.cancel();
+    if (!child.isAlive()) throw new EndedEarly(`What was to answer on ${url} has ended.`);
     if (answer?.status === status) return;
     if (Date.now() > until) throw new Error(`${url} did not answer ${status}.`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+const answersWithinMs = 20_000;

@@ -15,10 +15,11 @@ import {
 } from '../helpers/clients.ts';
 import { type CutProxy, startCutProxy } from '../helpers/cut-proxy.ts';
 import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
+import { startNginx } from '../helpers/nginx-server.ts';
 import { startRedis } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
-const names = ['resume', 'state', 'beat', 'comment', 'likes', 'gap', 'end'];
+const names = ['resume', 'state', 'beat', 'comment', 'direct', 'likes', 'gap', 'end'];
 const history = 5;
 const cuts = 3;
 
@@ -58,6 +59,11 @@ class Story {
     return this.#data('comment').map(({ text }) => text);
   }
 
+  /** What was sent to it alone. */
+  get letters(): unknown[] {
+    return this.#data('direct').map(({ data }) => (data as { text: string }).text);
+  }
+
   get likes(): unknown {
     const totals = this.#data('likes').map(({ total }) => Number(total));
     const states = this.#data('state').map(({ parts }) => (parts as { likes?: { value: { total: number } } }).likes);
@@ -91,18 +97,25 @@ const openers: readonly ((watched: Watched) => Promise<Client>)[] = [
   (watched) => openCurl(watched, false),
 ];
 
+interface Scene {
+  readonly redisUrl?: string;
+  /** Put a real nginx between the gateway and what cuts the clients off. */
+  readonly isBehindNginx?: boolean;
+}
+
 /** A room with a past, and every client before it, each behind a proxy of its own. */
-async function play(redisUrl?: string): Promise<void> {
+async function play({ redisUrl, isBehindNginx = false }: Scene = {}): Promise<void> {
   const gateway = await startGateway({
     environment: { CORS_ORIGINS: site.origin, RETRY_MS: '100', COUNT_MS: '10' },
     ...(redisUrl === undefined ? {} : { redisUrl }),
   });
+  const nginx = isBehindNginx ? await startNginx(gateway.port) : null;
   const stories: Story[] = [];
   try {
     for (let n = 1; n <= 8; n += 1) await gateway.post('comment', { text: `c${n}` });
     await gateway.put('score', { home: 0 });
     for (const [n, openClient] of openers.entries()) {
-      const proxy = await startCutProxy(gateway.port);
+      const proxy = await startCutProxy(nginx?.socketPath ?? gateway.port);
       const address = `${proxy.url}/rooms/${room}/stream?history=${history}`;
       stories.push(new Story(await openClient({ address, token: tokenOf(`user-${n}`), names }), proxy));
     }
@@ -110,6 +123,7 @@ async function play(redisUrl?: string): Promise<void> {
   } finally {
     await Promise.all(stories.map(({ client }) => client.close()));
     await Promise.all(stories.map(({ proxy }) => proxy.close()));
+    await nginx?.stop();
     await gateway.close();
   }
 }
@@ -127,22 +141,30 @@ async function perform({ gateway, stories }: Play): Promise<void> {
     last += 1;
     await gateway.post('comment', { text: `c${last}` });
   };
+  /** To each of them alone: in gzip streams, a stored block between deflated ones. */
+  const letter = (n: number): Promise<unknown> =>
+    gateway.post('direct', { to: stories.map((_, who) => `user-${who}`), type: 'letter', data: { text: `l${n}` } });
   await each(({ verdicts, marks }) => verdicts.length === 1 && marks.length === history, 'its history');
   for (let cut = 1; cut <= cuts; cut += 1) {
     for (let n = 1; n <= 5; n += 1) await comment();
     await gateway.post('like', { count: 10 });
     await gateway.put('score', { home: cut });
+    await letter(2 * cut - 1);
+    await each(({ letters }) => letters.includes(`l${2 * cut - 1}`), 'what is for it alone');
     await each(({ marks, likes }) => marks.includes(`c${last}`) && likes === cut * 10, 'what comes live');
     await each(({ score }) => JSON.stringify(score) === `{"home":${cut}}`, 'the state');
     for (const { proxy } of stories) proxy.cut();
+    await letter(2 * cut);
     for (let n = 1; n <= 5; n += 1) await comment();
     await Promise.all(stories.map(({ client }) => client.comeBack()));
     await each(({ verdicts, marks }) => verdicts.length > cut && marks.includes(`c${last}`), 'what it missed');
   }
   const expected = Array.from({ length: last - 8 + history }, (_, n) => `c${n + 9 - history}`);
+  const letters = Array.from({ length: 2 * cuts }, (_, n) => `l${n + 1}`);
   for (const story of stories) {
     const { name, comesBack } = story.client;
     assert.deepEqual(story.marks, expected, `${name}: everything, once and in order`);
+    assert.deepEqual(story.letters, letters, `${name}: what was sent to it alone`);
     assert.deepEqual(story.ids, stories[0]?.ids, `${name}: the ids`);
     assert.deepEqual(story.verdicts[0], 'fresh', name);
     assert.deepEqual(new Set(story.verdicts.slice(1)), new Set(['exact']), name);
@@ -176,11 +198,13 @@ describe('clients of other houses', () => {
   it('watch, are cut off and come back over Redis, and miss nothing', async () => {
     const redis = await startRedis();
     try {
-      await play(redis.url);
+      await play({ redisUrl: redis.url });
     } finally {
       await redis.stop();
     }
   });
+
+  it('watch, are cut off and come back behind nginx, and miss nothing', () => play({ isBehindNginx: true }));
 
   it('of another origin are let in where CORS_ORIGINS names it, and kept out where it does not', async () => {
     const gateway = await startGateway({ environment: { CORS_ORIGINS: 'https://elsewhere.example' } });
