@@ -22,6 +22,7 @@ import { postSession } from './http/post-session.ts';
 import { registerProblems, sendProblem } from './http/problem.ts';
 import { putState } from './http/put-state.ts';
 import { Settler } from './http/settler.ts';
+import { trustOf } from './http/trusted-proxies.ts';
 import { Hub } from './hub/hub.ts';
 import { Pull } from './hub/pull.ts';
 import { MemoryStore } from './log/memory-log.ts';
@@ -61,7 +62,7 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
     logger: loggerOptions(settings, options.logTarget),
     logController: new Fastify.LogController({ disableRequestLogging: true }),
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
-    trustProxy: settings.trustedProxies.length === 0 ? false : [...settings.trustedProxies],
+    trustProxy: trustOf(settings.trustedProxies),
     requestTimeout: requestTimeoutMs,
     routerOptions: { maxParamLength: pathPartMax },
   });
@@ -93,7 +94,7 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
     if (isClosing) return 'closing';
     return log.isReady() ? null : 'the room log is away';
   };
-  const admin = buildAdmin({ whyNotReady });
+  const admin = buildAdmin({ whyNotReady, nodeId: settings.nodeId, group: settings.group, registerProblems });
   const close = async (): Promise<void> => {
     const cut = clock.after(settings.drainMs, () => app.server.closeAllConnections());
     await app.close();

@@ -27,7 +27,9 @@ const redisLeast = 7;
 /** Programs that the tests run, and the Debian package of each. */
 const programs = [
   { name: 'redis-server', package: 'redis-server', use: 'the log is tested on a real Redis' },
+  { name: 'nginx', package: 'nginx-light', use: 'the groups are tested behind a real one' },
   { name: 'chromium', package: 'chromium', use: 'the demo room is tested in a real browser' },
+  { name: 'openssl', package: 'openssl', use: 'TLS is tested with a certificate of our own' },
   { name: 'curl', package: 'curl', use: 'streams are read by a client of another house' },
 ];
 
@@ -109,8 +111,9 @@ function isRoot() {
   return process.getuid?.() === 0;
 }
 
+/** Debian puts servers where only root's PATH leads. */
 function isOnPath(name) {
-  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
+  return [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'].some((folder) => {
     try {
       accessSync(join(folder || '.', name), constants.X_OK);
       return true;
@@ -152,7 +155,8 @@ function install(missing) {
   const isInterrupted = update.signal !== null || update.status === 130;
   if (!isInterrupted) spawnSync('apt-get', ['install', '-y', '--no-install-recommends', ...packages], options);
   // Nor is it to come up with the machine later. Where there is no systemd, there is nothing to disable.
-  const isRedisNew = packages.includes('redis-server') && isOnPath('systemctl');
-  if (isRedisNew) spawnSync('systemctl', ['disable', 'redis-server'], { stdio: 'ignore' });
+  const services = missing.map(({ name }) => name).filter((name) => name === 'redis-server' || name === 'nginx');
+  if (services.length > 0 && isOnPath('systemctl'))
+    spawnSync('systemctl', ['disable', ...services], { stdio: 'ignore' });
   if (isOurs) removePolicy();
 }

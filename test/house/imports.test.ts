@@ -4,6 +4,8 @@ import { importsOf, sources, specifiersIn, textOf, withoutComments } from './sou
 
 /** The stations from the top down. Each may import its own files and those of the stations below it. */
 const stations: readonly (readonly string[])[] = [
+  ['src/cli.ts'],
+  ['src/groups/'],
   ['src/main.ts'],
   ['src/app.ts'],
   ['src/http/'],
@@ -70,6 +72,19 @@ test('imports lead down the stations, never up', () => {
       .map((target) => `${path} imports ${target}`),
   );
   assert.deepEqual(wrong, []);
+});
+
+test('the groups command stands apart: it knows settings and words, and only the command line knows it', () => {
+  const allowed = /^src\/(?:groups\/.*|settings\.ts|signal\.ts|errors\.ts|clock\.ts|log\/position\.ts)$/;
+  const wrong = sources().flatMap((path) =>
+    importsOf(path)
+      .filter((target) => (path.startsWith('src/groups/') ? !allowed.test(target) : target.startsWith('src/groups/')))
+      .map((target) => `${path} imports ${target}`),
+  );
+  assert.deepEqual(
+    wrong.filter((sentence) => !sentence.startsWith('src/cli.ts ')),
+    [],
+  );
 });
 
 test('no sources import each other in a ring', () => {

@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+/** The `ringside` command: alone it runs one gateway, as `dist/main.js` does; `ringside groups` tunes nginx. */
+
+import { runGroups, systemTerminal, usage } from './groups/command.ts';
+
+const [word = 'start', ...rest] = process.argv.slice(2);
+if (word === 'start' && rest.length === 0) await import('./main.ts');
+else if (word === 'groups') process.exitCode = await runGroups(rest, systemTerminal());
+else {
+  process.stdout.write(`ringside          runs one gateway; settings are environment variables\n${usage}\n`);
+  process.exitCode = ['help', '--help', '-h'].includes(word) ? 0 : 2;
+}

@@ -1,0 +1,124 @@
+/**
+ * Makes the groups file true: renders it, has nginx take it up, and hands over the viewers who have to move, never more
+ * per second than the pace says. May be run again at any time: what is done already is not done twice, and what an
+ * interrupted run left is finished.
+ */
+
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Groups, GroupsRefusal } from './groups-file.ts';
+import { askRunning, call, type Running, type Words } from './nginx.ts';
+import { drainNode, moveRoom, serversOf, takeCensuses } from './nodes.ts';
+import { makePlan, type Plan, type Step, stepsOf, tooSlow } from './plan.ts';
+import { type Rendering, render } from './render.ts';
+import { putRendering, renderedGroups, staleFiles } from './rendered.ts';
+
+export interface ApplyOptions {
+  readonly groups: Groups;
+  readonly folder: string;
+  readonly nginx: Words;
+  /** What makes nginx read its configuration again. */
+  readonly reload: Words;
+  /** Reconnects per second. */
+  readonly pace: number;
+  /** Asked once, when the plan is known. */
+  readonly isAgreed: (plan: Plan) => Promise<boolean>;
+  readonly report: (line: string) => void;
+}
+
+export interface Applied {
+  readonly isAgreed: boolean;
+  /** Viewers that were handed over. */
+  readonly moved: number;
+  /** What a gateway would not do, a sentence each. */
+  readonly failures: readonly string[];
+}
+
+const reloadedWithinMs = 15_000;
+const askAgainMs = 50;
+/** The old workers answer beside the new ones for a moment: nginx gives the new ones 100 ms to begin. */
+const settledMs = 500;
+/** Some come in by an old worker while nginx reloads; they are found when everybody is counted again. */
+const roundsMax = 3;
+
+/** The groups by which rooms are served now: what runs, else what is rendered. */
+export async function groupsNow(
+  groups: Groups,
+  folder: string,
+): Promise<{ running: Running | null; now: Groups | null }> {
+  const rendered = await renderedGroups(folder);
+  const listen = new Set([...groups.listen, ...(rendered?.listen ?? [])]);
+  const running = await askRunning([...listen]);
+  return { running, now: running?.groups ?? rendered };
+}
+
+/** @throws {GroupsRefusal} where nginx does not take the configuration or does not take it up, or the pace is too low. */
+export async function apply(options: ApplyOptions): Promise<Applied> {
+  const { groups, folder, nginx, pace, report } = options;
+  const rendering = render(groups);
+  const { running, now } = await groupsNow(groups, folder);
+  if (running === null)
+    throw new GroupsRefusal([
+      `No nginx of ours answers at ${groups.listen.join(' or ')}; render the file and start it.`,
+    ]);
+  const plan = await planNow(now, groups);
+  const sentences = tooSlow(plan, pace);
+  if (sentences.length > 0) throw new GroupsRefusal(sentences);
+  if (!(await options.isAgreed(plan))) return { isAgreed: false, moved: 0, failures: [] };
+  if ((await staleFiles(folder, rendering)).length > 0) {
+    await putRendering(folder, rendering, nginx);
+    report(`wrote ${folder}`);
+  }
+  if (running.digest !== rendering.digest || running.groups.listen.join() !== groups.listen.join()) {
+    await reload(options, rendering);
+    report(`nginx runs ${rendering.digest}`);
+  }
+  return handOver(options, now);
+}
+
+async function planNow(before: Groups | null, after: Groups): Promise<Plan> {
+  return makePlan(before, after, await takeCensuses(serversOf(before, after)));
+}
+
+async function reload({ groups, reload: words }: ApplyOptions, { digest }: Rendering): Promise<void> {
+  const { isFine, text } = await call(words);
+  if (!isFine) throw new GroupsRefusal([`\`${words.join(' ')}\` failed: ${text}`]);
+  const until = performance.now() + reloadedWithinMs;
+  let newSince = Number.POSITIVE_INFINITY;
+  while (!(performance.now() - newSince >= settledMs)) {
+    if (performance.now() > until)
+      throw new GroupsRefusal([
+        `nginx did not take up ${digest} within ${reloadedWithinMs / 1000} s; its error log says why. Nobody was moved.`,
+      ]);
+    await pause(askAgainMs);
+    const isNew = (await askRunning(groups.listen))?.digest === digest;
+    if (!isNew) newSince = Number.POSITIVE_INFINITY;
+    else newSince = Math.min(newSince, performance.now());
+  }
+}
+
+async function handOver({ groups, pace, report }: ApplyOptions, before: Groups | null): Promise<Applied> {
+  const failures: string[] = [];
+  let moved = 0;
+  for (let round = 0, was = before; round < roundsMax; round += 1, was = groups) {
+    // Those who are on their way out still count where they are, so a later round looks at strays alone.
+    const steps = stepsOf(await planNow(was, groups), pace);
+    if (steps.length === 0) break;
+    for (const step of steps) {
+      const outcome = await take(step);
+      if (typeof outcome === 'string') failures.push(outcome);
+      else {
+        moved += outcome;
+        report(`${step.server}: ${outcome} viewers of ${step.room ?? 'every room'} move over ${step.overMs} ms`);
+      }
+    }
+    if (failures.length > 0) break;
+  }
+  return { isAgreed: true, moved, failures };
+}
+
+/** Makes the call, and gives the gateway its time. */
+async function take({ admin, room, share, overMs }: Step): Promise<number | string> {
+  const answered = room === null ? await drainNode(admin, overMs) : await moveRoom(admin, room, share, overMs);
+  if (typeof answered === 'number' && answered > 0) await pause(overMs);
+  return answered;
+}

@@ -1,0 +1,61 @@
+/** One HTTP request and its answer as JSON: bounded in time and size, over a connection of its own. */
+
+import { request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
+
+export interface Question {
+  readonly method?: 'GET' | 'POST';
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** 3000 where absent. */
+  readonly timeoutMs?: number;
+}
+
+export interface JsonAnswer {
+  readonly status: number;
+  /** Null where the answer is not JSON. */
+  readonly json: unknown;
+}
+
+/** A node at its limit of rooms lists them in about a tenth of this. */
+const answerBytesMax = 16 * 1024 * 1024;
+
+/** @throws {Error} where nobody answers, or not in time, or with too much. */
+export function ask(url: string, { method = 'GET', body, timeoutMs = 3000 }: Question = {}): Promise<JsonAnswer> {
+  const text = body === undefined ? '' : JSON.stringify(body);
+  return new Promise((resolve, reject) => {
+    const open = url.startsWith('https:') ? requestHttps : requestHttp;
+    const asked = open(url, {
+      method,
+      // A connection of before could end at a worker that routes by what was before.
+      agent: false,
+      signal: AbortSignal.timeout(timeoutMs),
+      headers: text === '' ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
+    });
+    asked.on('error', (error: NodeJS.ErrnoException) => {
+      reject(
+        new Error(error.name === 'AbortError' ? `no answer within ${timeoutMs} ms` : (error.code ?? error.message)),
+      );
+    });
+    asked.on('response', (answer) => {
+      const parts: Buffer[] = [];
+      let length = 0;
+      answer.on('data', (bytes: Buffer) => {
+        length += bytes.length;
+        if (length > answerBytesMax) asked.destroy(new Error(`an answer of more than ${answerBytesMax} bytes`));
+        else parts.push(bytes);
+      });
+      answer.on('error', reject);
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, json: readJson(Buffer.concat(parts)) }));
+    });
+    asked.end(text);
+  });
+}
+
+function readJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,68 @@
+/** What is asked of gateways over their admin ports: who watches what, and to hand viewers over. */
+
+import { isRoomId, type RoomId } from '../signal.ts';
+import { ask } from './ask.ts';
+import type { GroupServer, Groups } from './groups-file.ts';
+
+/** What a gateway says of its rooms. */
+export interface Census {
+  readonly node: string;
+  readonly group: string;
+  readonly isDraining: boolean;
+  /** Requests that were meant for another group. */
+  readonly strays: number;
+  readonly rooms: readonly { readonly room: RoomId; readonly viewers: number }[];
+}
+
+/** By server name: the census, or why there is none. */
+export type Censuses = ReadonlyMap<string, Census | string>;
+
+/** The longest time over which one call may spread. */
+export const overMsMax = 600_000;
+
+/** Every server of the two files once, by name; the newer one counts. */
+export function serversOf(before: Groups | null, after: Groups): readonly GroupServer[] {
+  const all = [before, after].flatMap((file) => file?.groups.flatMap(({ servers }) => servers) ?? []);
+  return [...new Map(all.map((server) => [server.name, server])).values()];
+}
+
+export async function takeCensuses(servers: readonly GroupServer[]): Promise<Censuses> {
+  return new Map(await Promise.all(servers.map(async (server) => [server.name, await takeCensus(server)] as const)));
+}
+
+async function takeCensus({ admin }: GroupServer): Promise<Census | string> {
+  if (admin === null) return 'the file gives no admin address';
+  try {
+    const { status, json } = await ask(`${admin}/ops/rooms`);
+    return (status === 200 ? readCensus(json) : null) ?? `${admin}/ops/rooms answers ${status} and no census`;
+  } catch (error) {
+    return `${admin} does not answer: ${(error as Error).message}`;
+  }
+}
+
+function readCensus(json: unknown): Census | null {
+  const { node, group, isDraining, strays, rooms } = (json ?? {}) as Record<string, unknown>;
+  if (typeof node !== 'string' || typeof group !== 'string' || !Array.isArray(rooms)) return null;
+  const known = (rooms as readonly { room?: unknown; viewers?: unknown }[]).flatMap(({ room, viewers }) =>
+    isRoomId(room) && typeof viewers === 'number' && viewers > 0 ? [{ room, viewers }] : [],
+  );
+  return { node, group, isDraining: isDraining === true, strays: Number(strays) || 0, rooms: known };
+}
+
+/** Hands part of a room's viewers over. Settles with how many, or with why none. */
+export const moveRoom = (admin: string, room: RoomId, share: number, overMs: number): Promise<number | string> =>
+  order(`${admin}/ops/rooms/${encodeURIComponent(room)}/move`, { overMs, share });
+
+/** Hands everybody over; the gateway wants nothing new from then on. */
+export const drainNode = (admin: string, overMs: number): Promise<number | string> =>
+  order(`${admin}/ops/drain`, { overMs });
+
+async function order(url: string, body: object): Promise<number | string> {
+  try {
+    const { status, json } = await ask(url, { method: 'POST', body });
+    const moving = (json as { moving?: unknown } | null)?.moving;
+    return status === 202 && typeof moving === 'number' ? moving : `${url} answers ${status}`;
+  } catch (error) {
+    return `${url} does not answer: ${(error as Error).message}`;
+  }
+}

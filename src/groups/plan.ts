@@ -1,0 +1,157 @@
+/**
+ * What a changed groups file means for slots and for the people who watch. Pure: files and censuses in, a plan out. A
+ * viewer has to move where its server's group no longer serves its room, where its server is drained or gone, and, for a
+ * room that is spread over more groups than before, as many as would now land elsewhere.
+ */
+
+import type { RoomId } from '../signal.ts';
+import type { GroupServer, Groups } from './groups-file.ts';
+import { type Censuses, overMsMax, serversOf } from './nodes.ts';
+import { type Places, placesOf } from './slots.ts';
+
+export interface Move {
+  readonly server: string;
+  readonly admin: string;
+  readonly room: RoomId;
+  /** Who watch the room there now. */
+  readonly viewers: number;
+  /** More than 0, at most 1. */
+  readonly share: number;
+  readonly to: readonly string[];
+}
+
+export interface Drain {
+  readonly server: string;
+  readonly admin: string;
+  readonly viewers: number;
+}
+
+export interface Plan {
+  readonly slotsMoved: number;
+  /** Slots of each group, before and after. */
+  readonly slots: readonly { readonly group: string; readonly before: number; readonly after: number }[];
+  readonly moves: readonly Move[];
+  readonly drains: readonly Drain[];
+  /** Servers of which nothing is known: their viewers are not in the plan. */
+  readonly unasked: readonly { readonly server: string; readonly reason: string }[];
+  readonly rooms: number;
+  readonly viewers: number;
+}
+
+export function makePlan(before: Groups | null, after: Groups, censuses: Censuses): Plan {
+  const placesBefore = before === null ? null : placesOf(before);
+  const placesAfter = placesOf(after);
+  const unasked: { server: string; reason: string }[] = [];
+  const drains: Drain[] = [];
+  const moves: Move[] = [];
+  for (const server of serversOf(before, after)) {
+    const census = censuses.get(server.name) ?? 'it was not asked';
+    const { name, admin } = server;
+    if (typeof census === 'string' || admin === null) {
+      unasked.push({ server: name, reason: typeof census === 'string' ? census : 'the file gives no admin address' });
+      continue;
+    }
+    const group = groupOf(after, name);
+    if (group === null || server.isDrained) {
+      const viewers = census.rooms.reduce((sum, room) => sum + room.viewers, 0);
+      if (!census.isDraining) drains.push({ server: name, admin, viewers });
+      continue;
+    }
+    for (const { room, viewers } of census.rooms) {
+      const to = placesAfter.of(room);
+      const was = placesBefore?.of(room) ?? to;
+      const share = to.includes(group) ? shareLeaving({ group, was, to, before: before ?? after, after }) : 1;
+      if (share * viewers >= 0.5) moves.push({ server: name, admin, room, viewers, share, to });
+    }
+  }
+  return {
+    ...slotsIn(placesBefore, placesAfter, [before, after]),
+    moves,
+    drains,
+    unasked,
+    rooms: new Set(moves.map(({ room }) => room)).size,
+    viewers: [...moves.map(movingIn), ...drains.map(({ viewers }) => viewers)].reduce((sum, some) => sum + some, 0),
+  };
+}
+
+export const movingIn = ({ viewers, share }: Pick<Move, 'viewers' | 'share'>): number => Math.round(viewers * share);
+
+function slotsIn(before: Places | null, after: Places, files: readonly (Groups | null)[]) {
+  const names = new Set(files.flatMap((file) => file?.groups.map(({ name }) => name) ?? []));
+  const held = (places: Places | null, group: string): number =>
+    places?.slots.filter((name) => name === group).length ?? 0;
+  return {
+    slotsMoved: before === null ? 0 : after.slots.filter((name, slot) => name !== before.slots[slot]).length,
+    slots: [...names].map((group) => ({ group, before: held(before, group), after: held(after, group) })),
+  };
+}
+
+const groupOf = ({ groups }: Groups, server: string): string | null =>
+  groups.find(({ servers }) => servers.some(({ name }) => name === server))?.name ?? null;
+
+interface Spreading {
+  readonly group: string;
+  readonly was: readonly string[];
+  readonly to: readonly string[];
+  readonly before: Groups;
+  readonly after: Groups;
+}
+
+/** Of the viewers in a group that goes on serving the room, the part that belongs elsewhere now. */
+function shareLeaving({ group, was, to, before, after }: Spreading): number {
+  if (!was.includes(group) || was.join() === to.join()) return 0;
+  const held = weightIn(before, [group]) / weightIn(before, was);
+  const due = weightIn(after, [group]) / weightIn(after, to);
+  return held > due ? 1 - due / held : 0;
+}
+
+const serves = ({ isDrained }: GroupServer): boolean => !isDrained;
+const weightIn = ({ groups }: Groups, names: readonly string[]): number =>
+  groups
+    .filter(({ name }) => names.includes(name))
+    .flatMap(({ servers }) => servers.filter(serves))
+    .reduce((sum, { weight }) => sum + weight, 0);
+
+/** One call to one gateway. The calls are made one after the other, each when the one before has had its time. */
+export interface Step {
+  readonly server: string;
+  readonly admin: string;
+  /** Null: everything, and for good. */
+  readonly room: RoomId | null;
+  readonly share: number;
+  readonly moving: number;
+  readonly overMs: number;
+}
+
+/** The calls that carry out a plan at a pace, in reconnects per second. */
+export function stepsOf({ moves, drains }: Plan, pace: number): readonly Step[] {
+  return [...moves.flatMap((move) => stepsOfMove(move, pace)), ...drains.map((drain) => stepOfDrain(drain, pace))];
+}
+
+/** In as many parts as one call's time asks for; each part is a share of those who are left. */
+function stepsOfMove(move: Move, pace: number): readonly Step[] {
+  const all = movingIn(move);
+  const parts = Math.ceil((all * 1000) / pace / overMsMax);
+  return Array.from({ length: parts }, (_, part) => {
+    const [from, to] = [part, part + 1].map((at) => Math.round((all * at) / parts)) as [number, number];
+    const moving = to - from;
+    const { server, admin, room, viewers } = move;
+    return { server, admin, room, share: moving / (viewers - from), moving, overMs: timeFor(moving, pace) };
+  });
+}
+
+const stepOfDrain = ({ server, admin, viewers }: Drain, pace: number): Step => ({
+  ...{ server, admin, room: null, share: 1, moving: viewers },
+  overMs: Math.min(overMsMax, timeFor(viewers, pace)),
+});
+
+const timeFor = (viewers: number, pace: number): number => Math.ceil((viewers * 1000) / pace);
+
+/** Sentences for what cannot be kept at this pace. */
+export const tooSlow = ({ drains }: Plan, pace: number): readonly string[] =>
+  drains
+    .filter(({ viewers }) => timeFor(viewers, pace) > overMsMax)
+    .map(
+      ({ server, viewers }) =>
+        `${server} has ${viewers} viewers, and a drain takes at most ${overMsMax / 1000} s: the pace must be at least ${Math.ceil((viewers * 1000) / overMsMax)}.`,
+    );

@@ -1,0 +1,62 @@
+/**
+ * `/ops/rooms` and `/ops/drain`: who watches what on this node, and orders to hand viewers over, which `ringside groups
+ * apply` gives. An order is answered as soon as it was taken; the handing over goes on by itself.
+ */
+
+import type { FastifyInstance } from 'fastify';
+import { Refusal } from '../errors.ts';
+import { isRoomId, type RoomId } from '../signal.ts';
+
+/** What the hub lets operators see and do. */
+export interface Floor {
+  /** Each room that somebody watches here, once. */
+  census(): Iterable<{ readonly room: RoomId; readonly viewers: number }>;
+  /** Hands a share (0 to 1) of a room's viewers over, spread evenly over the time. Answers with how many. */
+  move(room: RoomId, share: number, overMs: number): number;
+  /** Hands everybody over, and lets nobody new in. Answers with how many. */
+  drain(overMs: number): number;
+  readonly isDraining: boolean;
+  /** Requests since the start that nginx had meant for another group. */
+  readonly strays: number;
+}
+
+export interface OpsRoomsOptions {
+  readonly floor: Floor;
+  readonly nodeId: string;
+  readonly group: string;
+}
+
+/** Ten minutes: whoever wants longer gives several orders. */
+const overMsMax = 600_000;
+
+export function opsRooms(admin: FastifyInstance, { floor, nodeId, group }: OpsRoomsOptions): void {
+  admin.get('/ops/rooms', async (_request, reply) => {
+    reply.header('cache-control', 'no-store');
+    const rooms = Array.from(floor.census(), ({ room, viewers }) => ({ room, viewers }));
+    return { node: nodeId, group, isDraining: floor.isDraining, strays: floor.strays, rooms };
+  });
+  admin.post<{ Params: { room: string } }>('/ops/rooms/:room/move', async (request, reply) => {
+    const { room } = request.params;
+    if (!isRoomId(room)) throw new Refusal('malformed', 'The path names no room.');
+    const { overMs, share } = readOrder(request.body, ['overMs', 'share']);
+    return reply.code(202).send({ moving: floor.move(room, share, overMs) });
+  });
+  admin.post('/ops/drain', async (request, reply) => {
+    const { overMs } = readOrder(request.body, ['overMs']);
+    return reply.code(202).send({ moving: floor.drain(overMs) });
+  });
+}
+
+/** @throws {Refusal} `malformed` for anything but an object of these fields, each within its bounds. */
+function readOrder(body: unknown, known: readonly string[]): { readonly overMs: number; readonly share: number } {
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new Refusal('malformed', `The body must be a JSON object of ${known.join(' and ')}.`);
+  const strange = Object.keys(body).find((name) => !known.includes(name));
+  if (strange !== undefined) throw new Refusal('malformed', `The body may hold ${known.join(' and ')} only.`);
+  const { overMs, share = 1 } = body as { overMs?: unknown; share?: unknown };
+  if (typeof overMs !== 'number' || !Number.isInteger(overMs) || overMs < 0 || overMs > overMsMax)
+    throw new Refusal('malformed', `overMs must be a whole number from 0 to ${overMsMax}.`);
+  if (typeof share !== 'number' || !(share >= 0 && share <= 1))
+    throw new Refusal('malformed', 'share must be a number from 0 to 1.');
+  return { overMs, share };
+}

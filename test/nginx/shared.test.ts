@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { startGateway, tokenOf } from '../helpers/gateway.ts';
+import { type Nginx, type Reply, startNginx, startUpstream, type Upstream } from '../helpers/nginx.ts';
+import { waitFor } from '../helpers/wait-for.ts';
+
+let home: string;
+let nginx: Nginx;
+let upstream: Upstream;
+let count = 0;
+const next = (): number => {
+  count += 1;
+  return count;
+};
+
+before(async () => {
+  home = await mkdtemp(join(tmpdir(), 'ringside-upstreams-'));
+  upstream = await startUpstream('blue-1', home);
+  nginx = await startNginx({ groups: { blue: { servers: [{ name: 'blue-1', address: upstream.address }] } } });
+});
+after(async () => {
+  await nginx.stop();
+  await upstream.close();
+  await rm(home, { recursive: true, force: true });
+});
+beforeEach(() => {
+  upstream.received.splice(0);
+  upstream.reply = shared('public, max-age=60');
+});
+
+const shared = (cacheControl: string): (() => Reply) => {
+  return () => ({
+    headers: {
+      'cache-control': cacheControl,
+      etag: '"k.7"',
+      'content-type': 'application/json',
+      vary: 'Authorization, Cookie',
+    },
+    body: `{"nth":${next()}}`,
+  });
+};
+/** A path that no other test asks for. */
+const fresh = (what = 'state'): string => `/rooms/room-${next()}/${what}`;
+const ask = (path: string, headers: Record<string, string> = {}): Promise<Response> =>
+  fetch(`${nginx.url}${path}`, { headers });
+const textOf = async (path: string, headers: Record<string, string> = {}): Promise<string> =>
+  (await ask(path, headers)).text();
+
+describe('an answer that anybody may have', () => {
+  for (const what of ['state', 'state/score', 'pages/3']) {
+    it(`of ${what} is asked of the gateway once, however many want it at once`, async () => {
+      const path = fresh(what);
+      const texts = await Promise.all(Array.from({ length: 200 }, () => textOf(path)));
+      assert.equal(new Set(texts).size, 1);
+      assert.ok(upstream.received.length <= 3, `${upstream.received.length} requests reached the gateway`);
+    });
+  }
+
+  it('is the same for browsers with cookies of other pages, which do not reach the gateway', async () => {
+    const path = fresh();
+    const texts = [await textOf(path, { cookie: 'theme=dark' }), await textOf(path, { cookie: 'theme=light' })];
+    assert.equal(new Set(texts).size, 1);
+    assert.equal(upstream.received.length, 1);
+  });
+
+  it('costs no body where it is known', async () => {
+    const path = fresh();
+    await textOf(path);
+    assert.equal((await ask(path, { 'if-none-match': '"k.7"' })).status, 304);
+    assert.equal(upstream.received.length, 1);
+  });
+
+  it('is renewed behind the scenes by its tag, and nobody waits for that', async () => {
+    upstream.reply = shared('public, max-age=1, stale-while-revalidate=60');
+    const path = fresh();
+    const first = await textOf(path);
+    upstream.reply = () => ({ status: 304, headers: { 'cache-control': 'public, max-age=60', etag: '"k.7"' } });
+    const renewal = await waitFor(
+      async () => {
+        assert.equal(await textOf(path), first);
+        return upstream.received[1];
+      },
+      { what: 'the answer to be renewed' },
+    );
+    assert.equal(renewal.headers['if-none-match'], '"k.7"');
+  });
+
+  it('is given on while the gateway has no answer', async () => {
+    upstream.reply = shared('public, max-age=1');
+    const path = fresh();
+    const first = await textOf(path);
+    upstream.reply = () => 'cut';
+    const answer = await waitFor(
+      async () => {
+        const one = await ask(path);
+        return one.headers.get('x-ringside-cache') === 'STALE' && one;
+      },
+      { what: 'the answer to be stale' },
+    );
+    assert.equal(answer.status, 200);
+    assert.equal(await answer.text(), first);
+  });
+
+  it('is another for each query and each origin', async () => {
+    const path = fresh();
+    const texts = await Promise.all([
+      textOf(path),
+      textOf(`${path}?since=1`),
+      // The same to a gateway, which decodes names; under one key it would be given to those who asked for the whole.
+      textOf(`${path}?%73ince=1`),
+      textOf(`${path}?x=1`),
+      textOf(path, { origin: 'https://a.example' }),
+      textOf(path, { origin: 'https://b.example' }),
+    ]);
+    assert.equal(new Set(texts).size, texts.length);
+  });
+
+  it('is not kept where the gateway does not say that it may be', async () => {
+    for (const cacheControl of ['no-store', 'private, max-age=60', 'no-cache', '']) {
+      upstream.reply = shared(cacheControl);
+      const path = fresh();
+      assert.notEqual(await textOf(path), await textOf(path), cacheControl);
+    }
+  });
+});
+
+describe('an answer to somebody with a token', () => {
+  const ways: readonly [string, (path: string) => [string, Record<string, string>]][] = [
+    ['a header', (path) => [path, { authorization: 'Bearer abc' }]],
+    ['the cookie', (path) => [path, { cookie: 'theme=dark; ringside=abc' }]],
+    ['the query', (path) => [`${path}?access_token=abc`, {}]],
+  ];
+  for (const [name, way] of ways) {
+    it(`by ${name} comes from the gateway, and goes to nobody else`, async () => {
+      const path = fresh();
+      const anybody = await textOf(path);
+      const [to, headers] = way(path);
+      const texts = [await textOf(to, headers), await textOf(to, headers)];
+      assert.equal(new Set([anybody, ...texts]).size, 3);
+      assert.equal(await textOf(path), anybody);
+      assert.equal(upstream.received.length, 3);
+    });
+
+    it(`by ${name} costs no body where the gateway says so`, async () => {
+      const [to, headers] = way(fresh());
+      upstream.reply = ({ headers: sent }) => (sent['if-none-match'] === '"k.7"' ? { status: 304, body: '' } : null);
+      assert.equal((await ask(to, { ...headers, 'if-none-match': '"k.7"' })).status, 304);
+    });
+  }
+});
+
+describe('the state of a public room', () => {
+  it('reaches a crowd by a handful of requests, and a host by each', async () => {
+    const gateway = await startGateway({ environment: { ANONYMOUS_VIEWERS: 'on' } });
+    let asked = 0;
+    gateway.gateway.app.server.on('request', () => {
+      asked += 1;
+    });
+    const address = `127.0.0.1:${gateway.port}`;
+    const before = await startNginx({ groups: { blue: { servers: [{ name: 'blue-1', address }] } } });
+    try {
+      assert.equal((await gateway.put('score', { home: 1 })).status, 200);
+      asked = 0;
+      const url = `${before.url}/rooms/match-7/state`;
+      const texts = await Promise.all(Array.from({ length: 300 }, async () => (await fetch(url)).text()));
+      assert.equal(new Set(texts).size, 1);
+      assert.match(texts[0] ?? '', /"score"/);
+      assert.ok(asked <= 5, `${asked} requests reached the gateway`);
+      asked = 0;
+      const headers = { authorization: `Bearer ${tokenOf('hanna', 'host')}` };
+      const answers = await Promise.all([fetch(url, { headers }), fetch(url, { headers })]);
+      assert.deepEqual(
+        answers.map((answer) => answer.headers.get('cache-control')),
+        ['no-store', 'no-store'],
+      );
+      assert.equal(asked, 2);
+    } finally {
+      await before.stop();
+      await gateway.close();
+    }
+  });
+});
