@@ -14,6 +14,7 @@ interface Options {
   readonly entry: string | undefined;
   readonly profile: string | undefined;
   readonly log: string | undefined;
+  readonly rooms: string | undefined;
   readonly flags: CrowdArguments['flags'];
 }
 
@@ -24,13 +25,14 @@ interface Benchmark {
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
   writes: {
-    about: 'what an accepted comment costs the gateway and Redis (--log redis|embedded, --seconds 10)',
-    run: async ({ seconds, entry, profile, log }) => {
+    about: 'what an accepted comment costs the gateway and Redis (--log redis|embedded, --rooms 10, --seconds 10)',
+    run: async ({ seconds, entry, profile, log, rooms }) => {
       const { benchWrites } = await import('./writes.ts');
       if (log !== undefined && log !== 'redis' && log !== 'embedded') throw new Usage('--log is redis or embedded.');
       return benchWrites({
         seconds: seconds ?? 10,
         logs: log === undefined ? ['redis', 'embedded'] : [log],
+        ...(rooms === undefined ? {} : { rooms: roomsOf(rooms) }),
         ...(entry === undefined ? {} : { entry }),
         ...(profile === undefined ? {} : { profile }),
       });
@@ -46,6 +48,10 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
   restart: crowd('a gateway that is killed with 5,000 viewers on it', () => import('./restart.ts')),
   slow: crowd('1,000 viewers that read nothing beside healthy ones', () => import('./slow.ts')),
   rooms: crowd('1,000 rooms on one node, and what an event costs Redis', () => import('./rooms.ts')),
+  fleet: crowd(
+    'four gateways in two groups behind nginx, and all that operators do to them',
+    () => import('./fleet.ts'),
+  ),
   all: crowd('every aim in one table, each measured briefly: some eight minutes', () => import('./all.ts')),
 };
 
@@ -63,6 +69,12 @@ function crowd(about: string, load: () => Promise<CrowdModule>): Benchmark {
     }
   };
   return { about, run: async (options) => (await load()).run(read(options)) };
+}
+
+function roomsOf(text: string): number {
+  const rooms = Number(text);
+  if (!(Number.isInteger(rooms) && rooms >= 1 && rooms <= 1000)) throw new Usage('--rooms is from 1 to 1000.');
+  return rooms;
 }
 
 class Usage extends Error {}
@@ -99,6 +111,7 @@ async function main(args: string[]): Promise<void> {
     entry: values.entry,
     profile: values.profile,
     log: values.log,
+    rooms: values.rooms,
     flags: values,
   });
   if (values.json) process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
@@ -116,6 +129,7 @@ function parse(args: string[]) {
         entry: { type: 'string' },
         profile: { type: 'string' },
         log: { type: 'string' },
+        rooms: { type: 'string' },
         ...crowdFlags,
         help: { type: 'boolean' },
       },

@@ -41,8 +41,9 @@ export async function run(options: CrowdOptions): Promise<readonly Row[]> {
     await pause((options.seconds ?? usual.seconds) * 1000);
     const written = await writer.stop();
     // What was cut before its answer may have been kept: then all viewers have it.
-    const end = await crowd.settled(written.accepted);
-    const kept = Math.max(written.accepted, end.mostEvents);
+    const { mostEvents } = await crowd.settled(written.accepted);
+    const kept = Math.max(written.accepted, mostEvents);
+    const end = await crowd.settled(kept);
     return [
       {
         server: server.name,

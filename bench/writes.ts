@@ -23,10 +23,12 @@ export interface WritesOptions {
   readonly profile?: string;
   /** `redis`, `embedded`, or both. */
   readonly logs: readonly Log[];
+  /** Rooms that are written to in turn. Absent: 10. One shows what a single hot room's log can take. */
+  readonly rooms?: number;
 }
 export type Log = 'redis' | 'embedded';
 
-const rooms = 10;
+const usualRooms = 10;
 const users = 500;
 const connections = 64;
 /** Comments before anything is measured: compiled code is another program than code that was just loaded. */
@@ -38,7 +40,7 @@ export async function benchWrites(options: WritesOptions): Promise<Row[]> {
   return rows;
 }
 
-async function measure(log: Log, { seconds, entry, profile }: WritesOptions): Promise<Row> {
+async function measure(log: Log, { seconds, entry, profile, rooms = usualRooms }: WritesOptions): Promise<Row> {
   const redis = log === 'redis' ? await startRedis({ appendOnly: true }) : null;
   const gateway = await startGatewayServer({
     // The rate of chat is judged, and nobody exceeds it: the log shall hold what was accepted and no declarations.
@@ -58,10 +60,11 @@ async function measure(log: Log, { seconds, entry, profile }: WritesOptions): Pr
     const result = await round(load, { port, amount, connections, rooms, users });
     const after = [cpuSeconds(pids), redis ? cpuSeconds([redis.pid()]) : 0] as const;
     const accepted = result.statuses['202'] ?? 0;
-    await assertKept(port, redis, accepted + (first.statuses['202'] ?? 0));
+    await assertKept({ port, redis, rooms }, accepted + (first.statuses['202'] ?? 0));
     const micros = (index: 0 | 1): number => Math.round(((after[index] - before[index]) * 1e6) / accepted);
     return {
       log,
+      rooms,
       'accepted/s': Math.round(accepted / result.seconds),
       accepted,
       'not accepted': others(result.statuses),
@@ -92,8 +95,14 @@ const others = (statuses: RoundResult['statuses']): string =>
     .map(([status, count]) => `${count} × ${status}`)
     .join(', ') || 'none';
 
+interface Kept {
+  readonly port: number;
+  readonly redis: RedisServer | null;
+  readonly rooms: number;
+}
+
 /** The offsets of all rooms, and the lengths of their streams, add up to what was accepted. */
-async function assertKept(port: number, redis: RedisServer | null, accepted: number): Promise<void> {
+async function assertKept({ port, redis, rooms }: Kept, accepted: number): Promise<void> {
   let [numbered, kept] = [0, 0];
   for (let room = 0; room < rooms; room += 1) {
     const answer = await fetch(`http://127.0.0.1:${port}/rooms/room-${room}/events`, {

@@ -4,6 +4,7 @@
  */
 
 import { readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import cors from '@fastify/cors';
@@ -13,6 +14,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { actions } from './actions/index.ts';
 import type { Clock } from './clock.ts';
 import { getEvents } from './http/get-events.ts';
+import { getPages } from './http/get-pages.ts';
 import { getState } from './http/get-state.ts';
 import { getStream } from './http/get-stream.ts';
 import { registerIdentity } from './http/identity.ts';
@@ -23,12 +25,16 @@ import { registerProblems, sendProblem } from './http/problem.ts';
 import { putState } from './http/put-state.ts';
 import { Settler } from './http/settler.ts';
 import { trustOf } from './http/trusted-proxies.ts';
+import { Floor } from './hub/floor.ts';
 import { Hub } from './hub/hub.ts';
 import { Pull } from './hub/pull.ts';
+import { SharedPages } from './hub/shared-pages.ts';
 import { MemoryStore } from './log/memory-log.ts';
 import { openRedisLog } from './log/redis-log.ts';
 import type { RoomLog } from './log/room-log.ts';
 import { buildAdmin } from './ops/admin.ts';
+import { LogCalls, watchLog } from './ops/log-calls.ts';
+import { Announcer } from './presence/announcer.ts';
 import type { Settings } from './settings.ts';
 
 export interface GatewayOptions {
@@ -46,8 +52,11 @@ export interface Gateway {
   readonly app: FastifyInstance;
   readonly admin: FastifyInstance;
   readonly hub: Hub;
+  readonly floor: Floor;
   readonly log: RoomLog;
   readonly servesDemo: boolean;
+  /** Hands the viewers over to other gateways, within `DRAIN_MS`; requests are answered meanwhile. */
+  leave(): Promise<void>;
   /** Ends the streams, finishes the requests, lets go of the log. */
   close(): Promise<void>;
 }
@@ -55,19 +64,23 @@ export interface Gateway {
 /** The longest room id and part, with room to spare for a refusal that says what is wrong. */
 const pathPartMax = 200;
 const requestTimeoutMs = 30_000;
+/** How long a gateway that has handed its viewers over still listens to what a proxy is sending. */
+const lastWordsMs = 250;
 
 export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   const { settings, clock } = options;
-  const app = Fastify({
-    logger: loggerOptions(settings, options.logTarget),
-    logController: new Fastify.LogController({ disableRequestLogging: true }),
-    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
-    trustProxy: trustOf(settings.trustedProxies),
-    requestTimeout: requestTimeoutMs,
-    routerOptions: { maxParamLength: pathPartMax },
+  const app = openServer(options);
+  const logCalls = new LogCalls();
+  const log = watchLog(options.log ?? (await openLog(settings, clock, app)), logCalls, clock);
+  const report = (error: unknown): void => app.log.error({ err: error }, 'a stream failed by our mistake');
+  const hub = new Hub(log, settings, clock, report);
+  const announcer = new Announcer({ log, clock, audienceMs: settings.audienceMs, report });
+  hub.tellCrowds(announcer);
+  const floor = new Floor(hub, clock, settings.group);
+  app.addHook('onSend', async (_request, reply) => {
+    // A proxy keeps connections; those to a gateway that leaves must not be in use when it goes.
+    if (floor.isDraining) reply.header('connection', 'close');
   });
-  const log = options.log ?? (await openLog(settings, clock, app));
-  const hub = new Hub(log, settings, clock, (error) => app.log.error({ err: error }, 'a stream failed by our mistake'));
   const settler = new Settler({ log, clock, countMs: settings.countMs, waitingMax: settings.roomsMax });
   let isClosing = false;
   const dropSilent = followSilent(app);
@@ -75,15 +88,18 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   app.addHook('preClose', async () => {
     isClosing = true;
     settler.close();
+    floor.close();
     await hub.close();
+    await announcer.close();
     dropSilent();
   });
 
   await registerPublic(app, settings);
   const door = await registerIdentity(app, { settings, clock, ownSecret: options.ownSecret });
-  await app.register(getStream({ hub, door }));
+  await app.register(getStream({ hub, floor, door }));
   await app.register(getEvents({ pull: new Pull(hub, log, settings), door }));
   await app.register(getState({ log, door }));
+  await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), log, door }));
   await app.register(putState({ log, door }));
   await app.register(postAction({ settings, actions, log, door, settler }));
   await app.register(postSession({ log, door }));
@@ -94,15 +110,54 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
     if (isClosing) return 'closing';
     return log.isReady() ? null : 'the room log is away';
   };
-  const admin = buildAdmin({ whyNotReady, nodeId: settings.nodeId, group: settings.group, registerProblems });
+  const watched = { hub, handover: floor, logCalls, clock };
+  const { nodeId, group } = settings;
+  const admin = buildAdmin({ whyNotReady, floor, watched, nodeId, group, registerProblems });
+  const ownLog = options.log === undefined ? log : null;
+  const ways = waysOut({ app, admin, floor, ownLog }, options);
+  return { app, admin, hub, floor, log, servesDemo, ...ways };
+}
+
+interface Leaving extends Pick<Gateway, 'app' | 'admin' | 'floor'> {
+  /** Null where it is the caller's. */
+  readonly ownLog: RoomLog | null;
+}
+
+/** How a gateway ends, in order and in time. */
+function waysOut({ app, admin, floor, ownLog }: Leaving, options: GatewayOptions): Pick<Gateway, 'leave' | 'close'> {
+  const { settings, clock } = options;
+  let goneByMs = Number.POSITIVE_INFINITY;
+  const leave = async (): Promise<void> => {
+    goneByMs = clock.now() + settings.drainMs;
+    // A proxy's idle connections are left alone: it may be sending something at this moment. Each ends with its answer.
+    await floor.leave(settings.drainMs);
+    // Nobody new connects then, and a proxy that cannot connect asks another gateway; who has connected is still heard.
+    if (settings.listenSocket !== null) await rm(settings.listenSocket, { force: true });
+    await new Promise<void>((resolve) => clock.after(Math.min(lastWordsMs, settings.drainMs), resolve));
+  };
   const close = async (): Promise<void> => {
-    const cut = clock.after(settings.drainMs, () => app.server.closeAllConnections());
+    const leftMs = Math.min(settings.drainMs, Math.max(0, goneByMs - clock.now()));
+    const cut = clock.after(leftMs, () => app.server.closeAllConnections());
     await app.close();
     cut.cancel();
-    if (options.log === undefined) await log.close();
+    await ownLog?.close();
     await admin.close();
   };
-  return { app, admin, hub, log, servesDemo, close };
+  return { leave, close };
+}
+
+/** The server, before anything is registered on it. */
+function openServer({ settings, logTarget }: GatewayOptions): FastifyInstance {
+  return Fastify({
+    logger: loggerOptions(settings, logTarget),
+    logController: new Fastify.LogController({ disableRequestLogging: true }),
+    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
+    trustProxy: trustOf(settings.trustedProxies),
+    requestTimeout: requestTimeoutMs,
+    // What a proxy has sent already is answered: it could not send a write to another gateway.
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: pathPartMax },
+  });
 }
 
 /**

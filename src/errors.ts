@@ -62,6 +62,7 @@ export const endings = {
   expired: { comeBack: 'with-new-token', meaning: 'The token expired and was not prolonged.' },
   stuck: { comeBack: 'yes', meaning: 'The viewer read nothing for too long.' },
   closing: { comeBack: 'yes', meaning: 'The gateway is shutting down.' },
+  moved: { comeBack: 'yes', meaning: 'Another gateway has the room now; told by `move` and not by `end`.' },
   overloaded: { comeBack: 'yes', meaning: 'The gateway is at a limit: come back when `retry:` says.' },
   failed: { comeBack: 'yes', meaning: 'The gateway could not go on with this stream.' },
 } as const satisfies Record<string, { comeBack: 'yes' | 'no' | 'with-new-token'; meaning: string }>;

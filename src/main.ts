@@ -12,6 +12,11 @@ import { readSettings, type Settings, SettingsError } from './settings.ts';
 
 /** How long closing may take beyond `DRAIN_MS`: requests that are being answered, and the log. */
 const closeExtraMs = 5_000;
+/**
+ * Connections that may wait to be taken. With one more, TCP loses a client's greeting, and it tries again after 1, 3 and
+ * 7 seconds: with Node's 511, that is what most of a crowd does that comes back at once. Linux grants `somaxconn` (4096).
+ */
+const backlog = 4_096;
 const demoRoom = 'demo';
 const demoTokenLife = '12h';
 
@@ -22,6 +27,7 @@ async function main(): Promise<void> {
   closeWithGrace({ delay: settings.drainMs + closeExtraMs, logger: false }, async ({ signal, err }) => {
     if (err) gateway.app.log.fatal({ err }, 'the gateway closes because of a mistake of its own');
     else gateway.app.log.info(`closing on ${signal}`);
+    if (!err) await gateway.leave();
     await gateway.close();
   });
   const address = await listen(gateway, settings);
@@ -32,9 +38,9 @@ async function main(): Promise<void> {
 async function listen({ app, admin }: Gateway, settings: Settings): Promise<string> {
   const { adminHost, adminPort, host, port, listenSocket } = settings;
   await open(admin.listen({ host: adminHost, port: adminPort }), 'ADMIN_HOST and ADMIN_PORT');
-  if (listenSocket === null) return open(app.listen({ host, port }), 'HOST and PORT');
+  if (listenSocket === null) return open(app.listen({ host, port, backlog }), 'HOST and PORT');
   await removeStale(listenSocket);
-  return open(app.listen({ path: listenSocket }), 'LISTEN_SOCKET');
+  return open(app.listen({ path: listenSocket, backlog }), 'LISTEN_SOCKET');
 }
 
 /** An address that cannot be had is a wrong setting, and not a mistake of ours. */

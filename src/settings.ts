@@ -68,7 +68,7 @@ export const settingsTable = [
     min: 0,
     max: 65535,
     unit: 'port',
-    meaning: 'Port of /livez and /readyz; 0 takes a free one.',
+    meaning: 'Port of /livez, /readyz, /metrics and /ops; 0 takes a free one.',
   },
   {
     name: 'ADMIN_HOST',
@@ -318,7 +318,7 @@ export const settingsTable = [
   {
     name: 'JOINS_PER_SECOND',
     kind: 'integer',
-    default: 2000,
+    default: 3000,
     min: 1,
     max: 1000000,
     unit: 'streams per second',
@@ -345,6 +345,16 @@ export const settingsTable = [
     meaning: 'How long a node follows a room after its last viewer left.',
   },
   {
+    name: 'AUDIENCE_MS',
+    kind: 'integer',
+    default: 2000,
+    min: 50,
+    max: 10000,
+    unit: 'milliseconds',
+    meaning: 'How often `audience` tells a room how many watch, and a node reports its number for it, at most.',
+    atBound: 'What changes meanwhile is told together.',
+  },
+  {
     name: 'RENEW_MS',
     kind: 'integer',
     default: 5000,
@@ -366,7 +376,7 @@ export const settingsTable = [
   {
     name: 'RETRY_MS',
     kind: 'integer',
-    default: 2000,
+    default: 1500,
     min: 100,
     max: 600000,
     unit: 'milliseconds',

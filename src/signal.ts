@@ -32,7 +32,7 @@ export const isTagName = (text: unknown): text is string => typeof text === 'str
 /** Event names that the protocol gives a meaning of its own: no host may choose them for an event or a state part. */
 export const reservedNames: ReadonlySet<string> = new Set([
   ...['resume', 'state', 'gap', 'move', 'end', 'likes', 'audience', 'retract', 'direct', 'message', 'error', 'open'],
-  ...['comment', 'gift', 'notice', 'like', 'signal', 'pin', 'settings', 'mute', 'unmute', 'ban', 'unban'],
+  ...['comment', 'gift', 'gifts', 'notice', 'like', 'signal', 'pin', 'settings', 'mute', 'unmute', 'ban', 'unban'],
 ]);
 
 /** Each role includes the ones before it. */
@@ -44,10 +44,11 @@ export const isAtLeast = (role: Role, least: Role): boolean => roles.indexOf(rol
 /**
  * What may happen to an entry when a viewer is slow or a room exceeds what people can read. `must`: never left out.
  * `chat`: may be left out for a slow viewer, and is then declared. `spare`: chat beyond what people can read; the log
- * decides which. Its author and staff get it, nobody else does, and a `gap` entry of the log declares it. `merge`: only
+ * decides which. Its author and staff get it, nobody else does, and a `gap` entry of the log declares it. `blank`: what
+ * was retracted; its number is left, nobody gets anything of it, and a later `retract` entry declares it. `merge`: only
  * the sum matters. `latest`: only the newest matters.
  */
-export type Lane = 'must' | 'chat' | 'spare' | 'merge' | 'latest';
+export type Lane = 'must' | 'chat' | 'spare' | 'blank' | 'merge' | 'latest';
 
 /** Who may receive an entry: everyone, moderators and up, holders of a tag, or the named users (peer delivery). */
 export type Audience = 'all' | 'staff' | `tag:${string}` | readonly UserId[];

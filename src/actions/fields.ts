@@ -16,6 +16,12 @@ export const user = Type.Unsafe<UserId>(Type.String({ pattern: userPattern }));
 /** A plain name; whether it is reserved is for the action to judge. */
 export const name = Type.String({ pattern: namePattern });
 
+/** The id of an event, `<epoch>.<offset>`. */
+export const eventId = Type.String({ pattern: '^[a-z0-9]{1,12}\\.(0|[1-9][0-9]{0,14})$' });
+
+/** An address that a page can offer as a link: no other scheme, since `javascript:` is one too. */
+export const link = Type.String({ pattern: '^https?://[^\\s\\p{C}\\p{Z}]+$', maxLength: 2048 });
+
 /** Why somebody acted, for everyone to read. */
 export const reason = text(0, 200);
 
@@ -29,6 +35,9 @@ export const data = Type.Record(Type.String(), Type.Unknown());
 
 /** Levels that `data` may nest. Deeper ones fit into a body and would exhaust the stack of whoever parses them. */
 export const dataDepthMax = 64;
+
+/** Levels that an object in a state part may nest, itself among them. A part as a whole may nest 32. */
+export const partDepthMax = 31;
 
 /** Whether a JSON value nests more than `levels` objects and arrays. Looks no deeper than that itself. */
 export function isTooDeep(value: unknown, levels: number = dataDepthMax): boolean {

@@ -88,6 +88,8 @@ export function getState({ log, door }: GetStateOptions) {
   };
 }
 
+const forAMoment = 'public, max-age=1, stale-while-revalidate=5';
+
 const isBanned = (): Refusal => new Refusal('banned', 'The user is banned from this room.');
 
 /**
@@ -115,18 +117,18 @@ export function writeState({ tail, total, parts }: RoomState, since: number | nu
 }
 
 /** RFC 9110, section 13.1.2: `If-None-Match` compares weakly, for a proxy that compresses weakens our tags. */
-function isCurrent({ headers }: FastifyRequest, etag: string): boolean {
+export function isCurrent({ headers }: FastifyRequest, etag: string): boolean {
   const sent = headers['if-none-match'];
   if (sent === undefined) return false;
   return sent.trim() === '*' || (sent.match(/"[^"]*"/g)?.includes(etag) ?? false);
 }
 
-/** What was got without a token is for anybody, and a shared cache may keep it for a moment. */
-function setCaching(reply: FastifyReply, { id }: Identity, etag: string): void {
+/** What was got without a token is for anybody, and a shared cache may keep it as long as `shared` says. */
+export function setCaching(reply: FastifyReply, { id }: Identity, etag: string, shared = forAMoment): void {
   const vary = reply.getHeader('vary');
   reply.headers({
     etag,
-    'cache-control': id === null ? 'public, max-age=1, stale-while-revalidate=5' : 'no-store',
+    'cache-control': id === null ? shared : 'no-store',
     vary: vary === undefined ? 'Authorization, Cookie' : `${String(vary)}, Authorization, Cookie`,
     'x-content-type-options': 'nosniff',
   });

@@ -6,6 +6,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';
+import type { Floor } from '../hub/floor.ts';
 import type { Admission, Hub, StreamRequest } from '../hub/hub.ts';
 import { parsePosition } from '../log/position.ts';
 import { headBytes, takeOver } from '../stream/take-over.ts';
@@ -24,6 +25,7 @@ import { comeBackLater, encodingFor, streamHeaders } from './stream-answer.ts';
 
 export interface GetStreamOptions {
   readonly hub: Hub;
+  readonly floor: Pick<Floor, 'isDraining' | 'note'>;
   readonly door: Door;
 }
 
@@ -40,7 +42,40 @@ export function readFrom(request: FastifyRequest): StreamRequest['from'] {
   return text === '' ? null : (parsePosition(text) ?? 'unreadable');
 }
 
-export function getStream({ hub, door }: GetStreamOptions) {
+/** The group that nginx meant the request for; null where no proxy of ours was in between. */
+const groupOf = ({ headers }: FastifyRequest): string | null => {
+  const group = headers['x-ringside-group'];
+  return typeof group === 'string' && group !== '' ? group : null;
+};
+
+const streamSchema = {
+  operationId: 'watchRoom',
+  summary: 'Watch a room: Server-Sent Events',
+  description:
+    'Begins with `retry:`, `resume` and `state`; then what was missed, in order; then live. Overload and shutdown are told as 200 with an `end` event, because an EventSource gives up on any other status.',
+  security: readSecurity,
+  params: roomParams,
+  querystring: streamQuery,
+  response: {
+    200: {
+      description: 'An event stream, gzip where the client accepts it. The events are listed in docs/protocol.md.',
+      content: { 'text/event-stream': { schema: Type.String() } },
+    },
+    204: { description: 'The room has ended, or the user is banned: do not come back.', type: 'null' },
+    ...problems,
+  },
+};
+
+export function getStream({ hub, floor, door }: GetStreamOptions) {
+  /** @throws {Refusal} `overloaded` for a proxy, which then asks another gateway; a browser would take it for good. */
+  const isLeaving = (request: FastifyRequest): boolean => {
+    const group = groupOf(request);
+    floor.note(group);
+    if (!floor.isDraining) return false;
+    hub.meter.turnedAway.leaving += 1;
+    if (group !== null) throw new Refusal('overloaded', 'This gateway hands its viewers over and takes no more.');
+    return true;
+  };
   /** Whatever fails at this door is answered softly: a status of its own would end an EventSource for good. */
   const admit = async (asked: StreamRequest, request: FastifyRequest): Promise<Admission | 'failed'> => {
     try {
@@ -58,26 +93,10 @@ export function getStream({ hub, door }: GetStreamOptions) {
       url: '/rooms/:room/stream',
       // A HEAD has no body to stream.
       exposeHeadRoute: false,
-      schema: {
-        operationId: 'watchRoom',
-        summary: 'Watch a room: Server-Sent Events',
-        description:
-          'Begins with `retry:`, `resume` and `state`; then what was missed, in order; then live. Overload and shutdown are told as 200 with an `end` event, because an EventSource gives up on any other status.',
-        security: readSecurity,
-        params: roomParams,
-        querystring: streamQuery,
-        response: {
-          200: {
-            description:
-              'An event stream, gzip where the client accepts it. The events are listed in docs/protocol.md.',
-            content: { 'text/event-stream': { schema: Type.String() } },
-          },
-          204: { description: 'The room has ended, or the user is banned: do not come back.', type: 'null' },
-          ...problems,
-        },
-      },
+      schema: streamSchema,
       validatorCompiler: checkShape,
       handler: async (request, reply) => {
+        if (isLeaving(request)) return comeBackLater(reply, 'closing', hub.retryMs());
         const turnAwayMs = hub.turnAwayMs();
         if (turnAwayMs !== null) return comeBackLater(reply, 'overloaded', turnAwayMs);
         const room = roomOf(request);

@@ -106,7 +106,7 @@ export function postAction({ settings, actions, log, door, settler }: PostAction
           mutable,
           change,
         });
-        if (kept.pending) settler.settleLater(room, change.type === 'count' ? change.counter : sampledChat);
+        if (kept.pending) settler.settleLater(room, 'counter' in change ? change.counter : sampledChat);
         reply.code(202).header('cache-control', 'no-store').type('application/json');
         return JSON.stringify({ id: formatPosition(kept.position), at: kept.at, ...action.answer?.(kept) });
       },

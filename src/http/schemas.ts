@@ -170,6 +170,37 @@ export const eventsAnswer = Type.Object(
   },
   { description: 'What came after the cursor, as far as the client may see it.' },
 );
+export const pageParams = Type.Object({
+  room,
+  page: Type.String({
+    pattern: '^(?:0|[1-9][0-9]{0,12}|latest)$',
+    description: 'Number of the page: the offsets from 100 times that on. `latest`: the newest.',
+  }),
+});
+export const pageQuery = Type.Object({
+  v: Type.Optional(
+    Type.String({
+      pattern: idPattern,
+      description: 'The version that is expected: then a full page may be kept long.',
+    }),
+  ),
+  access_token: accessToken,
+});
+export const pageAnswer = Type.Object(
+  {
+    epoch: Type.String({ description: 'The present epoch of the log of the room.' }),
+    version: Type.String({
+      pattern: idPattern,
+      description: 'The present epoch and the offset of the newest `retract` that was for all; 0 for none.',
+    }),
+    page: Type.Integer({ minimum: 0 }),
+    from: Type.Integer({ minimum: 1, description: 'The first offset that the page covers.' }),
+    to: Type.Integer({ minimum: 0, description: 'The last one; `from` less 1 where there is none yet.' }),
+    full: Type.Boolean({ description: 'Whether all offsets of the page are there.' }),
+    events: Type.Array(Type.Object({ id, event: Type.String(), data: Type.Unknown() })),
+  },
+  { description: 'What anybody may see of these offsets.' },
+);
 export const sessionAnswer = Type.Object(
   { expiresAt: Type.Integer({ description: 'Until when the streams may last, in Unix milliseconds.' }) },
   { description: 'The cookie is set, and open streams are prolonged.' },

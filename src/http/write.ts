@@ -43,6 +43,7 @@ export async function append(log: Pick<RoomLog, 'append'>, write: Write): Promis
   const appended = await log.append(write);
   if (appended.outcome === 'kept') return appended;
   const { code, retryAfterMs, version } = appended;
+  const { change } = write;
   switch (code) {
     case 'rate-limited':
       throw new Refusal(code, 'Wait as long as Retry-After says.', {
@@ -53,10 +54,11 @@ export async function append(log: Pick<RoomLog, 'append'>, write: Write): Promis
         version,
       });
     default:
-      throw new Refusal(code, details[code]);
+      throw new Refusal(code, code === 'not-found' && change.type === 'retract' ? noSuchEvent : details[code]);
   }
 }
 
+const noSuchEvent = 'The log keeps no event with this id that can be retracted.';
 const details = {
   banned: 'The user is banned from this room.',
   muted: 'The user is muted in this room.',

@@ -18,13 +18,18 @@ export function mayReceive(audience: Audience, receiver: Receiver): boolean {
 
 /**
  * Whether a receiver gets an entry: it may, and the entry is not left out for it. Of chat that is more than people can
- * read, staff get all and an author gets its own; everybody else gets the entry that says how much was left out.
+ * read, staff get all and an author gets its own; everybody else gets the entry that says how much was left out. Of what
+ * was retracted nobody gets anything.
  */
 export function isFor(entry: Entry, receiver: Receiver): boolean {
-  if (!mayReceive(entry.audience, receiver)) return false;
+  if (entry.lane === 'blank' || !mayReceive(entry.audience, receiver)) return false;
   if (entry.lane === 'spare') return isStaff(receiver) || (receiver.id !== null && receiver.id === authorOf(entry));
   return entry.kind !== 'gap' || !isStaff(receiver);
 }
+
+/** Whether an entry has a place on the tape of a class: what the class gets, and what it would get but for a retraction. */
+export const isOnTapeOf = (entry: Entry, receiver: Receiver): boolean =>
+  entry.lane === 'blank' ? mayReceive(entry.audience, receiver) : isFor(entry, receiver);
 
 /** Who said it; null where the entry does not say. */
 export function authorOf({ body }: Entry): UserId | null {

@@ -16,6 +16,7 @@ import { Piece } from '../stream/piece.ts';
 import type { Viewer, ViewerKeeper } from '../stream/viewer.ts';
 import { isFor } from './audience.ts';
 import { gapFrame } from './gap.ts';
+import type { Meter } from './meter.ts';
 import { type Page, pageEntries } from './page.ts';
 import type { Room } from './room.ts';
 import type { Stand } from './stand.ts';
@@ -33,6 +34,7 @@ export interface Joining {
   /** Read from the log after the user was put on record. */
   readonly tail: Tail;
   readonly retryMs: number;
+  readonly meter: Meter;
 }
 
 export interface CatchUpSettings {
@@ -126,7 +128,7 @@ export class CatchUp implements ViewerKeeper {
     return (await this.#log.read(room.id, after, pageEntries)).entries;
   }
 
-  /** `retry`, `resume` and `state`: what every stream begins with. */
+  /** `retry`, `resume`, `state`, and how many watch: what every stream begins with. */
   #greet(judged: Judgement, tail: Tail): void {
     const { room, from, retryMs } = this.#joining;
     const { id, role } = this.#viewer.identity;
@@ -139,11 +141,20 @@ export class CatchUp implements ViewerKeeper {
       cause: judged.cause,
       you: { id, role },
     });
+    this.#count(judged);
     this.#after = judged.to;
     this.#stateAsOf = { epoch: room.intake.position.epoch, offset: room.state.asOf };
     const state = judged.verdict === 'exact' ? room.state.since(judged.to.offset) : room.state.whole();
     const resume = eventFrame({ event: 'resume', id: to, data });
-    this.#viewer.send(Piece.private(retryFrame(retryMs) + resume + eventFrame({ event: 'state', data: state })));
+    this.#viewer.send(
+      Piece.private(retryFrame(retryMs) + resume + eventFrame({ event: 'state', data: state }) + room.watching.frame),
+    );
+  }
+
+  #count({ verdict, cause }: Judgement): void {
+    const { meter } = this.#joining;
+    meter.joins[verdict] += 1;
+    if (cause !== null) meter.gaps[cause] += 1;
   }
 
   /** Where the tape covers the viewer's place: gives it the rest and its seat. False where it cannot be seated yet. */
@@ -172,13 +183,14 @@ export class CatchUp implements ViewerKeeper {
 
   async #readPage(): Promise<void> {
     const { room } = this.#joining;
+    const { drops } = room.pages;
     const page = await room.pages.read(this.#after);
     const { reading } = page;
     if (this.#viewer.isGone) return;
     const judged = judge(this.#after, reading.tail);
     if (judged.verdict !== 'exact' || this.#isStateLost(reading.tail)) return this.#declare(judged, reading.tail);
     this.#after = judged.to;
-    await this.#send(page);
+    await this.#send(page, drops);
     if (reading.entries.length === 0) await room.intake.reach(reading.tail);
   }
 
@@ -194,17 +206,19 @@ export class CatchUp implements ViewerKeeper {
     const missed = judged.verdict === 'gap' ? judged.missed : null;
     const cause = judged.cause ?? 'failover';
     const gap = gapFrame({ from: this.#after, to: judged.to, missed, lane: 'all', cause });
+    this.#joining.meter.gaps[cause] += 1;
     this.#after = judged.to;
     this.#stateAsOf = { epoch: room.intake.position.epoch, offset: room.state.asOf };
     this.#viewer.send(Piece.private(gap + eventFrame({ event: 'state', data: room.state.whole() })));
   }
 
-  /** Hands a page over in parts, each when the one before it has been taken. */
-  async #send(page: Page): Promise<void> {
+  /** Hands a page over in parts, each when the one before it has been taken, as long as nothing in it was retracted. */
+  async #send(page: Page, drops: number): Promise<void> {
     if (page.bans.some((ban) => this.#isBannedBy(ban))) return this.#viewer.end('banned');
     const user = this.#viewer.identity.id;
     for (const { piece, upTo } of page.partsFor(this.#joining.stand.audience, user, this.#stateAsOf.offset)) {
       if (this.#viewer.isWaiting) await this.#flowing();
+      if (this.#joining.room.pages.drops !== drops) return;
       if (piece !== null) this.#viewer.send(piece);
       this.#after = { epoch: this.#after.epoch, offset: upTo };
     }

@@ -25,27 +25,30 @@ export function streamEventOf(entry: Entry, stateInlineBytes: number): EntryEven
   return entry.kind === 'end' ? null : eventOf(entry, stateInlineBytes);
 }
 
-/** `position`: where the room is with it; of a later epoch than the entry's own id where it was read again. */
+/** Of what was retracted, a frame of no bytes: it has its place, and counts. `position`: where the room is with it; of a later epoch than the entry's own id where it was read again. */
 export function frameOf(
   entry: Entry,
   position: Position,
   stateInlineBytes: number,
   targets: ReadonlySet<UserId> | null,
 ): Frame | null {
+  const isBlank = entry.lane === 'blank';
   const event = streamEventOf(entry, stateInlineBytes);
-  if (event === null) return null;
+  if (event === null && !isBlank) return null;
   const isState = entry.kind === 'state';
   return {
+    epoch: entry.epoch,
     position,
     lane: entry.lane,
     isState,
     targets,
     weight: weightOf(entry),
-    bytes: Buffer.from(eventFrame(event)),
+    bytes: event === null ? Buffer.alloc(0) : Buffer.from(eventFrame(event)),
   };
 }
 
 function dataOf(entry: Entry, id: string, stateInlineBytes: number): string | null {
+  if (entry.lane === 'blank') return null;
   if (entry.kind === 'state') return changeData(entry, stateInlineBytes);
   // The log wrote what was left out before this entry; up to where, it says by the entry's own place.
   if (entry.kind === 'gap') return `{"to":"${id}",${entry.body.slice(1)}`;

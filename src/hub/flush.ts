@@ -2,7 +2,7 @@
  * When a room is flushed: a group commit. The first entry after a quiet time goes out at once; while traffic lasts,
  * entries are gathered for `FLUSH_MS`, and a flush begins only after the one before it has ended. A write to a socket
  * costs the same whether it carries one entry or ten, so a room whose flush takes long is flushed less often: it takes
- * about a third of the process, as long as nobody waits longer than a bound that no eye sees.
+ * about a third of the process as long as that makes nobody wait visibly, and never more than half.
  *
  * A flush sweeps over the room's viewers, a slice at a time, and gives the event loop back after each. While traffic
  * lasts, the slices are spread evenly over the time between two flushes, and each takes along what was said up to then:
@@ -17,22 +17,38 @@
 
 import type { Clock, Timer } from '../clock.ts';
 
-/** The time from flush to flush, as a multiple of the work that one takes. */
+/** The time from flush to flush, as a multiple of the work that one takes: a third of the process, if that is quick enough. */
 const periodPerWork = 3;
-/** Flushes follow each other within this however much work they are, unless `FLUSH_MS` is longer. */
+/** However long it takes, half of the process is left to those who come, write and read meanwhile. */
+const periodPerWorkMin = 2;
+/** Within this, nobody sees that anything waited; a flush is not put off longer for being much work. */
 export const periodMsMax = 64;
 /** Viewers that are handed something before the event loop gets its turn: some 5 ms of work. */
 export const sliceViewers = 512;
+
+/** A sweep that has ended. */
+export interface Swept {
+  /** Without its pauses. */
+  readonly workMs: number;
+  /** When the log took the oldest entry that there was as it began (Unix milliseconds); null where there was none. */
+  readonly publishedMs: number | null;
+}
 
 export class Flush {
   readonly #clock: Clock;
   readonly #gatherMs: number;
   readonly #begin: () => Iterator<unknown>;
+  readonly #onSwept: (swept: Swept) => void;
   #mode: 'quiet' | 'due' | 'sweeping' | 'closed' = 'quiet';
   #isWanted = false;
   #timer: Timer | null = null;
   #sweep: Iterator<unknown> | null = null;
   #workMs = 0;
+  /** The same by a finer watch; the clock's milliseconds are enough to go by. */
+  #watchedMs = 0;
+  /** When the log took the oldest entry that no sweep has begun with, and of those that this sweep began with. */
+  #publishedMs: number | null = null;
+  #handingMs: number | null = null;
   #slices = 0;
   /** Between two slices of this sweep. */
   #pauseMs = 0;
@@ -42,15 +58,25 @@ export class Flush {
   #restMs = 0;
   #lastSlices = 1;
 
-  /** `begin` starts a sweep; each of its steps is one viewer, and must not throw. */
-  constructor(clock: Clock, gatherMs: number, begin: () => Iterator<unknown>) {
+  /**
+   * `begin` starts a sweep; each of its steps is one viewer, and must not throw. `onSwept` is told of each sweep that
+   * has ended.
+   */
+  constructor(
+    clock: Clock,
+    gatherMs: number,
+    begin: () => Iterator<unknown>,
+    onSwept: (swept: Swept) => void = () => undefined,
+  ) {
     this.#clock = clock;
     this.#gatherMs = gatherMs;
     this.#begin = begin;
+    this.#onSwept = onSwept;
   }
 
-  /** There is something to send. */
-  request(): void {
+  /** There is something to send. `publishedMs`: when the log took it, for an entry. */
+  request(publishedMs: number | null = null): void {
+    this.#publishedMs ??= publishedMs;
     if (this.#mode === 'sweeping') this.#isWanted = true;
     if (this.#mode !== 'quiet') return;
     const isQuiet = this.#clock.now() >= this.#restUntilMs;
@@ -69,14 +95,18 @@ export class Flush {
   #start(): void {
     this.#mode = 'sweeping';
     this.#isWanted = false;
+    this.#handingMs = this.#publishedMs;
+    this.#publishedMs = null;
     this.#sweep = this.#begin();
     this.#workMs = 0;
+    this.#watchedMs = 0;
     this.#slices = 0;
     this.#slice();
   }
 
   #slice(): void {
     const beganMs = this.#clock.now();
+    const watchedFromMs = performance.now();
     let handed = 0;
     let isDone = false;
     while (handed < sliceViewers && !isDone) {
@@ -84,6 +114,7 @@ export class Flush {
       handed += 1;
     }
     this.#workMs += this.#clock.now() - beganMs;
+    this.#watchedMs += performance.now() - watchedFromMs;
     this.#slices += 1;
     if (this.#isClosed()) return;
     if (isDone) this.#finish();
@@ -92,7 +123,9 @@ export class Flush {
 
   #finish(): void {
     this.#sweep = null;
-    const periodMs = Math.max(this.#gatherMs, Math.min(this.#workMs * periodPerWork, periodMsMax));
+    this.#onSwept({ workMs: this.#watchedMs, publishedMs: this.#handingMs });
+    const unseenMs = Math.min(this.#workMs * periodPerWork, periodMsMax);
+    const periodMs = Math.max(this.#gatherMs, unseenMs, this.#workMs * periodPerWorkMin);
     this.#restMs = Math.max(0, periodMs - this.#workMs);
     this.#lastSlices = this.#slices;
     // A sweep without pauses has all of its rest behind it.

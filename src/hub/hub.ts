@@ -4,7 +4,7 @@
  */
 
 import type { Socket } from 'node:net';
-import type { Clock, Timer } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { Tail } from '../log/position.ts';
 import type { RoomLog } from '../log/room-log.ts';
@@ -15,16 +15,18 @@ import type { Encoding } from '../stream/piece.ts';
 import { Sounding } from '../stream/sounding.ts';
 import { type Surroundings, Viewer, type ViewerKeeper } from '../stream/viewer.ts';
 import { CatchUp, type From } from './catch-up.ts';
-import { Room, type RoomSettings } from './room.ts';
+import { Meter, type TurnedAway } from './meter.ts';
+import type { Room } from './room.ts';
+import { type CrowdListener, Rooms, type RoomsSettings } from './rooms.ts';
 import { inSlices } from './slices.ts';
 import type { Stand } from './stand.ts';
 import { Turnstile, type TurnstileSettings } from './turnstile.ts';
 import { Wheel, type WheelSettings } from './wheel.ts';
 
-export type HubSettings = RoomSettings &
+export type HubSettings = RoomsSettings &
   WheelSettings &
   TurnstileSettings &
-  Pick<Settings, 'roomsMax' | 'viewersMax' | 'lingerMs' | 'renewMs' | 'retryMs' | 'replayEntriesMax'>;
+  Pick<Settings, 'viewersMax' | 'retryMs' | 'replayEntriesMax'>;
 
 export interface StreamRequest {
   readonly room: RoomId;
@@ -53,6 +55,7 @@ interface Visit {
 }
 
 export class Hub {
+  readonly meter: Meter;
   readonly #log: RoomLog;
   readonly #settings: HubSettings;
   readonly #clock: Clock;
@@ -61,13 +64,13 @@ export class Hub {
   readonly #turnstile: Turnstile;
   readonly #sounding: Sounding;
   readonly #surroundings: Surroundings;
-  readonly #rooms = new Map<RoomId, { room: Room; opened: Promise<void> }>();
-  #timer: Timer | null = null;
+  readonly #rooms: Rooms;
   #admitted = 0;
   #isClosing = false;
 
   /** `report` is told of mistakes of our own, which must not go unseen. */
   constructor(log: RoomLog, settings: HubSettings, clock: Clock, report: (error: unknown) => void) {
+    this.meter = new Meter();
     this.#log = log;
     this.#settings = settings;
     this.#clock = clock;
@@ -75,8 +78,10 @@ export class Hub {
     this.#wheel = new Wheel(clock, settings);
     this.#turnstile = new Turnstile(clock, settings);
     this.#sounding = new Sounding(clock);
-    this.#surroundings = { clock, sounding: this.#sounding, viewerBytesMax: settings.viewerBytesMax };
-    this.#schedule();
+    const { tally } = this.meter;
+    this.#surroundings = { clock, sounding: this.#sounding, viewerBytesMax: settings.viewerBytesMax, tally };
+    const around = { wheel: this.#wheel, meter: this.meter };
+    this.#rooms = new Rooms({ log, settings, clock, surroundings: around, report });
   }
 
   get viewers(): number {
@@ -85,6 +90,11 @@ export class Hub {
 
   get rooms(): number {
     return this.#rooms.size;
+  }
+
+  /** From now on the listener is told how many are where. */
+  tellCrowds(listener: CrowdListener): void {
+    this.#rooms.listener = listener;
   }
 
   /** Milliseconds for a `retry:` line: randomised, so that those who were cut together do not return together. */
@@ -97,25 +107,29 @@ export class Hub {
    * milliseconds after which to come back. Asked before anything else, as all that follows is what there is too much of.
    */
   turnAwayMs(): number | null {
-    return this.#turnstile.pass(this.retryMs());
+    const turnAwayMs = this.#turnstile.pass(this.retryMs());
+    if (turnAwayMs !== null) this.meter.turnedAway.pace += 1;
+    return turnAwayMs;
   }
 
   /** Decides whether a stream may be opened. Rejects with the log's refusal where the log is away. */
   async admit(request: StreamRequest): Promise<Admission> {
-    if (this.#isClosing || this.#wheel.size + this.#admitted >= this.#settings.viewersMax) {
-      return { outcome: 'overloaded' };
-    }
+    if (this.#isClosing) return this.#turnAway('leaving');
+    if (this.#wheel.size + this.#admitted >= this.#settings.viewersMax) return this.#turnAway('viewers');
     this.#admitted += 1;
     try {
       const visit = await this.visit(request.room, request.identity);
-      if (typeof visit === 'string') return { outcome: visit };
-      const isRefused = this.#isClosing || visit.room.standFor(request.identity) === null;
-      if (visit.isEnded || isRefused) {
+      if (typeof visit === 'string') return this.#turnAway(visit === 'banned' ? 'banned' : 'rooms');
+      const cause = this.#whyNot(request, visit);
+      if (cause !== null) {
         visit.leave();
-        return { outcome: visit.isEnded ? 'ended' : 'overloaded' };
+        return this.#turnAway(cause);
       }
       const seat: Admitted['seat'] = (...given) => this.#seat(request, visit, ...given);
       return { outcome: 'admitted', seat, release: visit.leave };
+    } catch (error) {
+      this.meter.turnedAway.log += 1;
+      throw error;
     } finally {
       this.#admitted -= 1;
     }
@@ -123,7 +137,7 @@ export class Hub {
 
   /** Follows the room and puts the user on record there. Rejects with a refusal where the log is away. */
   async visit(id: RoomId, identity: Identity): Promise<Visit | 'banned' | 'overloaded'> {
-    const found = await this.#useRoom(id);
+    const found = await this.#rooms.use(id);
     if (found === null) return 'overloaded';
     const { room, done } = found;
     const leave = (): void => {
@@ -141,15 +155,38 @@ export class Hub {
     }
   }
 
+  /** The rooms that somebody watches here. */
+  *census(): Generator<{ readonly room: RoomId; readonly viewers: number }> {
+    for (const { id, size } of this.#rooms.all()) if (size > 0) yield { room: id, viewers: size };
+  }
+
+  viewersOf(id: RoomId): readonly Viewer[] {
+    return [...(this.#rooms.get(id)?.viewers() ?? [])];
+  }
+
+  everybody(): readonly Viewer[] {
+    return this.#wheel.viewers();
+  }
+
   /** Ends every stream, a slice at a time, and lets go of the rooms. Nobody is admitted any more. */
   async close(): Promise<void> {
     this.#isClosing = true;
-    this.#timer?.cancel();
+    this.#rooms.rest();
     this.#wheel.close();
     await new Promise<void>((resolve) => inSlices(this.#endAll(), this.#clock, resolve));
     this.#sounding.close();
-    await Promise.allSettled([...this.#rooms.values()].map(({ room }) => room.close()));
-    this.#rooms.clear();
+    await this.#rooms.close();
+  }
+
+  #whyNot({ identity }: StreamRequest, { isEnded, room }: Visit): TurnedAway | null {
+    if (isEnded) return 'ended';
+    if (this.#isClosing) return 'leaving';
+    return room.standFor(identity) === null ? 'audiences' : null;
+  }
+
+  #turnAway(cause: TurnedAway): Admission {
+    this.meter.turnedAway[cause] += 1;
+    return { outcome: cause === 'ended' || cause === 'banned' ? cause : 'overloaded' };
   }
 
   *#endAll(): Generator<void> {
@@ -171,24 +208,27 @@ export class Hub {
     const joining: { catchUp: CatchUp | null } = { catchUp: null };
     const keeper: ViewerKeeper = {
       onDrained: (viewer) => (joining.catchUp === null ? stand.feed(viewer) : joining.catchUp.onDrained()),
-      onGone: (viewer) => {
+      onGone: (viewer, cause) => {
+        this.meter.endings[cause] += 1;
         this.#wheel.remove(viewer);
         room.unseat(stand, viewer);
+        this.#rooms.listener?.changed(room);
         joining.catchUp?.onGone();
         leave();
       },
     };
     const viewer = new Viewer(socket, encoding, request.identity, this.#surroundings, keeper, head);
     stand.expect(viewer);
+    this.#rooms.listener?.changed(room);
     this.#wheel.add(viewer);
     // On the way here the token may have run out, or a ban have passed.
     const isExpired = request.identity.expiresAtMs <= this.#clock.now();
-    if (isExpired || room.isBannedSince(request.identity.id, tail)) {
+    if (isExpired || room.bans.isBannedSince(request.identity.id, tail)) {
       viewer.end(isExpired ? 'expired' : 'banned');
       return;
     }
     const { from, history } = request;
-    const ticket = { room, stand, viewer, from, history, tail, retryMs: this.retryMs() };
+    const ticket = { room, stand, viewer, from, history, tail, retryMs: this.retryMs(), meter: this.meter };
     joining.catchUp = new CatchUp(this.#log, this.#settings, ticket);
     void this.#join(joining.catchUp, viewer, stand).then(() => {
       joining.catchUp = null;
@@ -203,75 +243,5 @@ export class Hub {
       if (!(error instanceof Refusal)) this.#report(error);
       viewer.end('failed');
     }
-  }
-
-  /** The room, followed and needed from now on; null where this node follows as many as it may. */
-  async #useRoom(id: RoomId): Promise<{ room: Room; done: () => void } | null> {
-    const known = this.#rooms.get(id) ?? this.#openRoom(id);
-    if (known === null) return null;
-    const { room, opened } = known;
-    // Needed while it is being opened, or it could be let go as idle before anybody is in.
-    const done = room.use();
-    try {
-      await opened;
-      return { room, done };
-    } catch (error) {
-      done();
-      throw error;
-    }
-  }
-
-  #openRoom(id: RoomId): { room: Room; opened: Promise<void> } | null {
-    if (this.#rooms.size >= this.#settings.roomsMax && !this.#dropIdleRoom()) return null;
-    const room = new Room(id, this.#log, this.#settings, this.#clock, this.#wheel);
-    const opened = room.open().catch((error: unknown) => {
-      this.#drop(id, room);
-      throw error;
-    });
-    this.#rooms.set(id, { room, opened });
-    return { room, opened };
-  }
-
-  #schedule(): void {
-    this.#timer = this.#clock.after(this.#settings.renewMs, () => {
-      this.#tend();
-      if (!this.#isClosing) this.#schedule();
-    });
-  }
-
-  /** Renews the lease of every room, looks whether something passed us by, and lets idle rooms go. */
-  #tend(): void {
-    const now = this.#clock.now();
-    for (const [id, { room }] of this.#rooms) {
-      if (room.idleSinceMs !== null && now - room.idleSinceMs >= this.#settings.lingerMs) this.#drop(id, room);
-      else void this.#renew(room);
-    }
-  }
-
-  async #renew(room: Room): Promise<void> {
-    try {
-      const { tail, lapsed } = await this.#log.renew(room.id);
-      if (lapsed) room.intake.lapsed();
-      else room.intake.compare(tail);
-    } catch (error) {
-      // The log is away and says so by its own line; the next turn tries again.
-      if (!(error instanceof Refusal)) this.#report(error);
-    }
-  }
-
-  #dropIdleRoom(): boolean {
-    for (const [id, { room }] of this.#rooms) {
-      if (room.idleSinceMs === null) continue;
-      this.#drop(id, room);
-      return true;
-    }
-    return false;
-  }
-
-  #drop(id: RoomId, room: Room): void {
-    if (this.#rooms.get(id)?.room === room) this.#rooms.delete(id);
-    room.close().catch((error: unknown) => {
-      if (!(error instanceof Refusal)) this.#report(error);
-    });
   }
 }

@@ -15,7 +15,7 @@
 import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import { type GapCause, judge, type Position, type Tail } from '../log/position.ts';
-import type { Follower, Heard, RoomLog, RoomState } from '../log/room-log.ts';
+import type { Follower, Headcount, Heard, RoomLog, RoomState } from '../log/room-log.ts';
 import type { Entry, RoomId, UserId } from '../signal.ts';
 
 /** Entries that nobody can have any more. The rest continues after `to`. */
@@ -31,6 +31,7 @@ export interface Loss {
 export interface Sink {
   take(entry: Entry): void;
   counted(counter: string, total: number): void;
+  watched(headcount: Headcount): void;
   /** A user of this room has a newer token. */
   prolonged(user: UserId, expiresAtMs: number): void;
   /** Something was lost, and state changes with it: `state` is how it stands, and may be newer than `loss.to`. */
@@ -94,6 +95,7 @@ export class Intake implements Follower {
   heard(message: Heard): void {
     if (this.#mode === 'closed') return;
     if (message.type === 'count') this.#sink.counted(message.counter, message.total);
+    else if (message.type === 'audience') this.#sink.watched(message);
     else if (message.type === 'prolong') this.#sink.prolonged(message.user, message.expiresAtMs);
     else if (this.#mode === 'whole') this.#passOrDoubt(message);
     else this.#putAside(message);

@@ -59,16 +59,20 @@ export class Page {
     return parts;
   }
 
-  #compose(receiver: Receiver, stateAsOf: number, pack: (text: string) => Piece): readonly PagePart[] {
+  #compose(receiver: Receiver, stateAsOf: number, pack: (text: string, entries: number) => Piece): readonly PagePart[] {
     const parts: PagePart[] = [];
     const last = this.reading.entries.at(-1);
     let text = '';
+    let entries = 0;
     for (const entry of this.reading.entries) {
       const isKnown = entry.kind === 'state' && entry.offset <= stateAsOf;
-      if (!isKnown && isFor(entry, receiver)) text += this.#frame(entry);
+      const frame = !isKnown && isFor(entry, receiver) ? this.#frame(entry) : '';
+      if (frame !== '') entries += 1;
+      text += frame;
       if (text.length < this.#settings.spanBytesMax && entry !== last) continue;
-      parts.push({ piece: text === '' ? null : pack(text), upTo: entry.offset });
+      parts.push({ piece: text === '' ? null : pack(text, entries), upTo: entry.offset });
       text = '';
+      entries = 0;
     }
     return parts;
   }
@@ -93,6 +97,7 @@ export class Pages {
   readonly #settings: PageSettings;
   readonly #pages = new Map<string, Promise<Page>>();
   readonly #timers = new Set<Timer>();
+  #drops = 0;
 
   constructor(room: RoomId, log: Pick<RoomLog, 'read'>, clock: Clock, settings: PageSettings) {
     this.#room = room;
@@ -111,15 +116,28 @@ export class Pages {
     return page;
   }
 
-  close(): void {
+  /** How often pages were dropped: whoever still holds one that was read before is to read it again. */
+  get drops(): number {
+    return this.#drops;
+  }
+
+  /** An entry was retracted, and may be in any page. */
+  drop(): void {
+    this.#drops += 1;
     for (const timer of this.#timers) timer.cancel();
     this.#timers.clear();
     this.#pages.clear();
   }
 
+  close(): void {
+    this.drop();
+  }
+
   async #load(after: Position, key: string): Promise<Page> {
     try {
+      const { drops } = this;
       const reading = await this.#log.read(this.#room, after, pageEntries);
+      if (drops !== this.#drops) return new Page(reading, this.#settings);
       // An empty page says only that there was nothing yet: it is asked for again, and found when it is there.
       if (reading.entries.length > 0 && this.#timers.size < keptMax) this.#keep(key);
       else this.#pages.delete(key);

@@ -6,31 +6,50 @@
 
 import type { Clock } from '../clock.ts';
 import type { EndingCause } from '../errors.ts';
-import { judge, type Position, type Tail } from '../log/position.ts';
-import type { RoomLog, RoomState } from '../log/room-log.ts';
+import type { Position } from '../log/position.ts';
+import type { Headcount, RoomLog, RoomState } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import type { Entry, RoomId, UserId } from '../signal.ts';
 import { eventFrame } from '../stream/frame.ts';
 import { spansPerViewer, type Viewer } from '../stream/viewer.ts';
 import { Attendance } from './attendance.ts';
-import { type AudienceClass, authorOf, classOf, isFor, mayReceive, type Receiver, targetsOf } from './audience.ts';
+import {
+  type AudienceClass,
+  authorOf,
+  classOf,
+  isFor,
+  isOnTapeOf,
+  mayReceive,
+  type Receiver,
+  targetsOf,
+} from './audience.ts';
+import { Bans } from './bans.ts';
 import { frameOf } from './entry-frame.ts';
 import { Flush } from './flush.ts';
 import { gapFrame } from './gap.ts';
 import { Holes } from './holes.ts';
 import { Intake, type Loss, type Sink } from './intake.ts';
+import type { Meter } from './meter.ts';
 import { Pages } from './page.ts';
+import { takeBack } from './retraction.ts';
 import { StateView } from './room-state.ts';
 import type { Frame } from './span.ts';
 import { Stand } from './stand.ts';
 import { counters, Sums } from './sums.ts';
 import { Tape } from './tape.ts';
+import { Waiters } from './waiters.ts';
+import { Watching } from './watching.ts';
 import type { Wheel } from './wheel.ts';
 
 export type RoomSettings = Pick<
   Settings,
   'flushMs' | 'tapeBytesMax' | 'viewerBytesMax' | 'stateInlineBytes' | 'audiencesMax'
 >;
+
+export interface RoomSurroundings {
+  readonly wheel: Pick<Wheel, 'prolong'>;
+  readonly meter: Meter;
+}
 
 export class Room implements Sink {
   readonly id: RoomId;
@@ -41,34 +60,45 @@ export class Room implements Sink {
   readonly pages: Pages;
   /** Unix milliseconds since when nobody needs the room here; null while somebody does. */
   idleSinceMs: number | null;
+  readonly bans = new Bans();
+  /** How many watch it over all nodes. */
+  readonly watching = new Watching();
   /** What the tapes may lack for those who come back. */
   readonly holes = new Holes();
   readonly #settings: RoomSettings;
   readonly #clock: Clock;
   readonly #wheel: Pick<Wheel, 'prolong'>;
+  readonly #meter: Meter;
   readonly #flush: Flush;
   readonly #stands = new Map<string, Stand>();
-  readonly #waiters = new Set<{ receiver: Receiver; wake: () => void }>();
   readonly #sums = new Sums();
-  /** Where users who are here, or on their way, were banned. */
-  readonly #bans = new Map<UserId, Position>();
+  readonly #waiters: Waiters;
   /** The newest entry that was taken; a jump beyond the next one passes over peer entries for other nodes. */
   #takenUpTo = 0;
   #uses = 0;
   #isEnded = false;
 
-  constructor(id: RoomId, log: RoomLog, settings: RoomSettings, clock: Clock, wheel: Pick<Wheel, 'prolong'>) {
+  constructor(id: RoomId, log: RoomLog, settings: RoomSettings, clock: Clock, { wheel, meter }: RoomSurroundings) {
     this.id = id;
     this.#settings = settings;
     this.#clock = clock;
     this.#wheel = wheel;
+    this.#meter = meter;
+    this.#waiters = new Waiters(clock);
     this.idleSinceMs = clock.now();
     this.state = new StateView(settings.stateInlineBytes);
     this.intake = new Intake(id, log, clock, this);
     this.attendance = new Attendance(id, log, () => this.intake.lapsed());
     const { stateInlineBytes } = settings;
     this.pages = new Pages(id, log, clock, { stateInlineBytes, spanBytesMax: this.spanBytesMax });
-    this.#flush = new Flush(clock, settings.flushMs, () => this.#sweep());
+    this.#flush = new Flush(
+      clock,
+      settings.flushMs,
+      () => this.#sweep(),
+      (swept) => {
+        if (this.#stands.size > 0) meter.swept(swept, clock.now());
+      },
+    );
   }
 
   async open(): Promise<void> {
@@ -81,7 +111,7 @@ export class Room implements Sink {
   async close(): Promise<void> {
     this.#flush.close();
     this.pages.close();
-    for (const waiter of [...this.#waiters]) waiter.wake();
+    this.#waiters.wake(null);
     await this.intake.close();
   }
 
@@ -107,6 +137,13 @@ export class Room implements Sink {
     return this.#stands.size >= this.#settings.audiencesMax ? null : this.#openStand(audience);
   }
 
+  /** Viewers here, those on their way to a seat among them. */
+  get size(): number {
+    let size = 0;
+    for (const stand of this.#stands.values()) size += stand.size;
+    return size;
+  }
+
   *viewers(): Generator<Viewer> {
     for (const stand of this.#stands.values()) yield* stand.viewers();
   }
@@ -119,20 +156,7 @@ export class Room implements Sink {
 
   /** Settled when an entry comes that the receiver may see, or at the latest after `ms`. */
   nextFor(receiver: Receiver, ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const waiter = {
-        receiver,
-        wake: () => {
-          this.#waiters.delete(waiter);
-          timer.cancel();
-          signal.removeEventListener('abort', waiter.wake);
-          resolve();
-        },
-      };
-      const timer = this.#clock.after(ms, waiter.wake);
-      signal.addEventListener('abort', waiter.wake);
-      this.#waiters.add(waiter);
-    });
+    return this.#waiters.nextFor(receiver, ms, signal);
   }
 
   take(entry: Entry): void {
@@ -140,18 +164,26 @@ export class Room implements Sink {
     if (entry.offset > this.#takenUpTo + 1) this.holes.add(entry.offset - 1);
     this.#takenUpTo = entry.offset;
     const isNews = this.state.apply(entry);
-    if (entry.kind === 'ban' || entry.kind === 'unban') this.#heedBan(entry);
+    if (entry.kind === 'ban' || entry.kind === 'unban') {
+      const gone = this.bans.heed(entry, (user) => this.attendance.has(user));
+      if (gone !== null) this.endUser(gone, 'banned');
+    }
     if (entry.kind === 'end') this.#isEnded = true;
     const frame = isNews || entry.kind !== 'state' ? this.#frame(entry, position) : null;
     const own = frame !== null && entry.lane === 'spare' ? this.#forAuthor(entry, frame) : null;
     for (const stand of this.#stands.values()) this.#lay(stand, entry, frame, own);
-    for (const waiter of [...this.#waiters]) if (isFor(entry, waiter.receiver)) waiter.wake();
+    if (entry.kind === 'retract') takeBack(entry, this.#stands.values(), this.pages);
+    this.#waiters.wake(entry);
     if (entry.kind === 'state') this.#noteSums();
-    this.#flush.request();
+    this.#flush.request(entry.at);
   }
 
   counted(counter: string, total: number): void {
     if (this.#sums.note(counter, total)) this.#flush.request();
+  }
+
+  watched(headcount: Headcount): void {
+    if (this.watching.note(headcount)) this.#flush.request();
   }
 
   prolonged(user: UserId, expiresAtMs: number): void {
@@ -162,15 +194,16 @@ export class Room implements Sink {
     this.#setState(state);
     this.#takenUpTo = loss.to.offset;
     this.holes.clear();
-    this.#bans.clear();
+    this.bans.clear();
     const gap = Buffer.from(
       gapFrame({ ...loss, lane: 'all' }) + eventFrame({ event: 'state', data: this.state.whole() }),
     );
-    for (const { tape } of this.#stands.values()) {
-      tape.restart(loss.to);
-      tape.say(gap);
+    for (const stand of this.#stands.values()) {
+      stand.tape.restart(loss.to);
+      stand.tape.say(gap);
+      stand.toldOf(loss.cause);
     }
-    for (const waiter of [...this.#waiters]) waiter.wake();
+    this.#waiters.wake(null);
     this.#flush.request();
   }
 
@@ -185,13 +218,6 @@ export class Room implements Sink {
     for (const user of await this.attendance.register()) this.endUser(user, 'banned');
   }
 
-  /** Whether a user was banned after the log had let it in with this tail, when it had no stream yet that could end. */
-  isBannedSince(user: UserId | null, tail: Tail): boolean {
-    const ban = user === null ? undefined : this.#bans.get(user);
-    // A ban that the tail knows of was lifted again, or the log would have said so at the door.
-    return ban !== undefined && judge(ban, tail).verdict === 'reset';
-  }
-
   /** Ends a user's streams here. */
   endUser(user: UserId, cause: EndingCause): void {
     for (const viewer of [...this.viewers()]) if (viewer.identity.id === user) viewer.end(cause);
@@ -203,8 +229,8 @@ export class Room implements Sink {
   }
 
   #openStand(audience: AudienceClass): Stand {
-    const tape = new Tape(this.intake.position, this.#settings.tapeBytesMax, this.spanBytesMax);
-    const stand = new Stand(audience, tape, () => this.state.whole());
+    const tape = new Tape(this.intake.position, this.#settings.tapeBytesMax, this.spanBytesMax, this.#meter);
+    const stand = new Stand(audience, tape, () => this.state.whole(), this.#meter);
     this.#stands.set(audience.key, stand);
     return stand;
   }
@@ -238,20 +264,27 @@ export class Room implements Sink {
     return null;
   }
 
-  #lay({ audience, tape }: Stand, entry: Entry, frame: Frame | null, own: Frame | null): void {
-    if (frame !== null && (frame.targets !== null || isFor(entry, audience.receiver))) tape.add(frame);
+  #lay(stand: Stand, entry: Entry, frame: Frame | null, own: Frame | null): void {
+    const { audience, tape } = stand;
+    if (entry.kind === 'gap' && isFor(entry, audience.receiver)) stand.toldOf('sampled');
+    if (frame !== null && (frame.targets !== null || isOnTapeOf(entry, audience.receiver))) tape.add(frame);
     else if (own !== null && mayReceive(entry.audience, audience.receiver)) tape.add(own);
     else tape.pass(this.intake.position);
   }
 
   *#sweep(): Generator<void> {
-    for (const frame of this.#sums.news()) for (const { tape } of this.#stands.values()) tape.say(frame);
+    for (const frame of this.#news()) for (const { tape } of this.#stands.values()) tape.say(frame);
     for (const stand of this.#stands.values()) yield* stand.sweep();
     if (!this.#isEnded) return;
     for (const viewer of [...this.viewers()]) {
       viewer.end('ended');
       yield;
     }
+  }
+
+  *#news(): Generator<Buffer> {
+    yield* this.#sums.news();
+    yield* this.watching.news();
   }
 
   /** A counter that became state says what it sums up to. */
@@ -262,16 +295,5 @@ export class Room implements Sink {
   #totalOf(counter: string): number {
     const match = /^\{"total":([0-9]+)\}$/.exec(this.state.part(counter)?.value ?? '');
     return match ? Number(match[1]) : 0;
-  }
-
-  #heedBan({ kind, epoch, offset, body }: Entry): void {
-    const { user } = JSON.parse(body) as { user?: UserId };
-    if (user === undefined) return;
-    for (const gone of this.#bans.keys()) if (!this.attendance.has(gone)) this.#bans.delete(gone);
-    if (kind === 'unban') this.#bans.delete(user);
-    else {
-      this.#bans.set(user, { epoch, offset });
-      this.endUser(user, 'banned');
-    }
   }
 }

@@ -5,12 +5,14 @@
  */
 
 import type { Position } from '../log/position.ts';
-import type { Lane, UserId } from '../signal.ts';
+import type { Epoch, Lane, UserId } from '../signal.ts';
 import type { Place } from '../stream/place.ts';
 import { gapFrame } from './gap.ts';
 
 /** One event, framed. */
 export interface Frame {
+  /** The epoch of the entry's own id; null for what is no entry. */
+  readonly epoch: Epoch | null;
   /** Where the room's log is with it. */
   readonly position: Position;
   readonly lane: Lane;
@@ -23,11 +25,22 @@ export interface Frame {
    * hub itself, fleeting sums and gaps of its own, which no newcomer needs.
    */
   readonly weight: number;
+  /** Empty for what was retracted: it keeps its place and its weight. */
   readonly bytes: Buffer;
 }
 
+const isNamed = ({ epoch, position }: Frame, entry: Position): boolean =>
+  epoch === entry.epoch && position.offset === entry.offset;
+
+/** The frames without a word of the entry that was retracted; null where it is not among them. */
+export function withoutWords(frames: readonly Frame[], entry: Position): Frame[] | null {
+  if (!frames.some((frame) => isNamed(frame, entry))) return null;
+  return frames.map((frame) => (isNamed(frame, entry) ? { ...frame, bytes: Buffer.alloc(0) } : frame));
+}
+
 /** What a viewer far behind may do without. What names it, such as words of its own, it gets in any case. */
-const canBeLeftOut = ({ lane, targets }: Frame): boolean => targets === null && (lane === 'chat' || lane === 'spare');
+const canBeLeftOut = ({ lane, targets }: Frame): boolean =>
+  targets === null && (lane === 'chat' || lane === 'spare' || lane === 'blank');
 
 export class Span {
   readonly start: Place;
@@ -70,6 +83,39 @@ export class Span {
     this.#shared ??= joined(framesFor(this.frames, null).map(({ bytes }) => bytes));
     return this.#shared;
   }
+}
+
+/** The place behind frames that follow a place. */
+export function after(place: Place, frames: readonly Frame[]): Place {
+  let { seq, shown, bytes, position } = place;
+  for (const frame of frames) {
+    position = frame.position;
+    seq += 1;
+    bytes += frame.bytes.length;
+    if (frame.targets === null) shown += frame.weight;
+  }
+  return { seq, shown, bytes, position };
+}
+
+/** How many entries follow a place for a class (null) or for a user, and in how many gaps the lean form leaves chat out. */
+export function countsOf(
+  spans: readonly Span[],
+  user: UserId | null,
+  isLean: boolean,
+): { entries: number; gaps: number } {
+  let entries = 0;
+  let gaps = 0;
+  let isInGap = false;
+  for (const span of spans) {
+    for (const frame of framesFor(span.frames, user)) {
+      const isLeftOut = isLean && canBeLeftOut(frame);
+      if (isLeftOut && !isInGap) gaps += 1;
+      isInGap = isLeftOut;
+      // Words of the hub itself are no entries.
+      if (!isLeftOut && frame.weight > 0 && frame.bytes.length > 0) entries += 1;
+    }
+  }
+  return { entries, gaps };
 }
 
 /** What follows a place in full, for a class (null) or for a user that is named in it. */

@@ -6,18 +6,21 @@
  * and goes on at the end. Who reads nothing at all is ended by the wheel.
  */
 
+import type { GapCause } from '../log/position.ts';
 import { eventFrame } from '../stream/frame.ts';
 import { Piece } from '../stream/piece.ts';
 import type { Place } from '../stream/place.ts';
 import type { Viewer } from '../stream/viewer.ts';
 import type { AudienceClass } from './audience.ts';
 import { gapFrame } from './gap.ts';
+import { Meter } from './meter.ts';
 import type { Tape } from './tape.ts';
 
 export class Stand {
   readonly audience: AudienceClass;
   readonly tape: Tape;
   readonly #wholeState: () => string;
+  readonly #meter: Meter;
   readonly #viewers = new Set<Viewer>();
   /** On their way to a seat: the tape gathers for them, and they are given nothing from it yet. */
   readonly #expected = new Set<Viewer>();
@@ -28,10 +31,11 @@ export class Stand {
   #begunBefore: Place;
 
   /** `wholeState` gives the data of a `state` event that holds everything, as of the tape's end. */
-  constructor(audience: AudienceClass, tape: Tape, wholeState: () => string) {
+  constructor(audience: AudienceClass, tape: Tape, wholeState: () => string, meter: Meter = new Meter()) {
     this.audience = audience;
     this.tape = tape;
     this.#wholeState = wholeState;
+    this.#meter = meter;
     this.#begun = tape.sealedEnd;
     this.#begunBefore = this.#begun;
   }
@@ -62,6 +66,11 @@ export class Stand {
     this.#viewers.delete(viewer);
     this.#expected.delete(viewer);
     this.#lean.delete(viewer);
+  }
+
+  /** A gap was laid on the tape, for everybody here. */
+  toldOf(cause: GapCause): void {
+    this.#meter.gaps[cause] += this.size;
   }
 
   /**
@@ -98,6 +107,7 @@ export class Stand {
       }
       viewer.place = handed.end;
       if (handed.piece !== null) viewer.send(handed.piece);
+      if (handed.gaps > 0) this.#meter.gaps.slow += handed.gaps;
     }
   }
 
@@ -116,6 +126,7 @@ export class Stand {
     const gap = gapFrame({ from: place.position, to: end.position, missed, lane: 'all', cause: 'slow' });
     viewer.place = end;
     this.#lean.delete(viewer);
+    this.#meter.gaps.slow += 1;
     viewer.send(Piece.private(gap + eventFrame({ event: 'state', data: this.#wholeState() })));
   }
 }

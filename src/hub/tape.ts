@@ -24,7 +24,7 @@ import type { Position } from '../log/position.ts';
 import type { UserId } from '../signal.ts';
 import { Piece } from '../stream/piece.ts';
 import type { Place } from '../stream/place.ts';
-import { type Frame, fullBytes, leanBytes, Span } from './span.ts';
+import { after, countsOf, type Frame, fullBytes, leanBytes, Span, withoutWords } from './span.ts';
 
 /** Who is handed something. */
 export interface Reader {
@@ -37,6 +37,8 @@ export interface Reader {
 export interface Handed {
   readonly piece: Piece | null;
   readonly end: Place;
+  /** In how many gaps chat was left out. */
+  readonly gaps: number;
 }
 
 /** Somebody who joins: what it has by offset, and up to where it knows the state. */
@@ -58,6 +60,7 @@ const sharedMax = 64;
 export class Tape {
   readonly #bytesMax: number;
   readonly #spanBytesMax: number;
+  readonly #counts: { spans: number };
   #spans: Span[] = [];
   #draft: Frame[] = [];
   /** After the newest sealed frame. */
@@ -74,11 +77,13 @@ export class Tape {
 
   /**
    * Begins empty at a position. `trim` brings the sealed spans under `bytesMax`, the newest kept whatever its size;
-   * `spanBytesMax` is the size at which a draft is sealed into more than one, and that pieces are joined up to.
+   * `spanBytesMax` is the size at which a draft is sealed into more than one, and that pieces are joined up to. `counts`
+   * is where spans are counted.
    */
-  constructor(position: Position, bytesMax: number, spanBytesMax: number) {
+  constructor(position: Position, bytesMax: number, spanBytesMax: number, counts = { spans: 0 }) {
     this.#bytesMax = bytesMax;
     this.#spanBytesMax = spanBytesMax;
+    this.#counts = counts;
     this.#end = { seq: 0, shown: 0, bytes: 0, position };
     this.#sealedEnd = this.#end;
     this.#restart = this.#end;
@@ -120,7 +125,20 @@ export class Tape {
   /** Words of the hub itself. */
   say(bytes: Buffer): void {
     const { position } = this.#end;
-    this.add({ position, lane: 'must', isState: false, targets: null, weight: 0, bytes });
+    this.add({ epoch: null, position, lane: 'must', isState: false, targets: null, weight: 0, bytes });
+  }
+
+  /**
+   * An entry was retracted: whoever has not been handed it yet gets nothing of it. Places stay where they are, and
+   * whatever counts what was missed counts it.
+   */
+  takeBack(entry: Position): void {
+    this.#draft = withoutWords(this.#draft, entry) ?? this.#draft;
+    this.#spans = this.#spans.map((span) => {
+      const frames = withoutWords(span.frames, entry);
+      return frames === null ? span : new Span(span.start, span.end, frames);
+    });
+    this.#forget();
   }
 
   /** The history goes on from another position, be it lower or higher. Who has frames to get still gets them. */
@@ -196,17 +214,23 @@ export class Tape {
     return replayed;
   }
 
-  #replay(spans: readonly Span[], newcomer: Newcomer, pack: (plain: Buffer) => Piece): readonly Replayed[] {
+  #replay(
+    spans: readonly Span[],
+    newcomer: Newcomer,
+    pack: (plain: Buffer, entries: number) => Piece,
+  ): readonly Replayed[] {
     const { user, after: from, stateAsOf } = newcomer;
     const replayed: Replayed[] = [];
     for (const { start, frames } of spans) {
       const lacked = frames.slice(Math.max(0, this.#restart.seq - start.seq)).filter((frame) => {
         const { offset } = frame.position;
-        if (frame.weight === 0 || offset <= from || (frame.isState && offset <= stateAsOf)) return false;
+        if (frame.weight === 0 || frame.bytes.length === 0 || offset <= from || (frame.isState && offset <= stateAsOf))
+          return false;
         return frame.targets === null || (user !== null && frame.targets.has(user));
       });
       const upTo = lacked.at(-1)?.position.offset;
-      if (upTo !== undefined) replayed.push({ piece: pack(Buffer.concat(lacked.map(({ bytes }) => bytes))), upTo });
+      if (upTo !== undefined)
+        replayed.push({ piece: pack(Buffer.concat(lacked.map(({ bytes }) => bytes)), lacked.length), upTo });
     }
     return replayed;
   }
@@ -237,26 +261,20 @@ export class Tape {
     const start = this.#sealedEnd;
     const end = this.#draft.length === 0 ? this.#end : after(start, frames);
     this.#spans.push(new Span(start, end, frames));
+    this.#counts.spans += 1;
     this.#moveSealed(end);
   }
 
   #moveSealed(end: Place): void {
     this.#sealedEnd = end;
+    this.#forget();
+  }
+
+  #forget(): void {
     this.#last = null;
     this.#shared.clear();
     this.#replayed.clear();
   }
-}
-
-function after(place: Place, frames: readonly Frame[]): Place {
-  let { seq, shown, bytes, position } = place;
-  for (const frame of frames) {
-    position = frame.position;
-    seq += 1;
-    bytes += frame.bytes.length;
-    if (frame.targets === null) shown += frame.weight;
-  }
-  return { seq, shown, bytes, position };
 }
 
 const endOf = (spans: readonly Span[]): Place => {
@@ -269,5 +287,6 @@ const endOf = (spans: readonly Span[]): Place => {
 function handedOf(spans: readonly Span[], isLean: boolean, user: UserId | null): Handed {
   const bytes = isLean ? leanBytes(spans, user) : fullBytes(spans, user);
   const pack = user === null ? Piece.shared : Piece.private;
-  return { piece: bytes.length === 0 ? null : pack(bytes), end: endOf(spans) };
+  const { entries, gaps } = countsOf(spans, user, isLean);
+  return { piece: bytes.length === 0 ? null : pack(bytes, entries), end: endOf(spans), gaps };
 }

@@ -6,13 +6,14 @@
  *     <body>
  *
  * The script puts the first four words before the rest, the content, which is made here; so it need neither parse nor
- * print JSON. A counter's news is `+<counter> <total>`, a newer token's `=<until, Unix ms> <user>`.
+ * print JSON. A counter's news is `+<counter> <total>`, a newer token's `=<until, Unix ms> <user>`, the
+ * audience's `~<viewers> <users>`.
  */
 
 import assert from 'node:assert/strict';
 import { type Audience, type Entry, type Epoch, isPlainName, isTagName, type Lane, type UserId } from '../signal.ts';
 import type { Tail } from './position.ts';
-import type { Heard } from './room-log.ts';
+import type { Headcount, Heard } from './room-log.ts';
 
 /** Text that makes no sense was not written by this program. Whoever reads it decides what can go on without it. */
 export class LogTextError extends Error {
@@ -54,7 +55,7 @@ export function decodeEntry(text: string): { readonly entry: Entry; readonly pre
 }
 
 const isEpoch = /^[a-z0-9]{1,12}$/;
-const isLane = /^(?:must|chat|spare|merge|latest)$/;
+const isLane = /^(?:must|chat|spare|blank|merge|latest)$/;
 const isNamed = (audience: string): boolean =>
   audience === 'all' || audience === 'staff' || (audience.startsWith('tag:') && isTagName(audience.slice(4)));
 
@@ -72,12 +73,22 @@ function isObject(body: string): boolean {
 /** @throws {LogTextError} */
 export function decodeHeard(text: string): Heard {
   const sign = text[0];
-  if (sign !== '+' && sign !== '=') return { type: 'entry', ...decodeEntry(text) };
+  if (sign !== '+' && sign !== '=' && sign !== '~') return { type: 'entry', ...decodeEntry(text) };
   const [first, second] = text.slice(1).split(' ');
   if (!first || !second) throw new LogTextError(text);
+  if (sign === '~') return { type: 'audience', ...decodeHeadcount(text.slice(1)) };
   if (sign === '+' && !isPlainName(first)) throw new LogTextError(text);
   if (sign === '+') return { type: 'count', counter: first, total: readNumber(second, text) };
   return { type: 'prolong', user: second as UserId, expiresAtMs: readNumber(first, text) };
+}
+
+/**
+ * `<viewers> <users>`.
+ * @throws {LogTextError}
+ */
+export function decodeHeadcount(text: string): Headcount {
+  const [viewers, users] = text.split(' ');
+  return { viewers: readNumber(viewers, text), users: readNumber(users, text) };
 }
 
 /**

@@ -7,7 +7,10 @@ import type { RoomId, UserId } from '../signal.ts';
 
 /** Stream: the entries, with the id `<offset>-0`. */
 export const logKey = (room: RoomId): string => `rs:{${room}}:log`;
-/** Hash: epoch, run, offset, heard, total, lineage, ended, touched, chat (what is sampled; see chat.lua), and the counters. */
+/**
+ * Hash: epoch, run, offset, heard, total, lineage, ended, touched, chat (what is sampled; see chat.lua), what was
+ * retracted (see retract.lua), and the counters.
+ */
 export const metaKey = (room: RoomId): string => `rs:{${room}}:meta`;
 /** Hash: part to `<version> <json>`, or to `<version>` alone for a part that was removed. */
 export const stateKey = (room: RoomId): string => `rs:{${room}}:state`;
@@ -15,6 +18,8 @@ export const stateKey = (room: RoomId): string => `rs:{${room}}:state`;
 export const whereKey = (room: RoomId): string => `rs:{${room}}:where`;
 /** Hash: node to the end of its lease. */
 export const nodesKey = (room: RoomId): string => `rs:{${room}}:nodes`;
+/** Hash: what nodes report of how many watch, and what was told of it; see headcount.lua. */
+export const audienceKey = (room: RoomId): string => `rs:{${room}}:audience`;
 /** Hash: `ban:<user>` and `mute:<user>` to the time until which they hold; 0 for good. */
 export const rulesKey = (room: RoomId): string => `rs:{${room}}:rules`;
 /** String: digest and answer of a write. A space parts user and key, because a user may contain anything else. */

@@ -9,10 +9,22 @@
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { RoomId, UserId } from '../signal.ts';
-import { type MemoryLimits, type RoomRecord, whereIs } from './memory-record.ts';
+import { whereIs } from './memory-directory.ts';
+import type { MemoryLimits, RoomRecord } from './memory-record.ts';
 import { MemoryRoom } from './memory-room.ts';
 import type { Position } from './position.ts';
-import type { Appended, Entered, Follower, Heard, Reading, Renewed, RoomLog, RoomState, Write } from './room-log.ts';
+import type {
+  Appended,
+  Entered,
+  Follower,
+  Heard,
+  Reading,
+  Renewed,
+  Reported,
+  RoomLog,
+  RoomState,
+  Write,
+} from './room-log.ts';
 
 /**
  * How calls fail while a test wants them to. `unavailable`: every call, and nothing is done. `outcome-unknown`: a write
@@ -207,8 +219,12 @@ class MemoryLink implements RoomLog {
     this.#store.tell(id, user, { type: 'prolong', user, expiresAtMs }, this.#clock.now());
   }
 
-  async renew(id: RoomId): Promise<Renewed> {
-    return this.#ask(id, (room, now) => room.renew(this.nodeId, now));
+  async renew(id: RoomId, viewers = 0): Promise<Renewed> {
+    return this.#ask(id, (room, now) => room.renew(this.nodeId, viewers, now));
+  }
+
+  async report(id: RoomId, viewers: number): Promise<Reported> {
+    return this.#ask(id, (room, now) => room.report(this.nodeId, viewers, now));
   }
 
   isReady(): boolean {

@@ -1,19 +1,29 @@
 /**
  * What the embedded log remembers of one room, as plain values: copying it is taking a backup. Here are the parts that
- * need care of their own: kept entries, the directory of who is where, rules and rate buckets. What a write means is
+ * need care of their own: kept entries, rules and rate buckets. Who is where is `memory-directory`'s. What a write means is
  * `memory-room`'s business.
  */
 
+import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import type { Settings } from '../settings.ts';
 import type { Entry, Epoch, StatePart, UserId } from '../signal.ts';
 import { type ChatRecord, newChat } from './memory-chat.ts';
-import type { Ancestor } from './position.ts';
-import { type Appended, type Change, leaseMs, type Rate } from './room-log.ts';
+import { type Directory, newDirectory } from './memory-directory.ts';
+import { type HeadcountRecord, newHeadcount } from './memory-headcount.ts';
+import { type Ancestor, lineageMax } from './position.ts';
+import type { Appended, Change, Rate } from './room-log.ts';
 
 export type MemoryLimits = Pick<
   Settings,
-  'logEntriesMax' | 'logBytesMax' | 'logTtlS' | 'roomTtlS' | 'statePartsMax' | 'countMs' | 'chatPerSecond'
+  | 'logEntriesMax'
+  | 'logBytesMax'
+  | 'logTtlS'
+  | 'roomTtlS'
+  | 'statePartsMax'
+  | 'countMs'
+  | 'audienceMs'
+  | 'chatPerSecond'
 >;
 
 export interface RoomRecord {
@@ -31,13 +41,15 @@ export interface RoomRecord {
   readonly parts: Map<string, StatePart>;
   /** Version of the newest change of state, removals included. */
   total: number;
+  /** Offset of the newest retract entry that was for all. */
+  retracted: number;
   readonly counters: Map<string, CounterRecord>;
   readonly chat: ChatRecord;
   readonly rules: RuleRecord;
   readonly seen: Map<string, SeenRecord>;
   readonly rates: RateRecord;
-  /** By node. */
-  readonly directory: Map<string, NodeRecord>;
+  readonly directory: Directory;
+  readonly headcount: HeadcountRecord;
 }
 
 /** `list[head]` is the oldest kept; trimming moves `head` and now and then cuts the list. */
@@ -72,11 +84,6 @@ export interface RateRecord {
   sweepAtSize: number;
 }
 
-export interface NodeRecord {
-  leaseEndsAtMs: number;
-  readonly users: Set<UserId>;
-}
-
 /** Buckets are swept when there are so many, or twice as many as the last sweep left. */
 export const bucketsMin = 10_000;
 
@@ -84,7 +91,18 @@ const epochAlphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
 export const newEpoch = (): Epoch => Array.from({ length: 9 }, () => epochAlphabet[randomInt(36)]).join('') as Epoch;
 
 export const newRecord = (epoch: Epoch, run: number, forgetAtMs: number): RoomRecord => ({
-  ...{ epoch, run, offset: 0, told: 0, ended: false, isWritten: false, forgetAtMs, lineage: [], total: 0 },
+  ...{
+    epoch,
+    run,
+    offset: 0,
+    told: 0,
+    ended: false,
+    isWritten: false,
+    forgetAtMs,
+    lineage: [],
+    total: 0,
+    retracted: 0,
+  },
   entries: { list: [], head: 0, bytes: 0 },
   parts: new Map(),
   counters: new Map(),
@@ -92,10 +110,21 @@ export const newRecord = (epoch: Epoch, run: number, forgetAtMs: number): RoomRe
   rules: { ban: new Map(), mute: new Map() },
   seen: new Map(),
   rates: { fullAtMs: new Map(), sweepAtSize: bucketsMin },
-  directory: new Map(),
+  directory: newDirectory(),
+  headcount: newHeadcount(),
 });
 
+/** Ends the epoch of a room, of which nobody knows what the store has lost. */
+export function beginEpoch(record: RoomRecord, run: number): void {
+  record.lineage = [...record.lineage, { epoch: record.epoch, last: record.offset }].slice(-lineageMax);
+  record.epoch = newEpoch();
+  record.run = run;
+}
+
 // Entries.
+
+/** What an entry says, before it has its number. */
+export type Told = Pick<Entry, 'kind' | 'lane' | 'audience' | 'body'>;
 
 export const keptCount = (entries: EntryRecord): number => entries.list.length - entries.head;
 
@@ -110,6 +139,21 @@ function sizeOf(entry: Entry): number {
 export function keep(entries: EntryRecord, entry: Entry): void {
   entries.list.push(entry);
   entries.bytes += sizeOf(entry);
+}
+
+/** Another entry in the place of the one with its number, which must be kept. */
+export function replaceKept({ entries, offset }: RoomRecord, entry: Entry): void {
+  const index = entries.list.length - 1 - (offset - entry.offset);
+  const old = entries.list[index];
+  assert(old?.offset === entry.offset, 'the entry is kept');
+  entries.list[index] = entry;
+  entries.bytes += sizeOf(entry) - sizeOf(old);
+}
+
+/** The kept entry of this number. */
+export function keptAt({ entries, offset }: RoomRecord, wanted: number): Entry | undefined {
+  const index = entries.list.length - 1 - (offset - wanted);
+  return index < entries.head ? undefined : entries.list[index];
 }
 
 /** Drops the oldest entries until all three limits hold, and the removed parts that every reader knows of. */
@@ -141,6 +185,17 @@ function trim(entries: EntryRecord, limits: { countMax: number; bytesMax: number
   }
 }
 
+// Counters.
+
+/** Adds to a counter, whose sum then waits to become state. */
+export function countUp(counters: RoomRecord['counters'], name: string, by: number): CounterRecord {
+  const counter = counters.get(name) ?? { total: 0, isPending: false, settledAtMs: -Infinity, toldAtMs: -Infinity };
+  counters.set(name, counter);
+  counter.total += by;
+  counter.isPending = true;
+  return counter;
+}
+
 // Idempotency keys.
 
 /** All keys live equally long, so the oldest is the first to go. */
@@ -150,57 +205,6 @@ export function findSeen(seen: Map<string, SeenRecord>, key: string, now: number
     seen.delete(name);
   }
   return seen.get(key);
-}
-
-// Directory.
-
-/** A silent node's records are kept so much longer than its lease: a renewal that is a little late revives them. */
-const graceMs = leaseMs;
-
-/** Starts or prolongs a node's lease. Tells whether it had run out or was gone. */
-export function lease(directory: RoomRecord['directory'], node: string, now: number): { lapsed: boolean } {
-  for (const [name, record] of directory) {
-    if (record.leaseEndsAtMs + graceMs <= now) directory.delete(name);
-  }
-  const record = directory.get(node) ?? { leaseEndsAtMs: now, users: new Set() };
-  const lapsed = record.leaseEndsAtMs <= now;
-  record.leaseEndsAtMs = now + leaseMs;
-  directory.set(node, record);
-  return { lapsed };
-}
-
-export function noteEntered(
-  directory: RoomRecord['directory'],
-  node: string,
-  user: UserId,
-  now: number,
-): { lapsed: boolean } {
-  const leased = lease(directory, node, now);
-  directory.get(node)?.users.add(user);
-  return leased;
-}
-
-export function noteLeft(directory: RoomRecord['directory'], node: string, user: UserId): void {
-  directory.get(node)?.users.delete(user);
-}
-
-/** Which nodes hold streams of these users, and how many of the users have one. */
-export function whereIs(
-  directory: RoomRecord['directory'],
-  users: readonly UserId[],
-  now: number,
-): { nodes: Set<string>; connected: number } {
-  const nodes = new Set<string>();
-  const found = new Set<UserId>();
-  for (const [node, record] of directory) {
-    if (record.leaseEndsAtMs <= now) continue;
-    for (const user of users) {
-      if (!record.users.has(user)) continue;
-      nodes.add(node);
-      found.add(user);
-    }
-  }
-  return { nodes, connected: found.size };
 }
 
 // Rules.

@@ -7,25 +7,28 @@
 import { Refusal } from '../errors.ts';
 import type { Entry, Lane, UserId } from '../signal.ts';
 import { conforms, declare, declaredInMs, noteSpare } from './memory-chat.ts';
+import { checkChange, type Refused, refuse } from './memory-check.ts';
+import { lease, noteEntered, noteLeft, whereIs } from './memory-directory.ts';
+import { takeReport } from './memory-headcount.ts';
 import {
+  beginEpoch,
+  countUp,
   findSeen,
   isRuled,
   keep,
   keptCount,
-  lease,
   type MemoryLimits,
   newEpoch,
   newRecord,
-  noteEntered,
-  noteLeft,
   type RoomRecord,
   setRule,
+  type Told,
   take,
   trimRoom,
   waitForTokens,
-  whereIs,
 } from './memory-record.ts';
-import { judge, lineageMax, type Position, type Tail } from './position.ts';
+import { retract } from './memory-retract.ts';
+import { formatPosition, judge, type Position, type Tail } from './position.ts';
 import {
   type Appended,
   type Change,
@@ -35,6 +38,7 @@ import {
   onceTtlMs,
   type Reading,
   type Renewed,
+  type Reported,
   type RoomState,
   sampledChat,
   type Write,
@@ -51,16 +55,8 @@ export const idleRoomMs = 120_000;
 const countToldMs = 100;
 
 type Kept = Extract<Appended, { outcome: 'kept' }>;
-type Refused = Extract<Appended, { outcome: 'refused' }>;
-type Result = Pick<Kept, 'connected' | 'total' | 'pending'>;
-
-const refuse = (code: Refused['code'], more: Partial<Refused> = {}): Refused => ({
-  outcome: 'refused',
-  code,
-  retryAfterMs: 0,
-  version: 0,
-  ...more,
-});
+/** `position` and `at` where they are not those of the room's last entry. */
+type Result = Pick<Kept, 'connected' | 'total' | 'pending'> & Partial<Pick<Kept, 'position' | 'at'>>;
 
 export class MemoryRoom {
   readonly record: RoomRecord;
@@ -81,9 +77,7 @@ export class MemoryRoom {
   fence(run: number): void {
     const { record } = this;
     if (record.run === run) return;
-    record.lineage = [...record.lineage, { epoch: record.epoch, last: record.offset }].slice(-lineageMax);
-    record.epoch = newEpoch();
-    record.run = run;
+    beginEpoch(record, run);
   }
 
   tail(now: number): Tail {
@@ -136,7 +130,8 @@ export class MemoryRoom {
     const tail = this.tail(now);
     const { list, head } = this.record.entries;
     const start = head + judge(after, tail).to.offset + 1 - tail.first;
-    return { tail, entries: list.slice(start, start + Math.max(0, limit)) };
+    const entries = list.slice(start, start + Math.max(0, limit));
+    return { tail, entries, retracted: this.record.retracted };
   }
 
   readState(reader: UserId | null, now: number): RoomState {
@@ -157,10 +152,18 @@ export class MemoryRoom {
     noteLeft(this.record.directory, node, user);
   }
 
-  renew(node: string, now: number): Renewed {
+  renew(node: string, viewers: number, now: number): Renewed {
     this.#outlive(now);
     const { lapsed } = lease(this.record.directory, node, now);
-    return { tail: this.tail(now), lapsed };
+    return { tail: this.tail(now), lapsed, ...this.report(node, viewers, now) };
+  }
+
+  report(node: string, viewers: number, now: number): Reported {
+    const { headcount, directory } = this.record;
+    const { audienceMs } = this.#limits;
+    const { told, isNews, againMs } = takeReport(headcount, directory, { node, viewers, audienceMs, now });
+    if (isNews && told !== null) this.#publish({ type: 'audience', ...told }, null);
+    return { told, againMs };
   }
 
   #isBanned(user: UserId | null, now: number): boolean {
@@ -176,15 +179,7 @@ export class MemoryRoom {
       const retryAfterMs = waitForTokens(this.record.rates, rateKey(write), write.rate, now);
       if (retryAfterMs > 0) return refuse('rate-limited', { retryAfterMs });
     }
-    return this.#checkChange(write.change, now);
-  }
-
-  #checkChange(change: Change, now: number): Refused | null {
-    if (change.type !== 'put' && change.type !== 'remove') return null;
-    const version = this.#version(change.part);
-    if (change.type === 'remove' && version === 0) return refuse('not-found');
-    if (change.ifVersion !== null && change.ifVersion !== version) return refuse('version-conflict', { version });
-    return change.type === 'put' && this.#isOneTooMany(change.part, now) ? refuse('state-full') : null;
+    return checkChange(this.record, write.change, this.#limits, now);
   }
 
   #apply(change: Change, now: number): Result {
@@ -202,6 +197,15 @@ export class MemoryRoom {
         break;
       case 'count':
         return { connected: 0, ...this.#count(change.counter, change.by, now) };
+      case 'tally':
+        return this.#tally(change, now);
+      case 'retract':
+        return {
+          connected: 0,
+          total: 0,
+          pending: false,
+          ...retract(this.record, change, (told) => this.#add(told, now)),
+        };
       case 'rule':
         setRule(this.record.rules, change, now);
         this.#add({ kind: change.kind, lane: 'must', audience: 'all', body: change.body }, now);
@@ -216,12 +220,17 @@ export class MemoryRoom {
     return { connected: 0, total: 0, pending: false };
   }
 
+  #tally({ kind, body, counter, by, receipt }: Extract<Change, { type: 'tally' }>, now: number): Result {
+    const { record } = this;
+    this.#add({ kind, lane: 'must', audience: 'all', body }, now);
+    const position = { epoch: record.epoch, offset: record.offset };
+    const own = `{"of":"${formatPosition(position)}",${receipt.body.slice(1)}`;
+    const connected = this.#add({ kind: 'direct', lane: 'must', audience: [receipt.to], body: own }, now);
+    return { connected, position, ...this.#count(counter, by, now) };
+  }
+
   #count(name: string, by: number, now: number): Pick<Kept, 'total' | 'pending'> {
-    const { counters } = this.record;
-    const counter = counters.get(name) ?? { total: 0, isPending: false, settledAtMs: -Infinity, toldAtMs: -Infinity };
-    counters.set(name, counter);
-    counter.total += by;
-    counter.isPending = true;
+    const counter = countUp(this.record.counters, name, by);
     // What becomes state is told by the state's entry.
     if (now - counter.settledAtMs >= this.#limits.countMs) this.#settle(name, now);
     else if (now - counter.toldAtMs >= countToldMs) {
@@ -261,7 +270,7 @@ export class MemoryRoom {
   }
 
   /** Numbers, keeps and publishes an entry; answers how many of its targets are connected. */
-  #add({ kind, lane, audience, body }: Pick<Entry, 'kind' | 'lane' | 'audience' | 'body'>, now: number): number {
+  #add({ kind, lane, audience, body }: Told, now: number): number {
     const { record } = this;
     record.offset += 1;
     const entry: Entry = { epoch: record.epoch, offset: record.offset, at: now, kind, lane, audience, body };
@@ -276,19 +285,6 @@ export class MemoryRoom {
     record.told = record.offset;
     this.#publish(message, null);
     return 0;
-  }
-
-  #version(part: string): number {
-    const known = this.record.parts.get(part);
-    return known === undefined || known.value === null ? 0 : known.version;
-  }
-
-  /** Removed parts that readers may still ask about count too: they are kept and sent like the others. */
-  #isOneTooMany(part: string, now: number): boolean {
-    const { parts } = this.record;
-    if (parts.has(part) || parts.size < this.#limits.statePartsMax) return false;
-    trimRoom(this.record, this.#limits, now);
-    return parts.size >= this.#limits.statePartsMax;
   }
 
   /** Only writes keep a written room; one that nobody wrote lives as long as somebody is there. */

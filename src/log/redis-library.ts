@@ -9,12 +9,25 @@ import { readFileSync } from 'node:fs';
 
 const read = (file: string): string => readFileSync(new URL(`./scripts/${file}.lua`, import.meta.url), 'utf8');
 
-const text = ['shared', 'chat', 'append', 'settle', 'read', 'read-state', 'attend', 'prolong', 'renew']
+const text = [
+  'shared',
+  'chat',
+  'retract',
+  'append',
+  'settle',
+  'read',
+  'read-state',
+  'attend',
+  'prolong',
+  'headcount',
+  'report',
+  'renew',
+]
   .map(read)
   .join('\n');
 const digest = createHash('sha256').update(text).digest('hex').slice(0, 8);
 
-export type LibraryFunction = 'append' | 'settle' | 'read' | 'read_state' | 'attend' | 'prolong' | 'renew';
+export type LibraryFunction = 'append' | 'settle' | 'read' | 'read_state' | 'attend' | 'prolong' | 'report' | 'renew';
 
 export const libraryName = `ringside_${digest}`;
 /** The shebang must be the first line; the rest of the prelude names the functions. */

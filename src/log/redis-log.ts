@@ -8,9 +8,10 @@ import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.ts';
 import type { Settings } from '../settings.ts';
 import type { Epoch, RoomId, StatePart, UserId } from '../signal.ts';
-import { decodeTail, encodeContent, LogTextError, readNumber } from './entry-text.ts';
+import { decodeHeadcount, decodeTail, LogTextError, readNumber } from './entry-text.ts';
 import { type Attended, Gathering, type Step } from './gathering.ts';
 import {
+  audienceKey,
   logKey,
   metaKey,
   nodesKey,
@@ -23,6 +24,7 @@ import {
   whereKey,
 } from './keys.ts';
 import type { Position, Tail } from './position.ts';
+import { describeChange } from './redis-change.ts';
 import { type LinkLogger, unavailable } from './redis-client.ts';
 import { RedisFeed } from './redis-feed.ts';
 import type { LibraryFunction } from './redis-library.ts';
@@ -31,14 +33,13 @@ import { toReading } from './redis-reading.ts';
 import { RedisServers } from './redis-servers.ts';
 import {
   type Appended,
-  type Change,
   type Entered,
   type Follower,
-  isSampled,
   leaseMs,
   onceTtlMs,
   type Reading,
   type Renewed,
+  type Reported,
   type RoomLog,
   type RoomState,
   type Write,
@@ -114,7 +115,8 @@ class RedisLog implements RoomLog {
     if (rate) keys.push(rateKey(room, by, rate.name));
     const args = [by, once?.digest ?? '', once ? onceTtlMs : this.#sentTtlMs, write.mutable ? 1 : 0];
     const tokens = rate ? [1000 / rate.perSecond, rate.burst, rate.cost] : ['', '', ''];
-    const reply = await this.#call('append', room, keys, [...args, ...tokens, change.type, ...this.#describe(change)]);
+    const described = describeChange(change, this.#settings);
+    const reply = await this.#call('append', room, keys, [...args, ...tokens, change.type, ...described]);
     return this.#understand(room, () => readAppended(String(reply)));
   }
 
@@ -125,8 +127,9 @@ class RedisLog implements RoomLog {
 
   async read(room: RoomId, after: Position | null, limit: number): Promise<Reading> {
     const args = [after?.epoch ?? '', after?.offset ?? 0, limit];
-    const [tail = '', ...texts] = await this.#ask('read', room, [], args);
-    const page = { tail: this.#readTail(room, tail), texts, after, limit };
+    const [tail = '', newest, ...texts] = await this.#ask('read', room, [], args);
+    const retracted = this.#understand(room, () => readNumber(newest, tail));
+    const page = { tail: this.#readTail(room, tail), retracted, texts, after, limit };
     return toReading(page, (from, upTo) =>
       this.#logger.error({ room, from, upTo }, 'entries of a room are broken or gone; readers are told of a gap'),
     );
@@ -168,10 +171,17 @@ class RedisLog implements RoomLog {
     await this.#link.call('prolong', [whereKey(room), nodesKey(room)], args);
   }
 
-  async renew(room: RoomId): Promise<Renewed> {
-    const keys = [whereKey(room), nodesKey(room)];
-    const [tail = '', lapsed] = await this.#ask('renew', room, keys, [this.#nodeId, leaseMs]);
-    return { tail: this.#readTail(room, tail), lapsed: lapsed === '1' };
+  async renew(room: RoomId, viewers = 0): Promise<Renewed> {
+    const keys = [whereKey(room), nodesKey(room), audienceKey(room)];
+    const args = [this.#nodeId, leaseMs, viewers, this.#settings.audienceMs];
+    const [tail = '', lapsed, ...reported] = await this.#ask('renew', room, keys, args);
+    return { tail: this.#readTail(room, tail), lapsed: lapsed === '1', ...this.#readReported(room, reported) };
+  }
+
+  async report(room: RoomId, viewers: number): Promise<Reported> {
+    const keys = [whereKey(room), nodesKey(room), audienceKey(room)];
+    const args = [roomChannel(room), this.#nodeId, leaseMs, viewers, this.#settings.audienceMs];
+    return this.#readReported(room, (await this.#link.call('report', keys, args)) as string[]);
   }
 
   isReady(): boolean {
@@ -197,30 +207,11 @@ class RedisLog implements RoomLog {
     };
   }
 
-  /** The entry's content and what else the type of the change needs; see append.lua. */
-  #describe(change: Change): (string | number)[] {
-    switch (change.type) {
-      case 'event': {
-        const { kind, lane, audience, body } = change;
-        const targets = typeof audience === 'string' ? '' : audience.join(' ');
-        const perSecond = isSampled(change) ? this.#settings.chatPerSecond : '';
-        return [encodeContent(kind, lane, audience, body), targets, perSecond];
-      }
-      case 'put': {
-        const content = stateContent(`{"part":${JSON.stringify(change.part)},"value":${change.value}}`);
-        return [content, change.part, change.value, change.ifVersion ?? '', this.#settings.statePartsMax];
-      }
-      case 'remove':
-        return [stateContent(JSON.stringify({ part: change.part })), change.part, change.ifVersion ?? ''];
-      case 'count':
-        return ['', change.counter, change.by, this.#settings.countMs];
-      case 'rule': {
-        const content = encodeContent(change.kind, 'must', 'all', change.body);
-        return [content, `${change.rule}:${change.user}`, change.seconds ?? ''];
-      }
-      case 'end':
-        return [encodeContent('end', 'must', 'all', change.body)];
-    }
+  #readReported(room: RoomId, [told = '', againMs]: readonly string[]): Reported {
+    return this.#understand(room, () => ({
+      told: told === '' ? null : decodeHeadcount(told),
+      againMs: readNumber(againMs, told),
+    }));
   }
 
   #readTail(room: RoomId, text: string): Tail {
@@ -263,8 +254,6 @@ class RedisLog implements RoomLog {
     return (await this.#call(name, room, keys, args)) as string[];
   }
 }
-
-const stateContent = (body: string): string => encodeContent('state', 'must', 'all', body);
 
 function readAppended(text: string): Appended {
   const words = text.split(' ');

@@ -11,7 +11,7 @@ import type { Reading } from './room-log.ts';
 
 /** `onBroken` is told of what was left out. `limit` is how many texts were asked for. */
 export function toReading(
-  { tail, texts, after, limit }: Page,
+  { tail, retracted, texts, after, limit }: Page,
   onBroken: (from: number, upTo: number) => void = () => undefined,
 ): Reading {
   const start = judge(after, tail).to.offset + 1;
@@ -22,11 +22,11 @@ export function toReading(
     const expected = start + entries.length;
     if (entry.offset === expected) entries.push(entry);
     // A hole behind others is declared by the reading that begins there.
-    else if (entries.length > 0) return { tail, entries };
+    else if (entries.length > 0) return { tail, retracted, entries };
     else return skipTo(entry.offset);
   }
   const isLost = entries.length === 0 && limit > 0 && start <= tail.offset;
-  if (!isLost) return { tail, entries };
+  if (!isLost) return { tail, retracted, entries };
   // A full page of garbage hides at least as many entries; the next page shows what is behind it.
   return skipTo(texts.length < limit ? tail.offset + 1 : Math.min(start + texts.length, tail.offset + 1));
 
@@ -35,12 +35,13 @@ export function toReading(
     const moved = { ...tail, first };
     const rest = texts.flatMap((text) => decodeOrNull(text) ?? []).filter(({ offset }) => offset >= first);
     const hole = rest.findIndex(({ offset }, index) => offset !== first + index);
-    return { tail: moved, entries: hole === -1 ? rest : rest.slice(0, hole) };
+    return { tail: moved, retracted, entries: hole === -1 ? rest : rest.slice(0, hole) };
   }
 }
 
 interface Page {
   readonly tail: Tail;
+  readonly retracted: number;
   readonly texts: readonly string[];
   readonly after: Position | null;
   readonly limit: number;

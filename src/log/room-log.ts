@@ -16,6 +16,9 @@
  *   one per `declareMs`: with the next chat or by `settle`; and before the room's end always. What is undeclared
  *   survives whatever the entries survive.
  * - What was trimmed by count or age is never served again, and every read says what is left.
+ * - What was retracted is never read again. In its place a blank is read: its number, time, kind and audience (`staff`
+ *   for what was spare), in lane `blank`, with the body `{"by":"<id of the retract entry>"}`. Gaps count it like what it
+ *   was. The `retract` entry goes to whom the entry was for, so whoever could have it is told.
  * - Every call ends within `LOG_DEADLINE_MS` plus a little, by an answer or by a Refusal: `log-unavailable` when
  *   surely nothing was written, `outcome-unknown` when that cannot be known, `overloaded` when the log holds as much as
  *   it may.
@@ -45,7 +48,7 @@ export type Change =
   | {
       readonly type: 'event';
       readonly kind: string;
-      readonly lane: Exclude<Lane, 'spare'>;
+      readonly lane: Exclude<Lane, 'spare' | 'blank'>;
       readonly audience: Audience;
       readonly body: string;
     }
@@ -58,6 +61,24 @@ export type Change =
    * part counts among those that the room has, and is never one too many itself.
    */
   | { readonly type: 'count'; readonly counter: string; readonly by: number }
+  /**
+   * An event in lane must, for all, that adds to a counter. A `direct` entry for `to` alone comes right after it, with
+   * the receipt's body and before that `"of":"<id of the event>"`. The answer names the event; `total` and `pending` are
+   * the counter's.
+   */
+  | {
+      readonly type: 'tally';
+      readonly kind: string;
+      readonly body: string;
+      readonly counter: string;
+      readonly by: number;
+      readonly receipt: { readonly to: UserId; readonly body: string };
+    }
+  /**
+   * Makes a blank of an event, for good, and tells those whom it was for. The same again changes nothing and gets the
+   * first answer. `not-found` where there is no such entry (any more), or it is of one of the `lastingKinds`.
+   */
+  | { readonly type: 'retract'; readonly target: Position; readonly body: string }
   /** Sets (`untilMs` 0: for good, else Unix milliseconds) or lifts (null) a rule on a user, and tells everyone. */
   | {
       readonly type: 'rule';
@@ -120,8 +141,18 @@ export type Heard =
   | { readonly type: 'entry'; readonly entry: Entry; readonly previous: number }
   /** A counter moved. Fleeting: it may be lost, and the next one heals it. */
   | { readonly type: 'count'; readonly counter: string; readonly total: number }
+  /** How many watch the room. Fleeting. */
+  | ({ readonly type: 'audience' } & Headcount)
   /** A user has a newer token; told to the nodes that have the user on record. Fleeting. */
   | { readonly type: 'prolong'; readonly user: UserId; readonly expiresAtMs: number };
+
+/** How many watch a room, over all nodes. */
+export interface Headcount {
+  /** Open streams, also those of viewers without a name. */
+  readonly viewers: number;
+  /** Distinct users in the directory. */
+  readonly users: number;
+}
 
 export interface Follower {
   heard(message: Heard): void;
@@ -138,7 +169,14 @@ export interface Entered {
   readonly lapsed: boolean;
 }
 
-export interface Renewed {
+export interface Reported {
+  /** What was told of the room last; null where nothing ever was. */
+  readonly told: Headcount | null;
+  /** How long until another report may bring something that is pending, in milliseconds; 0 where nothing is. */
+  readonly againMs: number;
+}
+
+export interface Renewed extends Reported {
   readonly tail: Tail;
   /** The lease had run out or was gone: peer entries may have passed this node by, and its users must enter again. */
   readonly lapsed: boolean;
@@ -148,6 +186,8 @@ export interface Reading {
   readonly tail: Tail;
   /** In order, without holes, beginning right after the position that `judge` gives; at most `limit`. */
   readonly entries: readonly Entry[];
+  /** Offset of the newest `retract` entry that was for all; 0 for none. */
+  readonly retracted: number;
 }
 
 export interface RoomState {
@@ -183,14 +223,29 @@ export interface RoomLog {
   leave(room: RoomId, user: UserId): Promise<void>;
   /** Tells the nodes that have the user on record that its streams in the room may last until then (Unix ms). */
   prolong(room: RoomId, user: UserId, expiresAtMs: number): Promise<void>;
-  /** Keeps this node's records in the directory valid for another `leaseMs`, and tells the tail. */
-  renew(room: RoomId): Promise<Renewed>;
+  /** Keeps this node's records in the directory valid for another `leaseMs`, tells the tail, and reports by the way. */
+  renew(room: RoomId, viewers?: number): Promise<Renewed>;
+  /**
+   * Says how many streams this node has in the room, which is valid for `leaseMs`. The sum over all nodes, and the
+   * directory's number of users, are published to everyone as `audience`:
+   * - only where one of the two is another than was told last, and at most once per `AUDIENCE_MS`;
+   * - more, when it has stood for `AUDIENCE_MS`, so that who moves from node to node is not counted on both; at once
+   *   where only one node has streams;
+   * - less, when it has stood for `graceMs` and a second, so that who comes back meanwhile never was away. A node that
+   *   fell silent has left when its report ceased to be valid, and its users are taken out from `graceMs` later on, a
+   *   bounded number at a time. After a time in which nobody reported, as the log was away, both count from its end.
+   */
+  report(room: RoomId, viewers: number): Promise<Reported>;
 
   /** Whether calls can be expected to succeed now. */
   isReady(): boolean;
   close(): Promise<void>;
 }
 
+/** Kinds that cannot be retracted: the room's rules, state and end depend on them, or others' counts do. */
+export const lastingKinds: ReadonlySet<string> = new Set([
+  ...['state', 'gap', 'end', 'retract', 'ban', 'unban', 'mute', 'unmute'],
+]);
 /** What `settle` calls the spare entries of a room; no counter has this name. */
 export const sampledChat = 'chat';
 /** The least time between two declarations of spare entries in a room, in milliseconds. */
@@ -199,3 +254,5 @@ export const declareMs = 1000;
 export const onceTtlMs = 600_000;
 /** How long a node's directory records stay valid without `renew`, in milliseconds. */
 export const leaseMs = 15_000;
+/** How long fewer have to watch before that is told, in milliseconds: who is sent to another node comes back sooner. */
+export const graceMs = 10_000;

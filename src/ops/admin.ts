@@ -1,16 +1,30 @@
 /**
- * The second port, for those who run the gateway: whether the process lives, and whether it wants traffic; and, where
- * there is a floor, who watches what, and orders to hand viewers over. Loopback by default; nginx does not route to it.
+ * The second port, for those who run the gateway: whether the process lives, and whether it wants traffic; its figures;
+ * and, where there is a floor, who watches what, and orders to hand viewers over. Loopback by default; nginx does not
+ * route to it.
  */
 
 import Fastify, { type FastifyInstance } from 'fastify';
+import type { Clock } from '../clock.ts';
 import { type Floor, opsRooms } from './admin-rooms.ts';
+import { opsStream } from './admin-stream.ts';
+import { Figures } from './figures.ts';
+import { LoopDelay } from './loop-delay.ts';
+import { Metrics } from './metrics.ts';
+import type { Sources } from './sources.ts';
+
+/** Where figures are read, beside what the admin port knows itself. */
+export interface Watched extends Pick<Sources, 'hub' | 'handover' | 'logCalls'> {
+  readonly clock: Clock;
+}
 
 export interface AdminOptions {
   /** Why this gateway wants no traffic now; null where it does. */
   readonly whyNotReady: () => string | null;
   /** The viewers of this node. Absent: nothing is said of them. */
   readonly floor?: Floor;
+  /** What `/metrics` and `/ops/stream` tell of. Absent: they are not there. */
+  readonly watched?: Watched;
   /** As whom `/ops/rooms` answers. */
   readonly nodeId?: string;
   readonly group?: string;
@@ -19,14 +33,30 @@ export interface AdminOptions {
 }
 
 export function buildAdmin(options: AdminOptions): FastifyInstance {
-  const { whyNotReady, floor, nodeId = '', group = '' } = options;
+  const { whyNotReady, floor, watched, nodeId = '', group = '' } = options;
   const admin = Fastify({ logger: false });
   options.registerProblems?.(admin);
+  const whyNot = (): string | null => whyNotReady() ?? (floor?.isDraining ? 'draining' : null);
   admin.get('/livez', async () => ({ status: 'alive' }));
   admin.get('/readyz', async (_request, reply) => {
-    const reason = whyNotReady() ?? (floor?.isDraining ? 'draining' : null);
+    const reason = whyNot();
     return reason === null ? { status: 'ready' } : reply.code(503).send({ status: 'not ready', reason });
   });
+  if (watched !== undefined) {
+    const isReady = (): boolean => whyNot() === null;
+    const loopDelay = new LoopDelay(watched.clock);
+    admin.addHook('preClose', async () => loopDelay.close());
+    const sources = { ...watched, nodeId, group, isReady, loopDelay };
+    opsMetrics(admin, new Metrics(sources));
+    opsStream(admin, new Figures(sources, watched.clock));
+  }
   if (floor !== undefined) opsRooms(admin, { floor, nodeId, group });
   return admin;
+}
+
+function opsMetrics(admin: FastifyInstance, metrics: Metrics): void {
+  admin.get('/metrics', async (_request, reply) => {
+    reply.header('cache-control', 'no-store').type(metrics.contentType);
+    return metrics.text();
+  });
 }

@@ -9,20 +9,23 @@ export type Encoding = 'identity' | 'gzip';
 
 export class Piece {
   readonly plain: Buffer;
+  /** Entries of a log in it. */
+  readonly entries: number;
   readonly #pack: (plain: Buffer) => Buffer;
   #packed: Buffer | null = null;
 
-  private constructor(plain: Buffer, pack: (plain: Buffer) => Buffer) {
-    this.plain = plain;
+  private constructor(plain: Buffer | string, pack: (plain: Buffer) => Buffer, entries: number) {
+    this.plain = typeof plain === 'string' ? Buffer.from(plain) : plain;
+    this.entries = entries;
     this.#pack = pack;
   }
 
-  static shared(plain: Buffer | string): Piece {
-    return new Piece(typeof plain === 'string' ? Buffer.from(plain) : plain, deflated);
+  static shared(plain: Buffer | string, entries = 0): Piece {
+    return new Piece(plain, deflated, entries);
   }
 
-  static private(plain: Buffer | string): Piece {
-    return new Piece(typeof plain === 'string' ? Buffer.from(plain) : plain, stored);
+  static private(plain: Buffer | string, entries = 0): Piece {
+    return new Piece(plain, stored, entries);
   }
 
   /** The bytes for a viewer's encoding; the packed form is made when the first viewer needs it. */

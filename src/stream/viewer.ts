@@ -20,6 +20,7 @@ import { eventFrame, heartbeatFrame } from './frame.ts';
 import { type Encoding, Piece } from './piece.ts';
 import type { Place } from './place.ts';
 import type { Sounded, Sounding } from './sounding.ts';
+import type { Tally } from './tally.ts';
 
 const nothing = Buffer.alloc(0);
 /** Bytes are handed over in spans of at most this part of what may be on its way to a viewer. */
@@ -40,6 +41,7 @@ export interface Surroundings {
   readonly sounding: Pick<Sounding, 'ask' | 'forget'>;
   /** Bytes that may be on their way to one viewer, in this process and in the kernel. */
   readonly viewerBytesMax: number;
+  readonly tally: Tally;
 }
 
 export class Viewer implements Sounded {
@@ -136,10 +138,20 @@ export class Viewer implements Sounded {
 
   /** How many bytes it was. */
   #write(piece: Piece): number {
+    const { tally } = this.#surroundings;
     const bytes = piece.bytes(this.#encoding);
-    this.#socket.write(this.#opening === null ? bytes : Buffer.concat([this.#opening, bytes]));
-    this.#opening = null;
+    tally.writes += 1;
+    tally.bytes += bytes.length;
+    tally.deliveries += piece.entries;
+    if (bytes.length < piece.plain.length) tally.savedBytes += piece.plain.length - bytes.length;
+    this.#socket.write(this.#opening === null ? bytes : this.#opened(this.#opening, bytes));
     return bytes.length;
+  }
+
+  #opened(opening: Buffer, bytes: Buffer): Buffer {
+    this.#opening = null;
+    this.#surroundings.tally.bytes += opening.length;
+    return Buffer.concat([opening, bytes]);
   }
 
   #closeSoon(): void {
@@ -183,19 +195,23 @@ export class Viewer implements Sounded {
   }
 
   #beginWaiting(): void {
-    if (this.waitingSinceMs === 0) this.waitingSinceMs = this.#surroundings.clock.now();
+    if (this.isWaiting) return;
+    this.waitingSinceMs = this.#surroundings.clock.now();
+    this.#surroundings.tally.waiting += 1;
   }
 
   #flowAgain(): void {
     const isStillDeep = this.#beingSounded !== null && this.#isDeep();
     if (this.#isGone || !this.isWaiting || this.#isBlocked || isStillDeep) return;
     this.waitingSinceMs = 0;
+    this.#surroundings.tally.waiting -= 1;
     this.keeper.onDrained(this);
   }
 
   #go(cause: EndingCause | 'left'): void {
     if (this.#isGone) return;
     this.#isGone = true;
+    if (this.isWaiting) this.#surroundings.tally.waiting -= 1;
     this.#surroundings.sounding.forget(this);
     this.keeper.onGone(this, cause);
   }

@@ -99,6 +99,23 @@ local function age_chat(key)
   rest = string.gsub(rest, '^ (%d+)', function(due) return ' ' .. older_int(due) end)
   redis.call('HSET', key, 'chat', string.format('%d', tonumber(arrival) - ms * 1000) .. rest)
 end
+-- '@<node>' to '<end, ms> <viewers>', and moments as JSON
+local function age_audience(key)
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    local value = string.gsub(all[i + 1], '^%d+', older_int)
+    if all[i] == 'state' then
+      local state = cjson.decode(all[i + 1])
+      for _, row in ipairs({ state.told or {}, state.last or {}, state.rise or {}, unpack(state.most) }) do
+        if row[1] then row[1] = row[1] - ms end
+      end
+      state.awake = state.awake - ms
+      if state.sweep then state.sweep[2], state.sweep[3] = state.sweep[2] - ms, state.sweep[3] - ms end
+      value = cjson.encode(state)
+    end
+    redis.call('HSET', key, all[i], value)
+  end
+end
 local function age_entries(key)
   local entries = redis.call('XRANGE', key, '-', '+')
   if #entries > 0 then redis.call('DEL', key) end
@@ -114,6 +131,7 @@ for _, key in ipairs(redis.call('KEYS', 'rs:*')) do
   else
     local kind = string.match(key, '^rs:{.-}:(%a+)')
     if kind == 'log' then age_entries(key)
+    elseif kind == 'audience' then age_audience(key)
     elseif kind == 'nodes' then age_fields(key, function() return true end)
     elseif kind == 'rules' then age_fields(key, function(_, value) return value ~= '0' end)
     elseif kind == 'meta' then

@@ -11,7 +11,7 @@ import { event, freshRoom, type Harness, put, Stage, user } from './stage.ts';
 
 const defaults: MemoryLimits = {
   ...{ logEntriesMax: 10_000, logBytesMax: 16_777_216, logTtlS: 3600, roomTtlS: 604_800 },
-  ...{ statePartsMax: 64, countMs: 1000, chatPerSecond: 0 },
+  ...{ statePartsMax: 64, countMs: 1000, audienceMs: 2000, chatPerSecond: 0 },
 };
 
 interface MemoryHarness extends Harness {

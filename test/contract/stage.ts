@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { formatPosition, type Position } from '../../src/log/position.ts';
-import type { Appended, Change, Follower, Heard, RoomLog, Write } from '../../src/log/room-log.ts';
+import type { Appended, Change, Follower, Headcount, Heard, RoomLog, Write } from '../../src/log/room-log.ts';
 import type { Settings } from '../../src/settings.ts';
 import type { Entry, RoomId, UserId } from '../../src/signal.ts';
 import { waitFor } from '../helpers/wait-for.ts';
@@ -12,7 +12,7 @@ import { waitFor } from '../helpers/wait-for.ts';
 /** What a test may set; the rest is as the implementation likes. */
 export type LogSettings = Pick<
   Settings,
-  'logEntriesMax' | 'logTtlS' | 'roomTtlS' | 'statePartsMax' | 'countMs' | 'chatPerSecond'
+  'logEntriesMax' | 'logTtlS' | 'roomTtlS' | 'statePartsMax' | 'countMs' | 'audienceMs' | 'chatPerSecond'
 >;
 
 /** One store, and the nodes that share it. */
@@ -36,12 +36,14 @@ export class Ear implements Follower {
   readonly heardEntries: Extract<Heard, { type: 'entry' }>[] = [];
   readonly counts: Extract<Heard, { type: 'count' }>[] = [];
   readonly prolongs: Extract<Heard, { type: 'prolong' }>[] = [];
+  readonly audiences: Headcount[] = [];
   resumes = 0;
 
   heard(message: Heard): void {
     if (message.type === 'entry') this.heardEntries.push(message);
     else if (message.type === 'count') this.counts.push(message);
-    else this.prolongs.push(message);
+    else if (message.type === 'prolong') this.prolongs.push(message);
+    else this.audiences.push({ viewers: message.viewers, users: message.users });
   }
 
   resumed(): void {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import {
+  audienceKey,
   logKey,
   metaKey,
   nodeChannel,
@@ -142,7 +143,7 @@ describe('a Redis that somebody else writes to', () => {
     });
   }
 
-  for (const [name, key] of Object.entries({ logKey, metaKey, stateKey, rulesKey, whereKey, nodesKey })) {
+  for (const [name, key] of Object.entries({ logKey, metaKey, stateKey, rulesKey, whereKey, nodesKey, audienceKey })) {
     test(`a key of another type (${name}) is trouble for its room alone, and over when it is gone`, async () => {
       await allReach(viewers, await writers.write(10));
       await server.cli('del', key(id));

@@ -2,6 +2,7 @@
 
 import Fastify, { type FastifyInstance } from 'fastify';
 import { actions as allActions } from '../../src/actions/index.ts';
+import { getPages } from '../../src/http/get-pages.ts';
 import { getState } from '../../src/http/get-state.ts';
 import { type Door, type IdentityOptions, registerIdentity } from '../../src/http/identity.ts';
 import { loggerOptions } from '../../src/http/logging.ts';
@@ -10,6 +11,7 @@ import { registerProblems, sendProblem } from '../../src/http/problem.ts';
 import { putState } from '../../src/http/put-state.ts';
 import { roomOf } from '../../src/http/schemas.ts';
 import { Settler } from '../../src/http/settler.ts';
+import { SharedPages } from '../../src/hub/shared-pages.ts';
 import { MemoryStore } from '../../src/log/memory-log.ts';
 import type { RoomLog } from '../../src/log/room-log.ts';
 import { readSettings } from '../../src/settings.ts';
@@ -64,6 +66,7 @@ export async function buildHttp(options: BuildOptions = {}): Promise<Built> {
   await app.register(postAction({ settings, actions: options.actions ?? allActions, log, door, settler }));
   await app.register(putState({ log, door }));
   await app.register(getState({ log, door }));
+  await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), log, door }));
   app.get('/rooms/:room/me', async (request) => door.identify(request, roomOf(request)));
   app.post('/rooms/:room/me', async (request) => door.identify(request, roomOf(request)));
   await app.ready();

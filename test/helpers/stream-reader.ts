@@ -33,7 +33,10 @@ export interface ReadOptions {
 export class StreamReader {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
+  /** Every event but `audience`, which comes when it likes. */
   readonly heard: Heard[] = [];
+  /** How many watched, as it was told; each with how many events were heard before. */
+  readonly audiences: { readonly viewers: number; readonly users: number; readonly after: number }[] = [];
   readonly comments: string[] = [];
   retryMs: number | null = null;
   /** Everything that was read, decoded. */
@@ -48,7 +51,13 @@ export class StreamReader {
     const decoder = new TextDecoder();
     const parser = createParser({
       onEvent: ({ event = 'message', id, data }) => {
-        this.heard.push({ event, id, text: data, data: data.startsWith('{') ? JSON.parse(data) : {} });
+        if (event === 'audience') {
+          assert.equal(id, undefined, 'how many watch has no id');
+          this.audiences.push({
+            ...(JSON.parse(data) as { viewers: number; users: number }),
+            after: this.heard.length,
+          });
+        } else this.heard.push({ event, id, text: data, data: data.startsWith('{') ? JSON.parse(data) : {} });
       },
       onComment: (comment) => void this.comments.push(comment),
       onRetry: (ms) => {
@@ -68,6 +77,12 @@ export class StreamReader {
     // Our gzip streams have no trailer, so their end reads like a cut.
     body.on('error', over).on('end', over).on('close', over);
     answer.on('error', over).on('aborted', over);
+  }
+
+  /** What it knows of how many watch, in short. */
+  get audience(): string {
+    const last = this.audiences.at(-1);
+    return last === undefined ? 'none' : `${last.viewers} viewers, ${last.users} users`;
   }
 
   named(event: string): Heard[] {

@@ -42,6 +42,8 @@ export class Watcher {
   /** The state as the client knows it. */
   readonly parts = new Map<string, Part>();
   likes = 0;
+  /** How many watch the room, as it was told last; null before the first time. */
+  audience: { readonly viewers: number; readonly users: number } | null = null;
   /** Gaps and resets that were declared, by cause. */
   readonly declared: string[] = [];
   /** The gaps within this connection's stream. */
@@ -132,7 +134,9 @@ export class Watcher {
     if (event === 'resume') this.#begin(fields, id);
     else if (event === 'gap') this.#gap(fields, id);
     else if (event === 'likes') this.#like(fields);
+    else if (event === 'audience') this.#count(fields, id);
     else if (event === 'end') this.ending = fields.cause;
+    else if (event === 'move') this.ending = 'moved';
     else if (event === 'state' && id === undefined) this.#snapshot(fields);
     else this.#entry(event ?? '', id ?? '', fields);
     if (id !== undefined) this.lastId = id;
@@ -272,6 +276,14 @@ export class Watcher {
     }
     for (const name of removed) this.parts.delete(name);
     assert.ok(total >= 0);
+  }
+
+  /** Fleeting: it has no id, and the newest is the one that holds. */
+  #count(audience: { viewers: number; users: number }, id: string | undefined): void {
+    assert.equal(id, undefined, 'how many watch is not of the log');
+    assert.deepEqual(Object.keys(audience).sort(), ['users', 'viewers']);
+    for (const number of Object.values(audience)) assert.ok(Number.isSafeInteger(number) && number >= 0, `${number}`);
+    this.audience = audience;
   }
 
   #like({ delta, total }: { delta: number; total: number }): void {

@@ -99,6 +99,7 @@ export function slowly(log: RoomLog, roll: (sides: number) => number, watch: Log
     readState: delayed(log.readState),
     enter: delayed(log.enter, (_room, user) => watch.entering(user)),
     renew: delayed(log.renew),
+    report: delayed(log.report),
     leave: log.leave.bind(log),
     follow: async (...args) => {
       watch.following(true);

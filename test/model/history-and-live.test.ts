@@ -46,6 +46,7 @@ function scheduled(log: RoomLog, scheduler: fc.Scheduler): RoomLog {
     readState: answering('readState', log.readState),
     enter: answering('enter', log.enter),
     renew: log.renew.bind(log),
+    report: log.report.bind(log),
     leave: log.leave.bind(log),
     follow: (id, follower) =>
       follow(id, {

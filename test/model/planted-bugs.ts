@@ -47,8 +47,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'the gate is asked about live entries only, and not about replayed ones',
     file: 'src/hub/page.ts',
-    find: 'if (!isKnown && isFor(entry, receiver)) text',
-    replace: 'if (!isKnown) text',
+    find: 'const frame = !isKnown && isFor(entry, receiver) ?',
+    replace: 'const frame = !isKnown ?',
   },
   {
     name: 'a room that was let go is never unfollowed',

@@ -7,13 +7,15 @@ import { startRedis } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 const viewerBytesMax = 262_144;
-const tapeBytesMax = 1_048_576;
+const tapeBytesMax = 524_288;
 /** A signal that nearly fills a body, so that the kernel's buffers are full soon. */
 const signalBytes = 14_000;
 /** Kernels take several MiB for a viewer that does not read, and a gateway may hand them over in small parts. */
 const writeWithinMs = 45_000;
-/** What the kernels of both sides hold for a connection at most, by Linux's usual limits. */
-const heldByKernelsBytes = 6 * 1024 * 1024;
+/** More than the kernels of both sides hold for a connection, of which the gateway bounds one. */
+const heldByKernelsBytes = 1024 * 1024;
+/** Longer than a busy machine keeps a reader from reading. */
+const stuckMs = 4_000;
 /** What a gateway may own more than before, all viewers together: the tape, the log, and V8's own ways. */
 const ownedBytesMore = 16 * 1024 * 1024;
 
@@ -71,7 +73,10 @@ async function writeUntil(
 }
 
 async function endsSleepers(redisUrl?: string): Promise<void> {
-  const set = await stage({ VIEWER_STUCK_MS: '1000', ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }) });
+  const set = await stage({
+    VIEWER_STUCK_MS: String(stuckMs),
+    ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }),
+  });
   const { gateway, author, seat } = set;
   const ann = await seat('ann');
   const healthy = [ann, await seat('bob', { acceptEncoding: 'gzip' }), await seat('cat')];
@@ -114,7 +119,7 @@ describe('viewers that never read', () => {
 
 describe('a viewer that reads a trickle', () => {
   it('of single bytes gets a true beginning, and holds nothing beyond its bound', async () => {
-    const set = await stage({ VIEWER_STUCK_MS: '1000' });
+    const set = await stage({ VIEWER_STUCK_MS: String(stuckMs) });
     const trickler = await set.seat('tina', { readBytes: 1 });
     trickler.stall();
     const witness = await set.seat('ann');

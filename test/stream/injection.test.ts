@@ -105,7 +105,7 @@ async function openAll(gateway: RunningGateway): Promise<Client[]> {
     await waitFor(() => eventsOf(client).length > 0, { what: `${client.name} to be seated` });
   return clients;
 }
-const eventsOf = (client: Client) => client.heard().filter(({ event }) => event !== 'resume');
+const eventsOf = (client: Client) => client.heard().filter(({ event }) => event !== 'resume' && event !== 'audience');
 
 const dataOf = async (client: Client, id: unknown): Promise<string> =>
   (await waitFor(() => eventsOf(client).find(({ lastId }) => lastId === id), { what: `${client.name} to have it` }))

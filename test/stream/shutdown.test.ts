@@ -79,8 +79,9 @@ describe('a gateway that is told to end', () => {
     gateway.kill('SIGTERM');
     await Promise.all(streams.map((stream) => stream.over()));
     for (const stream of streams) {
-      assert.deepEqual(stream.heard.at(-1)?.data, { cause: 'closing', comeBack: 'yes' });
-      assert.match(stream.text, /\n\nretry: [0-9]+\n\nevent: end\ndata: [^\n]+\n\n$/, 'with a time to come back');
+      assert.equal(stream.heard.at(-1)?.event, 'move');
+      assert.deepEqual(stream.heard.at(-1)?.data, { retryMs: stream.retryMs });
+      assert.match(stream.text, /\n\nretry: [0-9]+\n\nevent: move\ndata: [^\n]+\n\n$/, 'with a time to come back');
     }
     assert.ok(new Set(streams.map(({ retryMs }) => retryMs)).size > 1, 'not all at the same time');
     await waitFor(() => pulled.endsWith('"events":[]}'), { what: `the pull to be answered; it got ${pulled}` });
@@ -246,6 +247,7 @@ describe('the demo that a gateway without settings prints', () => {
     const viewer = await openLink(viewerLink);
     const host = await openLink(hostLink);
     await shows(viewer, '#me-name', 'Vera');
+    for (const page of [viewer, host]) await shows(page, '#audience', '2 watching');
     assert.equal(await host.isVisible('#host'), true);
     assert.equal(await viewer.isVisible('#host'), false);
 

@@ -3,12 +3,14 @@
 -- KEYS: 1 log  2 meta  3 state  4 seen (of this write's key)  5 where  6 nodes  7 rules  8 rate (only if ARGV 10 is set)
 -- ARGV: 1 to 5 as in shared.lua
 --   6 user who writes   7 digest of the write   8 how long the answer is remembered, ms   9 '1' if a mute refuses it
---   10 ms per token, or ''   11 burst   12 cost   13 type of the change   14 content of the entry ('' for a count)
+--   10 ms per token, or ''   11 burst   12 cost   13 type of the change   14 content of the entry ('' for a count; to retract, its body)
 --   then by type:
 --   event   15 targets of a peer entry, separated by spaces, or ''   16 CHAT_PER_SECOND where the lane is chat, else ''
 --   put     15 part   16 value   17 version that it must have, or ''   18 STATE_PARTS_MAX
 --   remove  15 part   16 version that it must have, or ''
 --   count   15 counter   16 by   17 COUNT_MS
+--   tally   15 the first lines of the receipt  16 its body  17 whom it is for  18 counter  19 by  20 COUNT_MS
+--   retract 15 epoch of the entry  16 its offset  17 kinds that cannot be retracted, each between spaces
 --   rule    15 field of the rules hash   16 seconds (0 for good), or '' to lift it
 --   end     nothing
 -- Returns one line:
@@ -108,11 +110,10 @@ function changes.remove(room, _, args)
   set_part(room, args[15], add(room, args[14], nil, 'total'))
 end
 
-function changes.count(room, _, args)
-  local counter = args[15]
+local function count_up(room, counter, by, count_ms)
   local known = call('HMGET', room.meta, 'c:' .. counter, 't:' .. counter, 'told')
-  room.total = tonumber(known[1] or 0) + tonumber(args[16])
-  if room.now - tonumber(known[2] or 0) >= tonumber(args[17]) then
+  room.total = tonumber(known[1] or 0) + tonumber(by)
+  if room.now - tonumber(known[2] or 0) >= tonumber(count_ms) then
     settle_counter(room, counter, room.total)
     return
   end
@@ -121,6 +122,27 @@ function changes.count(room, _, args)
   if room.now - tonumber(known[3] or 0) >= count_told_ms then
     call('HSET', room.meta, 'told', room.at)
     call('SPUBLISH', room.channel, '+' .. counter .. ' ' .. int(room.total))
+  end
+end
+
+function changes.count(room, _, args)
+  count_up(room, args[15], args[16], args[17])
+end
+
+function changes.tally(room, keys, args)
+  call('HEXISTS', room.state, args[18])
+  local nodes, connected = nodes_of(room.now, keys[5], keys[6], args[17])
+  room.connected = connected
+  add(room, args[14])
+  room.answer = room.epoch .. ' ' .. room.last .. ' ' .. room.at
+  local of = '{"of":"' .. room.epoch .. '.' .. room.last .. '",'
+  add(room, args[15] .. of .. string.sub(args[16], 2), nodes)
+  count_up(room, args[18], args[19], args[20])
+end
+
+function changes.retract(room, keys, args)
+  if not retract(room, keys, args[14], args[15], tonumber(args[16]), args[17]) then
+    return refusal('not-found')
   end
 end
 
@@ -222,7 +244,8 @@ local function append(keys, args)
   if arrival then
     call('SET', keys[8], format('%.3f', arrival), 'PX', int(math.ceil(arrival - room.now)))
   end
-  local place = room.epoch .. ' ' .. (room.last or int(room.offset)) .. ' ' .. room.at
+  -- Of the entry that the write is known by, where that is not the last one.
+  local place = room.answer or (room.epoch .. ' ' .. (room.last or int(room.offset)) .. ' ' .. room.at)
   local answer = place .. ' ' .. (room.connected or '0') .. ' ' .. (room.total and int(room.total) or '0')
     .. (room.pending and ' 1' or ' 0')
   call('SET', keys[4], digest .. answer, 'PX', args[8])

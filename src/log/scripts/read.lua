@@ -2,7 +2,7 @@
 --
 -- KEYS: 1 log  2 meta  3 state
 -- ARGV: 1 to 5 as in shared.lua  6 epoch of the position, or '' for none  7 its offset  8 how many entries at most
--- Returns: the tail, then the text of each entry.
+-- Returns: the tail, the offset of the newest retraction that was for all (0 for none), then the text of each entry.
 -- Errors: those of Redis.
 
 -- Where `judge` in log/position.ts lets this position go on. Both must agree, else a reading would have holes.
@@ -27,12 +27,11 @@ local function read(keys, args)
   local room = open_room(keys, args)
   local first = first_of(room)
   local start = start_of(room, first, args[6], tonumber(args[7]))
-  local answer = { tail_of(room, first) }
+  local answer = { tail_of(room, first), match(room.retracted or '0', '^%d+') }
   local limit = tonumber(args[8])
   if start < room.offset and limit > 0 then
-    for _, entry in ipairs(call('XRANGE', room.log, int(start + 1) .. '-0', int(room.offset) .. '-0', 'COUNT', limit)) do
-      answer[#answer + 1] = entry[2][2]
-    end
+    local entries = call('XRANGE', room.log, int(start + 1) .. '-0', int(room.offset) .. '-0', 'COUNT', limit)
+    put_texts(room, entries, answer)
   end
   return answer
 end

@@ -1,8 +1,9 @@
--- Keeps a node's records in the room's directory valid, and tells the tail.
+-- Keeps a node's records in the room's directory valid, tells the tail, and takes a report by the way.
 --
--- KEYS: 1 log  2 meta  3 state  4 where  5 nodes
--- ARGV: 1 to 5 as in shared.lua  6 node  7 length of the lease, ms
--- Returns: the tail, and '1' if the lease had run out or was gone ('0' else): the node's users must enter again.
+-- KEYS: 1 log  2 meta  3 state  4 where  5 nodes  6 audience
+-- ARGV: 1 to 5 as in shared.lua  6 node  7 length of the lease, ms  8 streams  9 AUDIENCE_MS
+-- Returns: the tail, '1' if the lease had run out or was gone ('0' else): the node's users must enter again; then what
+--   report.lua returns.
 -- Errors: those of Redis.
 
 local function renew(keys, args)
@@ -11,20 +12,23 @@ local function renew(keys, args)
     call('EXPIRE', room.meta, unwritten_s)
   end
   local lease_ms = tonumber(args[7])
-  local is_lost = true
-  local leases = call('HGETALL', keys[5])
-  for i = 1, #leases, 2 do
-    local ends = tonumber(leases[i + 1])
-    if leases[i] == args[6] then
-      is_lost = ends <= room.now
-    elseif ends + lease_ms <= room.now then
-      call('HDEL', keys[5], leases[i])
-    end
-  end
+  local read = read_headcount(keys[4], keys[5], keys[6])
+  local ends = tonumber(call('HGET', keys[5], args[6]) or 0) or 0
   call('HSET', keys[5], args[6], int(room.now + lease_ms))
   call('PEXPIRE', keys[4], int(lease_ms * 2))
   call('PEXPIRE', keys[5], int(lease_ms * 2))
-  return { tail_of(room, first_of(room)), is_lost and '1' or '0' }
+  local reported = take_report({
+    now = room.now,
+    channel = room.channel,
+    node = args[6],
+    lease_ms = lease_ms,
+    viewers = tonumber(args[8]),
+    audience_ms = tonumber(args[9]),
+    where = keys[4],
+    nodes = keys[5],
+    audience = keys[6],
+  }, read)
+  return { tail_of(room, first_of(room)), ends <= room.now and '1' or '0', reported[1], reported[2] }
 end
 
 redis.register_function({ function_name = name('renew'), callback = renew, flags = { 'allow-oom' } })

@@ -37,6 +37,7 @@ local function begin_room(room, candidate)
   call('HSET', room.meta, 'epoch', candidate, 'run', run_id(), 'offset', '0')
   call('EXPIRE', room.meta, unwritten_s)
   room.epoch, room.offset, room.heard, room.ended, room.touched, room.chat = candidate, 0, '0', nil, 0, nil
+  room.retracted = nil
 end
 
 -- Another process than the one that numbered the last entry may have lost some that others saw. The new epoch says so.
@@ -63,7 +64,7 @@ end
 
 local function open_room(keys, args)
   local now = begin()
-  local meta = call('HMGET', keys[2], 'epoch', 'run', 'offset', 'heard', 'ended', 'touched', 'ruled', 'chat')
+  local meta = call('HMGET', keys[2], 'epoch', 'run', 'offset', 'heard', 'ended', 'touched', 'ruled', 'chat', 'retracted')
   local room = {
     log = keys[1],
     meta = keys[2],
@@ -84,6 +85,8 @@ local function open_room(keys, args)
     ruled = meta[7],
     -- See chat.lua.
     chat = meta[8],
+    -- See retract.lua. Set with the first retraction.
+    retracted = meta[9],
   }
   if not room.epoch then
     begin_room(room, args[2])

@@ -20,8 +20,13 @@ test('who may take an action is as the protocol says', () => {
   assert.deepEqual(least, {
     comment: 'viewer',
     like: 'viewer',
+    gift: 'viewer',
+    notice: 'host',
     signal: 'host',
     direct: 'moderator',
+    pin: 'host',
+    settings: 'host',
+    retract: 'moderator',
     ban: 'moderator',
     unban: 'moderator',
     mute: 'moderator',

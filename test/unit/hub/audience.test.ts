@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { classOf, mayReceive, type Receiver, targetsOf } from '../../../src/hub/audience.ts';
-import { type Audience, type Role, roles, type UserId } from '../../../src/signal.ts';
+import { classOf, isFor, isOnTapeOf, mayReceive, type Receiver, targetsOf } from '../../../src/hub/audience.ts';
+import { type Audience, type Entry, type Epoch, type Role, roles, type UserId } from '../../../src/signal.ts';
 
 const user = fc.constantFrom('ann', 'bob', 'cat').map((id) => id as UserId);
 const tag = fc.constantFrom('gold', 'blue', 'red');
@@ -61,4 +61,17 @@ test('only entries for named users have targets', () => {
   assert.equal(targetsOf('all'), null);
   assert.equal(targetsOf('tag:gold'), null);
   assert.deepEqual(targetsOf(['ann' as UserId, 'ann' as UserId]), new Set(['ann']));
+});
+
+test('what was retracted is for nobody, and keeps its place on the tapes of those who would have got it', () => {
+  fc.assert(
+    fc.property(receiver, fc.oneof(shared, fc.array(user, { minLength: 1 })), (one, audience) => {
+      const blank: Entry = {
+        ...{ epoch: 'e' as Epoch, offset: 7, at: 1, kind: 'comment', lane: 'blank', audience },
+        body: '{"by":"e.9"}',
+      };
+      assert.equal(isFor(blank, one), false);
+      assert.equal(isOnTapeOf(blank, one), mayReceive(audience, one));
+    }),
+  );
 });

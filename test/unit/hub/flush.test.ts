@@ -84,9 +84,12 @@ test('a room whose flushes take long is flushed less often, up to a bound', () =
   const { begun, traffic } = build({ sliceMs: 10 });
   traffic(100);
   assert.deepEqual(begun.slice(0, 3), [0, 30, 60]);
-  const long = build({ sliceMs: 50 });
+  const long = build({ sliceMs: 30 });
   long.traffic(200);
   assert.deepEqual(long.begun.slice(0, 3), [0, periodMsMax, 2 * periodMsMax]);
+  const longest = build({ sliceMs: 50 });
+  longest.traffic(250);
+  assert.deepEqual(longest.begun.slice(0, 3), [0, 100, 200], 'half of the process is left to others');
 });
 
 test('nothing is flushed after closing, and no timer is left', () => {

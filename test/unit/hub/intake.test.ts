@@ -47,7 +47,8 @@ function build() {
         log.reads += 1;
         const from = Math.max((after?.offset ?? 0) + 1, log.first);
         const count = Math.max(0, Math.min(limit, log.offset - from + 1));
-        return { tail: tail(), entries: Array.from({ length: count }, (_, at) => entryAt(from + at, log.epoch)) };
+        const entries = Array.from({ length: count }, (_, at) => entryAt(from + at, log.epoch));
+        return { tail: tail(), entries, retracted: 0 };
       }),
     readState: () => answer((): RoomState => ({ tail: tail(), total: 0, parts: new Map(), banned: false })),
   };
@@ -57,6 +58,7 @@ function build() {
   const sink: Sink = {
     take: (entry) => taken.push(entry.offset),
     counted: (counter, total) => words.push(`${counter} ${total}`),
+    watched: ({ viewers }) => words.push(`watched ${viewers}`),
     prolonged: (user) => words.push(`prolonged ${user}`),
     lost: (loss) => losses.push(loss),
     renamed: ({ epoch }) => words.push(`renamed ${epoch}`),

@@ -19,6 +19,7 @@ const entry = (offset: number, audience: Audience = 'all', kind = 'note'): Entry
 const reading = (...entries: Entry[]): Reading => ({
   tail: { epoch, offset: entries.at(-1)?.offset ?? 0, first: 1, lineage: [] },
   entries,
+  retracted: 0,
 });
 const textOf = (page: Page, user: UserId | null, audience = viewers, stateAsOf = 0): string =>
   page
@@ -83,6 +84,23 @@ describe('the pages of a room', () => {
     clock.advance(keptMs);
     await pages.read(at(0));
     assert.equal(reads(), 3);
+    pages.close();
+    assert.equal(clock.timers, 0);
+  });
+
+  it('are read anew once an entry was retracted, also where a reading was under way', async () => {
+    let now = reading(entry(1), entry(2));
+    const { pages, clock, reads } = open(async () => now);
+    const before = await pages.read(at(0));
+    const underWay = pages.read(at(1));
+    pages.drop();
+    now = reading({ ...entry(1), lane: 'blank' }, entry(2), entry(3, 'all', 'retract'));
+    assert.deepEqual(idsIn(textOf(await underWay, null)), ['1', '2']);
+    const after = await pages.read(at(0));
+    assert.notEqual(after, before);
+    assert.deepEqual(idsIn(textOf(after, null)), ['2', '3']);
+    assert.deepEqual(idsIn(textOf(await pages.read(at(1)), null)), ['2', '3']);
+    assert.deepEqual([reads(), pages.drops], [4, 1]);
     pages.close();
     assert.equal(clock.timers, 0);
   });

@@ -38,7 +38,15 @@ function open() {
       for (let left = count; left > 0; left -= 1) {
         offset += 1;
         const bytes = Buffer.from(`id: e.${offset}\ndata: ${'x'.repeat(frameBytes)}\n\n`);
-        tape.add({ position: at(offset), lane, isState: false, targets: null, weight: 1, bytes });
+        tape.add({
+          epoch: at(offset).epoch,
+          position: at(offset),
+          lane,
+          isState: false,
+          targets: null,
+          weight: 1,
+          bytes,
+        });
       }
       for (const _ of stand.sweep());
     },
@@ -147,7 +155,7 @@ describe('a sweep', () => {
     const bytes = (offset: number): Buffer => Buffer.from(`id: e.${offset}\ndata\n\n`);
     const add = (offset: number): void =>
       tape.add({
-        ...{ position: at(offset), lane: 'must', isState: false, targets: null, weight: 1 },
+        ...{ epoch: at(offset).epoch, position: at(offset), lane: 'must', isState: false, targets: null, weight: 1 },
         bytes: bytes(offset),
       });
     add(1);

@@ -11,7 +11,15 @@ const at = (offset: number, epoch = 'e1'): Position => ({ epoch: epoch as Epoch,
 const ann = 'ann' as UserId;
 const nobody = { user: null, isLean: false };
 const frame = (offset: number, more: Partial<Frame> = {}): Frame => ({
-  ...{ position: at(offset), lane: 'must', isState: false, targets: null, weight: 1, bytes: Buffer.from(`${offset} `) },
+  ...{
+    epoch: 'e1' as Epoch,
+    position: at(offset),
+    lane: 'must',
+    isState: false,
+    targets: null,
+    weight: 1,
+    bytes: Buffer.from(`${offset} `),
+  },
   ...more,
 });
 
@@ -215,6 +223,64 @@ test('newcomers who lack the same are given the same pieces, until more is said'
   add(tape, 5, { targets: new Set([ann]) });
   assert.equal(replayed(tape, 3, 0, ann), '4 5 ');
   assert.equal(replayed(tape, 3), '4 ');
+});
+
+const readChat = (tape: Tape, from: Place): string => readFrom(tape, from, null, true);
+
+test('whoever has not been handed an entry that was retracted gets nothing of it, sealed or not', () => {
+  for (const isSealed of [true, false]) {
+    const tape = new Tape(at(0), 1000, 100);
+    const place = tape.end;
+    for (let offset = 1; offset <= 3; offset += 1) add(tape, offset);
+    if (isSealed) {
+      tape.seal();
+      assert.equal(readFrom(tape, place) + replayed(tape, 0), '1 2 3 1 2 3 ');
+    }
+    const { end, bytes } = tape;
+    tape.takeBack(at(2));
+    assert.deepEqual([tape.end, tape.bytes], [end, bytes], 'places stay where they are');
+    assert.equal(replayed(tape, 0), '1 3 ');
+    assert.equal(replayed(tape, 1), '3 ');
+    tape.seal();
+    assert.equal(readFrom(tape, place), '1 3 ');
+    assert.equal(tape.shownSince(place), 3, 'it counts as one that there was');
+  }
+});
+
+test('what was retracted is gone for those whom it named, and for who lacks nothing else', () => {
+  const tape = new Tape(at(0), 1000, 100);
+  const place = tape.end;
+  add(tape, 1, { targets: new Set([ann]) });
+  tape.seal();
+  assert.equal(readFrom(tape, place, ann), '1 ');
+  tape.takeBack(at(1));
+  assert.deepEqual([readFrom(tape, place, ann), replayed(tape, 0, 0, ann)], ['', '']);
+  assert.equal([...tape.replay({ user: ann, after: 0, stateAsOf: 0 })].length, 0);
+});
+
+test('the same number of another history is not taken back', () => {
+  const tape = new Tape(at(0), 1000, 100);
+  const place = tape.end;
+  for (let offset = 1; offset <= 3; offset += 1) add(tape, offset);
+  tape.restart(at(1, 'e2'));
+  tape.add(frame(2, { epoch: 'e2' as Epoch, position: at(2, 'e2'), bytes: Buffer.from('new ') }));
+  // Read again after the store came back: it has the id that it was given.
+  tape.add(frame(3, { position: at(3, 'e2'), bytes: Buffer.from('old ') }));
+  tape.takeBack(at(2, 'e2'));
+  tape.seal();
+  assert.equal(readFrom(tape, place), '1 2 3 old ');
+  tape.takeBack(at(3));
+  assert.equal(readFrom(tape, place), '1 2 ');
+});
+
+test('a gap for who is far behind counts what was retracted of the chat that it leaves out', () => {
+  const tape = new Tape(at(0), 1000, 100);
+  const place = tape.end;
+  for (let offset = 1; offset <= 3; offset += 1) add(tape, offset, { lane: 'chat' });
+  add(tape, 4);
+  tape.takeBack(at(2));
+  tape.seal();
+  assert.match(readChat(tape, place), /"from":"e1.0","to":"e1.3","missed":3,"lane":"chat".*\n\n4 $/);
 });
 
 test('somebody is far behind who lacks more than half of what the tape may keep', () => {

@@ -1,0 +1,40 @@
+/** The host points the room at something, such as a product that is on sale now. */
+
+import { Type } from 'typebox';
+import { Refusal } from '../errors.ts';
+import { defineAction, eventBody } from './action.ts';
+import { audience, data, dataDepthMax, isTooDeep, link, text } from './fields.ts';
+
+/** Notices: 20 at once, then 5 a second. */
+const rate = { name: 'notice', burst: 20, perSecond: 5, cost: 1 } as const;
+
+export const notice = defineAction({
+  kind: 'notice',
+  least: 'host',
+  body: Type.Object(
+    {
+      title: text(1, 200),
+      text: Type.Optional(text(1, 2000)),
+      link: Type.Optional(link),
+      data: Type.Optional(data),
+      audience: Type.Optional(audience),
+    },
+    { additionalProperties: false },
+  ),
+  needsKey: false,
+  decide({ speaker, body }) {
+    if (isTooDeep(body.data)) return new Refusal('malformed', `data must nest at most ${dataDepthMax} levels.`);
+    const { title, text = null, link = null, data = {} } = body;
+    return {
+      change: {
+        type: 'event',
+        kind: 'notice',
+        lane: 'must',
+        audience: body.audience ?? 'all',
+        body: eventBody(speaker, { title, text, link, data }),
+      },
+      rate,
+      mutable: false,
+    };
+  },
+});

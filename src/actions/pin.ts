@@ -1,0 +1,28 @@
+/** The host pins words over the room, or takes the pin away: the state part `pin`. */
+
+import { Type } from 'typebox';
+import { Refusal } from '../errors.ts';
+import { defineAction, eventBody } from './action.ts';
+import { data, eventId, isTooDeep, partDepthMax, text } from './fields.ts';
+
+export const pin = defineAction({
+  kind: 'pin',
+  least: 'host',
+  body: Type.Object(
+    { text: Type.Optional(text(1, 500)), id: Type.Optional(eventId), data: Type.Optional(data) },
+    { additionalProperties: false },
+  ),
+  needsKey: false,
+  decide({ speaker, body }) {
+    // Like any write of state it has no rate.
+    const rest = { rate: null, mutable: false };
+    if (Object.keys(body).length === 0) return { change: { type: 'remove', part: 'pin', ifVersion: null }, ...rest };
+    if (body.text === undefined) return new Refusal('malformed', 'A pin has a text; an empty body takes the pin away.');
+    if (isTooDeep(body.data, partDepthMax)) {
+      return new Refusal('malformed', `data must nest at most ${partDepthMax} levels.`);
+    }
+    const value = eventBody(speaker, { text: body.text, id: body.id ?? null, data: body.data ?? {} });
+    return { change: { type: 'put', part: 'pin', value, ifVersion: null }, ...rest };
+  },
+  answer: ({ position }) => ({ version: position.offset }),
+});

@@ -1,0 +1,25 @@
+/** The host sets how the room is to be shown: the state part `settings`, whose fields are the platform's own. */
+
+import { Type } from 'typebox';
+import { Refusal } from '../errors.ts';
+import { defineAction } from './action.ts';
+import { data, isTooDeep, partDepthMax } from './fields.ts';
+
+export const settings = defineAction({
+  kind: 'settings',
+  least: 'host',
+  body: Type.Object({ data }, { additionalProperties: false }),
+  needsKey: false,
+  decide({ body }) {
+    if (isTooDeep(body.data, partDepthMax)) {
+      return new Refusal('malformed', `data must nest at most ${partDepthMax} levels.`);
+    }
+    return {
+      change: { type: 'put', part: 'settings', value: JSON.stringify(body.data), ifVersion: null },
+      // Like any write of state it has no rate.
+      rate: null,
+      mutable: false,
+    };
+  },
+  answer: ({ position }) => ({ version: position.offset }),
+});

@@ -1,0 +1,88 @@
+/**
+ * `GET /rooms/:room/pages/:page`: a room's events a hundred offsets at a time, for shared caches. Only where rooms may be
+ * watched without a token, as what a cache holds is anybody's. A full page whose address names its version may be kept
+ * long; anything else, what is not there among it, for a moment.
+ */
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Refusal } from '../errors.ts';
+import type { SharedPages } from '../hub/shared-pages.ts';
+import type { RoomLog } from '../log/room-log.ts';
+import type { Settings } from '../settings.ts';
+import { isCurrent, setCaching } from './get-state.ts';
+import type { Door } from './identity.ts';
+import { describeProblem } from './problem.ts';
+import {
+  checkShape,
+  conditionalHeaders,
+  notModified,
+  pageAnswer,
+  pageParams,
+  pageQuery,
+  problems,
+  readSecurity,
+  roomOf,
+} from './schemas.ts';
+
+export interface GetPagesOptions {
+  readonly settings: Pick<Settings, 'anonymousViewers'>;
+  readonly pages: Pick<SharedPages, 'find'>;
+  readonly log: Pick<RoomLog, 'readState'>;
+  readonly door: Door;
+}
+
+/** How long a cache may keep a full page under its version, in seconds; so an old address outlives a retraction. */
+export const fullPageS = 600;
+/** How long a cache may keep whatever can change, in seconds. */
+export const momentS = 2;
+
+const kept = `public, max-age=${fullPageS}, immutable`;
+const brief = `public, max-age=${momentS}`;
+
+export function getPages({ settings, pages, log, door }: GetPagesOptions) {
+  return async (app: FastifyInstance): Promise<void> => {
+    app.route<{ Params: { page: string }; Querystring: { v?: string } }>({
+      method: 'GET',
+      url: '/rooms/:room/pages/:page',
+      schema: {
+        operationId: 'readPage',
+        summary: 'Read a page of events from a shared cache',
+        description:
+          'What anybody may see of a hundred offsets. Only where rooms may be watched without a token. With `v` the present version, a full page is immutable.',
+        security: [{}, ...readSecurity],
+        params: pageParams,
+        querystring: pageQuery,
+        headers: conditionalHeaders,
+        response: { 200: pageAnswer, 304: notModified, ...problems },
+      },
+      validatorCompiler: checkShape,
+      handler: async (request, reply) => {
+        if (!settings.anonymousViewers) throw new Refusal('not-found', 'Only rooms that anybody may watch have pages.');
+        const room = roomOf(request);
+        const identity = await door.identify(request, room);
+        if (identity.id !== null && (await log.readState(room, identity.id)).banned) {
+          throw new Refusal('banned', 'The user is banned from this room.');
+        }
+        const { page } = request.params;
+        const { v = null } = request.query;
+        const found = await pages.find(room, page === 'latest' ? page : Number(page), v);
+        if (found === 'missing') return sendMissing(request, reply, identity.id === null);
+        const { version, from, to, isFull, body } = found;
+        const etag = `"${version}.${from}-${to}"`;
+        setCaching(reply, identity, etag, isFull && v === version && page !== 'latest' ? kept : brief);
+        if (isCurrent(request, etag)) return reply.code(304).send();
+        return reply.type('application/json').send(body);
+      },
+    });
+  };
+}
+
+/** A crowd that waits for a page is answered by caches too. */
+function sendMissing(request: FastifyRequest, reply: FastifyReply, isShared: boolean): FastifyReply {
+  const refusal = new Refusal('not-found', 'The page is not there yet, or the log keeps nothing of it any more.');
+  const { status, headers, body } = describeProblem(refusal, request.id);
+  return reply
+    .code(status)
+    .headers({ ...headers, ...(isShared ? { 'cache-control': brief } : {}) })
+    .send(body);
+}

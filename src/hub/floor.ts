@@ -1,0 +1,93 @@
+/**
+ * What operators see and do of this node's viewers: who watches what, handing a room's viewers over, and draining the
+ * node before it goes. Counts strays: requests that the proxy had meant for another group, which says that nodes and
+ * proxy do not agree on who is in which group.
+ */
+
+import type { Clock } from '../clock.ts';
+import type { RoomId } from '../signal.ts';
+import type { Viewer } from '../stream/viewer.ts';
+import { Handover } from './handover.ts';
+
+/** What a hub shows of itself here. */
+export interface Watched {
+  census(): Iterable<{ readonly room: RoomId; readonly viewers: number }>;
+  viewersOf(room: RoomId): readonly Viewer[];
+  everybody(): readonly Viewer[];
+}
+
+/** What a proxy calls the group of a room that several groups share: any node may be meant. */
+export const hotGroup = 'hot';
+/** A node that leaves by itself hands so many viewers over per second at least, if there is time for it. */
+const leavingPerSecond = 500;
+/** How much of the time that a node has for leaving goes into handing over; the rest is for those who are slow to go. */
+const handingOverShare = 0.8;
+
+export class Floor {
+  readonly #watched: Watched;
+  readonly #group: string;
+  readonly #handover: Handover;
+  #isDraining = false;
+  #strays = 0;
+  #moved = 0;
+
+  constructor(watched: Watched, clock: Clock, group: string) {
+    this.#watched = watched;
+    this.#group = group;
+    this.#handover = new Handover(clock);
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** Requests since the start that were meant for another group. */
+  get strays(): number {
+    return this.#strays;
+  }
+
+  /** Viewers since the start that were to be handed over. */
+  get moved(): number {
+    return this.#moved;
+  }
+
+  /** Takes note of the group that a proxy meant a request for; null where no proxy said anything. */
+  note(group: string | null): void {
+    if (group !== null && group !== this.#group && group !== hotGroup) this.#strays += 1;
+  }
+
+  census(): Iterable<{ readonly room: RoomId; readonly viewers: number }> {
+    return this.#watched.census();
+  }
+
+  /** Hands a share (0 to 1) of a room's viewers over, spread evenly over the time. Answers with how many. */
+  move(room: RoomId, share: number, overMs: number): number {
+    const all = this.#watched.viewersOf(room).filter(({ isGone }) => !isGone);
+    const some = all.slice(0, Math.round(all.length * share));
+    this.#moved += some.length;
+    void this.#handover.begin(some, overMs);
+    return some.length;
+  }
+
+  /** Hands everybody over, and lets nobody new in for good. Answers with how many. */
+  drain(overMs: number): number {
+    this.#isDraining = true;
+    const all = this.#watched.everybody();
+    this.#moved += all.length;
+    void this.#handover.begin(all, overMs);
+    return all.length;
+  }
+
+  /** Drains the node within `withinMs`, in less where few are here; settled when all have been told. */
+  async leave(withinMs: number): Promise<void> {
+    this.#isDraining = true;
+    const all = this.#watched.everybody();
+    this.#moved += all.length;
+    const overMs = Math.min(withinMs * handingOverShare, (all.length * 1_000) / leavingPerSecond);
+    await this.#handover.begin(all, overMs);
+  }
+
+  close(): void {
+    this.#handover.close();
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Hands viewers over to wherever the proxy sends them now: each is told by `move` when to come back, and its stream
+ * ends. They are told in turn, and the times are so far apart that they come back evenly over the time that was asked
+ * for: whoever drains a node chooses how many reconnects a second the others get. Who comes first is left to chance.
+ */
+
+import type { Clock, Timer } from '../clock.ts';
+import { eventFrame, retryFrame } from '../stream/frame.ts';
+import type { Viewer } from '../stream/viewer.ts';
+import { sliceViewers } from './flush.ts';
+
+/** Viewers are told this often, those of one turn at once; they come back one after the other all the same. */
+const turnMs = 100;
+/** The least time to come back: enough for a proxy to have closed its side. */
+const leastRetryMs = 50;
+
+interface Order {
+  readonly viewers: readonly Viewer[];
+  readonly beganMs: number;
+  readonly overMs: number;
+  /** Those before it have been told. */
+  next: number;
+  timer: Timer | null;
+  readonly done: () => void;
+}
+
+export class Handover {
+  readonly #clock: Clock;
+  readonly #orders = new Set<Order>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Tells them all within `overMs`; settled when that is done, or on closing. */
+  begin(viewers: readonly Viewer[], overMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const order: Order = {
+        ...{ viewers: shuffled(viewers), beganMs: this.#clock.now(), overMs, next: 0, timer: null },
+        done: () => {
+          order.timer?.cancel();
+          this.#orders.delete(order);
+          resolve();
+        },
+      };
+      this.#orders.add(order);
+      this.#turn(order);
+    });
+  }
+
+  close(): void {
+    for (const order of this.#orders) order.done();
+  }
+
+  #turn(order: Order): void {
+    const passedMs = this.#clock.now() - order.beganMs;
+    let told = 0;
+    while (order.next < order.viewers.length && told < sliceViewers) {
+      const dueMs = this.#dueMs(order);
+      if (dueMs >= passedMs + turnMs) break;
+      tell(order.viewers[order.next], leastRetryMs + Math.max(0, dueMs - passedMs));
+      order.next += 1;
+      told += 1;
+    }
+    if (order.next === order.viewers.length) order.done();
+    else {
+      const again = (): void => this.#turn(order);
+      // What is due now and did not fit into this slice comes as soon as the event loop has had its turn.
+      order.timer = told === sliceViewers ? this.#clock.soon(again) : this.#clock.after(turnMs, again);
+    }
+  }
+
+  /** When the next one is to come back, in milliseconds since the order, but for the least time. */
+  #dueMs({ viewers, overMs, next }: Order): number {
+    return (next / viewers.length) * overMs;
+  }
+}
+
+function tell(viewer: Viewer | undefined, ms: number): void {
+  const retryMs = Math.round(ms);
+  viewer?.endWith('moved', retryFrame(retryMs) + eventFrame({ event: 'move', data: JSON.stringify({ retryMs }) }));
+}
+
+/** Fisher and Yates. */
+function shuffled<One>(all: readonly One[]): readonly One[] {
+  const some = [...all];
+  for (let left = some.length - 1; left > 0; left -= 1) {
+    const other = Math.floor(Math.random() * (left + 1));
+    const one = some[left] as One;
+    some[left] = some[other] as One;
+    some[other] = one;
+  }
+  return some;
+}

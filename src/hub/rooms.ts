@@ -1,0 +1,152 @@
+/**
+ * The rooms that this node follows: each from the first who needs it to a while after the last one. Their leases are
+ * renewed here, all at one pace, and what that tells is passed on. Of viewers only the number is known.
+ */
+
+import type { Clock, Timer } from '../clock.ts';
+import { Refusal } from '../errors.ts';
+import type { Headcount, RoomLog } from '../log/room-log.ts';
+import type { Settings } from '../settings.ts';
+import type { RoomId } from '../signal.ts';
+import { Room, type RoomSettings, type RoomSurroundings } from './room.ts';
+
+export type RoomsSettings = RoomSettings & Pick<Settings, 'roomsMax' | 'lingerMs' | 'renewMs'>;
+
+/** A room, as far as its size matters. */
+export interface Crowd {
+  readonly id: RoomId;
+  /** Viewers on this node. */
+  readonly size: number;
+  /** How many watch over all nodes, as the log says. */
+  watched(headcount: Headcount): void;
+}
+
+export interface CrowdListener {
+  /** A viewer came or left. */
+  changed(crowd: Crowd): void;
+  /** The log was told the size by the way; it may have more to say after so long, or not (0). */
+  renewed(crowd: Crowd, size: number, againMs: number): void;
+}
+
+export interface RoomsOptions {
+  readonly log: RoomLog;
+  readonly settings: RoomsSettings;
+  readonly clock: Clock;
+  readonly surroundings: RoomSurroundings;
+  /** Is told of mistakes of our own. */
+  readonly report: (error: unknown) => void;
+}
+
+export class Rooms {
+  /** Who is told how many are where. */
+  listener: CrowdListener | null = null;
+  readonly #options: RoomsOptions;
+  readonly #rooms = new Map<RoomId, { room: Room; opened: Promise<void> }>();
+  #timer: Timer | null = null;
+  #isClosed = false;
+
+  constructor(options: RoomsOptions) {
+    this.#options = options;
+    this.#schedule();
+  }
+
+  get size(): number {
+    return this.#rooms.size;
+  }
+
+  get(id: RoomId): Room | undefined {
+    return this.#rooms.get(id)?.room;
+  }
+
+  *all(): Generator<Room> {
+    for (const { room } of this.#rooms.values()) yield room;
+  }
+
+  /** The room, followed and needed from now on; null where this node follows as many as it may. */
+  async use(id: RoomId): Promise<{ room: Room; done: () => void } | null> {
+    const known = this.#rooms.get(id) ?? this.#open(id);
+    if (known === null) return null;
+    const { room, opened } = known;
+    // Needed while it is being opened, or it could be let go as idle before anybody is in.
+    const done = room.use();
+    try {
+      await opened;
+      return { room, done };
+    } catch (error) {
+      done();
+      throw error;
+    }
+  }
+
+  /** No lease is renewed any more. */
+  rest(): void {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+  }
+
+  async close(): Promise<void> {
+    this.rest();
+    await Promise.allSettled([...this.all()].map((room) => room.close()));
+    this.#rooms.clear();
+  }
+
+  #open(id: RoomId): { room: Room; opened: Promise<void> } | null {
+    const { log, settings, clock, surroundings } = this.#options;
+    if (this.#rooms.size >= settings.roomsMax && !this.#dropIdle()) return null;
+    const room = new Room(id, log, settings, clock, surroundings);
+    const opened = room.open().catch((error: unknown) => {
+      this.#drop(id, room);
+      throw error;
+    });
+    this.#rooms.set(id, { room, opened });
+    return { room, opened };
+  }
+
+  #schedule(): void {
+    const { clock, settings } = this.#options;
+    this.#timer = clock.after(settings.renewMs, () => {
+      this.#tend();
+      if (!this.#isClosed) this.#schedule();
+    });
+  }
+
+  /** Renews the lease of every room, looks whether something passed us by, and lets idle rooms go. */
+  #tend(): void {
+    const { clock, settings } = this.#options;
+    const now = clock.now();
+    for (const [id, { room }] of this.#rooms) {
+      if (room.idleSinceMs !== null && now - room.idleSinceMs >= settings.lingerMs) this.#drop(id, room);
+      else void this.#renew(room);
+    }
+  }
+
+  async #renew(room: Room): Promise<void> {
+    const { size } = room;
+    try {
+      const { tail, lapsed, told, againMs } = await this.#options.log.renew(room.id, size);
+      if (told !== null) room.watched(told);
+      this.listener?.renewed(room, size, againMs);
+      if (lapsed) room.intake.lapsed();
+      else room.intake.compare(tail);
+    } catch (error) {
+      // The log is away and says so by its own line; the next turn tries again.
+      if (!(error instanceof Refusal)) this.#options.report(error);
+    }
+  }
+
+  #dropIdle(): boolean {
+    for (const room of this.all()) {
+      if (room.idleSinceMs === null) continue;
+      this.#drop(room.id, room);
+      return true;
+    }
+    return false;
+  }
+
+  #drop(id: RoomId, room: Room): void {
+    if (this.get(id) === room) this.#rooms.delete(id);
+    room.close().catch((error: unknown) => {
+      if (!(error instanceof Refusal)) this.#options.report(error);
+    });
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * Pages of a room's log for shared caches: page n is what anybody may see of the offsets n×100 to n×100+99. The same
+ * entries through the same gate as on every other way, for a receiver without a name.
+ *
+ * A page is as it is under a **version**: the present epoch, and the offset of the newest `retract` that was for all. A
+ * page whose numbers are all there never changes under its version, so a cache may keep it under an address that names
+ * the version; after a retraction, or where the log has lost entries, the address is another one.
+ *
+ * However many ask, a page is read from the log once at a time and kept for a moment; what is kept is bounded by bytes.
+ */
+
+import type { Clock } from '../clock.ts';
+import { Refusal } from '../errors.ts';
+import { parsePosition } from '../log/position.ts';
+import type { Reading, RoomLog } from '../log/room-log.ts';
+import type { Epoch, RoomId } from '../signal.ts';
+import { isFor, type Receiver } from './audience.ts';
+import { eventOf } from './entry-frame.ts';
+
+/** Offsets per page. */
+export const pageOffsets = 100;
+/** How long a page is kept after it was asked of the log. */
+export const keptMs = 500;
+/** Characters of all the pages that are kept; the oldest go first. */
+export const keptCharsMax = 16_777_216;
+/** Rooms whose epoch is remembered, so that a page takes one read; the oldest go first. */
+export const epochsMax = 10_000;
+/** Reads for one page: one that finds another epoch, one in that, and one more if it changed again. */
+const readsMax = 3;
+
+/** What a page for all is for: anybody. */
+const anybody: Receiver = { id: null, role: 'viewer', tags: [] };
+
+export interface SharedPage {
+  /** As an id: the present epoch, and the offset of the newest retraction that was for all. */
+  readonly version: string;
+  readonly page: number;
+  /** The offsets that it covers; `to` is `from - 1` where there are none yet. */
+  readonly from: number;
+  readonly to: number;
+  /** Whether every number of the page is there: then it is the same as long as the version is. */
+  readonly isFull: boolean;
+  /** JSON text. */
+  readonly body: string;
+}
+
+/** `missing`: trimmed, or not there yet. */
+export type FoundPage = SharedPage | 'missing';
+
+interface Kept {
+  /** Which load it is of all. */
+  readonly nth: number;
+  readonly page: Promise<FoundPage>;
+  /** Null while it is being read. */
+  found: FoundPage | null;
+  readonly readAtMs: number;
+}
+
+export class SharedPages {
+  readonly #log: Pick<RoomLog, 'read'>;
+  readonly #clock: Clock;
+  readonly #stateInlineBytes: number;
+  readonly #kept = new Map<string, Kept>();
+  readonly #epochs = new Map<RoomId, Epoch>();
+  #keptChars = 0;
+  #loads = 0;
+
+  constructor(log: Pick<RoomLog, 'read'>, clock: Clock, { stateInlineBytes }: { readonly stateInlineBytes: number }) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#stateInlineBytes = stateInlineBytes;
+  }
+
+  /** Characters of the pages that are kept. */
+  get keptChars(): number {
+    return this.#keptChars;
+  }
+
+  /**
+   * A page by its number, or the newest one. Whoever names a version knows that the page was such: one that is kept
+   * under another version is read again. Rejects with the log's refusal.
+   */
+  async find(room: RoomId, page: number | 'latest', version: string | null): Promise<FoundPage> {
+    // No room's id holds a space.
+    const key = `${room} ${page}`;
+    const kept = this.#freshest(key);
+    const found = await (kept ?? this.#load(key, room, page)).page;
+    if (version === null || kept === undefined || found === 'missing' || !isOlder(found.version, version)) return found;
+    return (this.#freshest(key, kept.nth) ?? this.#load(key, room, page)).page;
+  }
+
+  /** What is kept of a page or being read, unless it is too old, or no newer than a reading that was too old. */
+  #freshest(key: string, after = 0): Kept | undefined {
+    const kept = this.#kept.get(key);
+    if (kept === undefined || kept.nth <= after) return undefined;
+    return kept.found === null || this.#clock.now() - kept.readAtMs < keptMs ? kept : undefined;
+  }
+
+  #load(key: string, room: RoomId, page: number | 'latest'): Kept {
+    this.#drop(key);
+    this.#loads += 1;
+    const kept: Kept = { nth: this.#loads, page: this.#read(room, page), found: null, readAtMs: this.#clock.now() };
+    this.#kept.set(key, kept);
+    kept.page.then(
+      (found) => this.#keep(key, kept, found),
+      () => {
+        if (this.#kept.get(key) === kept) this.#drop(key);
+      },
+    );
+    return kept;
+  }
+
+  #keep(key: string, kept: Kept, found: FoundPage): void {
+    if (this.#kept.get(key) !== kept) return;
+    kept.found = found;
+    this.#keptChars += sizeOf(kept);
+    const now = this.#clock.now();
+    for (const [old, { found, readAtMs }] of this.#kept) {
+      if (this.#keptChars <= keptCharsMax && now - readAtMs < keptMs) break;
+      if (found !== null) this.#drop(old);
+    }
+  }
+
+  #drop(key: string): void {
+    const kept = this.#kept.get(key);
+    if (kept === undefined) return;
+    this.#kept.delete(key);
+    this.#keptChars -= sizeOf(kept);
+  }
+
+  async #read(room: RoomId, asked: number | 'latest'): Promise<FoundPage> {
+    let epoch = this.#epochs.get(room);
+    let page = asked === 'latest' ? null : asked;
+    for (let reads = 0; reads < readsMax; reads += 1) {
+      const offset = Math.max(0, (page ?? 0) * pageOffsets - 1);
+      const after = epoch === undefined || page === null ? null : { epoch, offset };
+      const reading = await this.#log.read(room, after, after === null ? 0 : pageOffsets);
+      this.#noteEpoch(room, reading.tail.epoch);
+      if (page !== null && reading.tail.epoch === after?.epoch) return this.#write(page, reading);
+      epoch = reading.tail.epoch;
+      page ??= Math.floor(reading.tail.offset / pageOffsets);
+    }
+    throw new Refusal('log-unavailable', 'The history of the room changed while it was read.');
+  }
+
+  #noteEpoch(room: RoomId, epoch: Epoch): void {
+    this.#epochs.delete(room);
+    this.#epochs.set(room, epoch);
+    const [oldest] = this.#epochs.keys();
+    if (this.#epochs.size > epochsMax && oldest !== undefined) this.#epochs.delete(oldest);
+  }
+
+  /** `reading` begins at the page's first offset, or behind it where that was trimmed. */
+  #write(page: number, { tail, entries, retracted }: Reading): FoundPage {
+    const begin = Math.max(1, page * pageOffsets);
+    const end = (page + 1) * pageOffsets - 1;
+    const from = Math.max(begin, tail.first);
+    // The page that will be written next is there, so that those who wait for it are answered by caches too.
+    if (from > end || begin > tail.offset + 1) return 'missing';
+    const its = entries.filter(({ offset }) => offset >= from && offset <= end);
+    const to = its.at(-1)?.offset ?? from - 1;
+    const isFull = from === begin && to === end;
+    const version = `${tail.epoch}.${retracted}`;
+    const events = its
+      .filter((entry) => isFor(entry, anybody))
+      .flatMap((entry) => eventOf(entry, this.#stateInlineBytes) ?? [])
+      .map(({ id, event, data }) => `{"id":"${id}","event":"${event}","data":${data}}`);
+    const head = JSON.stringify({ epoch: tail.epoch, version, page, from, to, full: isFull });
+    return { version, page, from, to, isFull, body: `${head.slice(0, -1)},"events":[${events.join(',')}]}` };
+  }
+}
+
+/** Whether a version is not the one that a client has heard of, nor newer. */
+function isOlder(version: string, heard: string): boolean {
+  const ours = parsePosition(version);
+  const theirs = parsePosition(heard);
+  if (ours === null || theirs === null) return false;
+  return ours.epoch !== theirs.epoch || ours.offset < theirs.offset;
+}
+
+/** What a kept page costs beside its text. */
+const keptOverheadChars = 256;
+
+function sizeOf({ found }: Kept): number {
+  if (found === null) return 0;
+  return keptOverheadChars + (found === 'missing' ? 0 : found.body.length);
+}

@@ -1,0 +1,45 @@
+/**
+ * Why the embedded log does not take a change as the room stands. Asked before anything is written; it changes nothing
+ * but for what is due to be trimmed. Who may write at all is `memory-room`'s business.
+ */
+
+import { type MemoryLimits, type RoomRecord, trimRoom } from './memory-record.ts';
+import { findRetractable } from './memory-retract.ts';
+import type { Appended, Change } from './room-log.ts';
+
+export type Refused = Extract<Appended, { outcome: 'refused' }>;
+
+export const refuse = (code: Refused['code'], more: Partial<Refused> = {}): Refused => ({
+  outcome: 'refused',
+  code,
+  retryAfterMs: 0,
+  version: 0,
+  ...more,
+});
+
+/** Null where the change can be made. */
+export function checkChange(record: RoomRecord, change: Change, limits: MemoryLimits, now: number): Refused | null {
+  if (change.type === 'retract') {
+    trimRoom(record, limits, now);
+    return findRetractable(record, change.target) === null ? refuse('not-found') : null;
+  }
+  if (change.type !== 'put' && change.type !== 'remove') return null;
+  const version = versionOf(record, change.part);
+  if (change.type === 'remove' && version === 0) return refuse('not-found');
+  if (change.ifVersion !== null && change.ifVersion !== version) return refuse('version-conflict', { version });
+  return change.type === 'put' && isOneTooMany(record, change.part, limits, now) ? refuse('state-full') : null;
+}
+
+/** The version of a part; 0 where there is none. */
+function versionOf({ parts }: RoomRecord, part: string): number {
+  const known = parts.get(part);
+  return known === undefined || known.value === null ? 0 : known.version;
+}
+
+/** Removed parts that readers may still ask about count too: they are kept and sent like the others. */
+function isOneTooMany(record: RoomRecord, part: string, limits: MemoryLimits, now: number): boolean {
+  const { parts } = record;
+  if (parts.has(part) || parts.size < limits.statePartsMax) return false;
+  trimRoom(record, limits, now);
+  return parts.size >= limits.statePartsMax;
+}

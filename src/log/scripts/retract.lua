@@ -1,0 +1,96 @@
+-- What was taken back: which entries can be, and the blanks that are read in their place. An entry of a stream cannot be
+-- changed, and one that is deleted would be a hole; so fields of the meta say which ones are blank. A key of their own
+-- would nearly always be absent, and while a slot is moving, a call with an absent key has to wait for its end.
+--
+-- KEYS and ARGV: those of the functions that use this.
+--
+-- The fields:
+--   retracted    `<offset> <count>`: the newest retraction that was for all (0: none), and how many there were of any
+--                kind. Absent in a room without any, which so pays one field more in the calls that it makes anyway.
+--   r:<id>       of each entry that is a blank: `<epoch> <offset> <at>` of what retracted it
+
+-- Blanks that are trimmed are looked for after so many retractions.
+local retracted_swept = 256
+-- Fields that are asked for at a time; Lua has room for some thousands on its stack.
+local retracted_asked = 500
+
+local function sweep_retracted(room, count, first)
+  if count % retracted_swept ~= 0 then
+    return
+  end
+  for _, field in ipairs(call('HKEYS', room.meta)) do
+    local offset = match(field, '^r:%w+%.(%d+)$')
+    if offset and tonumber(offset) < first then
+      call('HDEL', room.meta, field)
+    end
+  end
+end
+
+-- Epoch, kind, audience and, of a peer entry, the targets of a kept entry that an id names; nil where there is none.
+local function entry_named(room, epoch, offset)
+  local entry = offset <= room.offset and entry_from(room, offset)
+  if not entry or entry_offset(entry) ~= offset then
+    return
+  end
+  local own, kind, audience, rest = match(entry[2][2], '^%d+ %d+ (%w+) %d+ (%S+) %S+ (%S+)\n(.*)$')
+  if own == epoch then
+    return kind, audience, audience == 'users' and match(rest, '^[^\n]*') or nil
+  end
+end
+
+-- Makes a blank of an entry and tells whom it was for. `keys` are those of append. Answers whether there is such an
+-- entry.
+local function retract(room, keys, body, epoch, offset, lasting)
+  local field = 'r:' .. epoch .. '.' .. int(offset)
+  local known = call('HGET', room.meta, field)
+  local first = first_of(room)
+  local kind, audience, targets = entry_named(room, epoch, offset)
+  if not kind or offset < first or string.find(lasting, ' ' .. kind .. ' ', 1, true) then
+    return false
+  end
+  if known then
+    room.answer = known
+    return true
+  end
+  local nodes
+  if targets then
+    nodes, room.connected = nodes_of(room.now, keys[5], keys[6], targets)
+  end
+  local head = 'retract must ' .. audience .. '\n' .. (targets and (targets .. '\n') or '')
+  add(room, head .. body, nodes)
+  local newest, count = match(room.retracted or '0 0', '^(%d+) (%d+)$')
+  count = tonumber(count) + 1
+  newest = audience == 'all' and room.last or newest
+  local place = room.epoch .. ' ' .. room.last .. ' ' .. room.at
+  call('HSET', room.meta, 'retracted', newest .. ' ' .. int(count), field, place)
+  sweep_retracted(room, count, first)
+  return true
+end
+
+-- Puts the texts of entries of a stream at the end of an answer, and blanks in the place of what was retracted.
+local function put_texts(room, entries, answer)
+  local before = #answer
+  for i, entry in ipairs(entries) do
+    answer[before + i] = entry[2][2]
+  end
+  if not room.retracted then
+    return
+  end
+  for from = 1, #entries, retracted_asked do
+    local ids = {}
+    for i = from, math.min(from + retracted_asked - 1, #entries) do
+      local offset, epoch = match(answer[before + i], '^(%d+) %d+ (%w+) ')
+      ids[#ids + 1] = 'r:' .. (epoch or '') .. '.' .. (offset or '')
+    end
+    for i, place in ipairs(call('HMGET', room.meta, unpack(ids))) do
+      if place then
+        local at = before + from + i - 1
+        local by = string.gsub(place, '^(%w+) (%d+) .*$', '%1.%2')
+        local head, lane, audience, rest = match(answer[at], '^(%d+ %d+ %w+ %d+ %S+ )(%S+) (%S+)\n(.*)$')
+        local targets = audience == 'users' and match(rest, '^[^\n]*\n') or ''
+        answer[at] = head .. 'blank ' .. (lane == 'spare' and 'staff' or audience) .. '\n' .. targets
+          .. '{"by":"' .. by .. '"}'
+      end
+    end
+  end
+end

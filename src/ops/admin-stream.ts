@@ -1,0 +1,44 @@
+/**
+ * `/ops/stream`: a gateway's live figures as Server-Sent Events, one `figures` event a second, for an operators' page.
+ * Few listeners and few bytes: here the plugin does what viewers' streams are written by hand for. Its queue has no
+ * bound, so it is given a source that it pulls from; its framing lets a bare CR forge events, so the data is JSON, which
+ * holds none; and it leaves its streams open when the server closes, so they are cut before that.
+ */
+
+import type { ServerResponse } from 'node:http';
+import type { EventMessage, FastifyInstance } from 'fastify';
+import { FastifySSEPlugin } from 'fastify-sse-v2';
+import { Refusal } from '../errors.ts';
+import type { Figures, SecondFigures } from './figures.ts';
+
+/** Who may listen at a time; one more is refused. */
+export const listenersMax = 16;
+/** After which a listener comes back that was cut. */
+const retryMs = 2_000;
+
+export function opsStream(admin: FastifyInstance, figures: Figures): void {
+  const listeners = new Set<ServerResponse>();
+  admin.register(FastifySSEPlugin, { retryDelay: retryMs });
+  admin.get('/ops/stream', { exposeHeadRoute: false }, async (_request, reply) => {
+    if (listeners.size >= listenersMax)
+      throw new Refusal('overloaded', `At most ${listenersMax} may listen to the figures of a gateway.`);
+    const over = new AbortController();
+    const response = reply.raw;
+    listeners.add(response);
+    response.once('close', () => {
+      listeners.delete(response);
+      over.abort();
+    });
+    reply.header('x-content-type-options', 'nosniff');
+    reply.sse(eventsOf(figures.follow(over.signal)));
+    return reply;
+  });
+  admin.addHook('preClose', async () => {
+    figures.close();
+    for (const response of listeners) response.destroy();
+  });
+}
+
+async function* eventsOf(all: AsyncIterable<SecondFigures>): AsyncGenerator<EventMessage> {
+  for await (const figures of all) yield { event: 'figures', data: JSON.stringify(figures) };
+}

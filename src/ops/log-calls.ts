@@ -1,0 +1,87 @@
+/**
+ * Watches how long the room's log takes to answer, whichever log it is, and what it refuses for. Every function of the
+ * contract that answers later is timed under its own name, from the call to the answer, waiting in line included; a
+ * refusal ends a call like an answer.
+ */
+
+import type { Clock } from '../clock.ts';
+import { Refusal } from '../errors.ts';
+import { Distribution } from '../hub/distribution.ts';
+import type { Appended, RoomLog } from '../log/room-log.ts';
+
+const bounds = [0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+/** Refusals of a log; anything else that it throws is a mistake of ours. */
+const errorKinds = ['log-unavailable', 'outcome-unknown', 'overloaded', 'mistake'] as const;
+type ErrorKind = (typeof errorKinds)[number];
+
+export class LogCalls {
+  /** By function; at most as many as the contract has. */
+  readonly seconds = new Map<string, Distribution>();
+  readonly errors: Record<ErrorKind, number> = {
+    ...{ 'log-unavailable': 0, 'outcome-unknown': 0, overloaded: 0, mistake: 0 },
+  };
+  /**
+   * How far the log's clock is surely ahead of ours (negative: behind), in milliseconds, by the newest write: an entry's
+   * time must lie between the call and its answer, and this is by how much it does not.
+   */
+  clockAheadMs = 0;
+
+  took(name: string, seconds: number): void {
+    let distribution = this.seconds.get(name);
+    if (distribution === undefined) {
+      distribution = new Distribution(bounds);
+      this.seconds.set(name, distribution);
+    }
+    distribution.add(seconds);
+  }
+
+  failed(error: unknown): void {
+    const code = error instanceof Refusal ? error.code : 'mistake';
+    this.errors[errorKinds.find((kind) => kind === code) ?? 'mistake'] += 1;
+  }
+
+  /** A write was sent at one moment by our clock and answered at another; a repeat is answered with an older time. */
+  wrote(appended: Appended, sentMs: number, answeredMs: number): void {
+    if (appended.outcome !== 'kept' || appended.repeated) return;
+    const { at } = appended;
+    this.clockAheadMs = at > answeredMs ? at - answeredMs : Math.min(0, at - sentMs);
+  }
+}
+
+type Call = (...args: readonly unknown[]) => unknown;
+
+/** The same log, with its calls watched. */
+export function watchLog(log: RoomLog, calls: LogCalls, clock: Clock): RoomLog {
+  const watched = new Map<string | symbol, unknown>();
+  return new Proxy(log, {
+    get(_, name) {
+      if (watched.has(name)) return watched.get(name);
+      const found: unknown = Reflect.get(log, name, log);
+      const member = typeof found === 'function' ? watch(String(name), found.bind(log) as Call, calls, clock) : found;
+      watched.set(name, member);
+      return member;
+    },
+  });
+}
+
+function watch(name: string, call: Call, calls: LogCalls, clock: Clock): Call {
+  return (...args) => {
+    const sentMs = clock.now();
+    const began = performance.now();
+    const answer = call(...args);
+    // What is answered on the spot, and the closing, are not worth a figure.
+    if (!(answer instanceof Promise) || name === 'close') return answer;
+    const took = (): void => calls.took(name, (performance.now() - began) / 1000);
+    answer.then(
+      (value: unknown) => {
+        took();
+        if (name === 'append') calls.wrote(value as Appended, sentMs, clock.now());
+      },
+      (error: unknown) => {
+        took();
+        calls.failed(error);
+      },
+    );
+    return answer;
+  };
+}

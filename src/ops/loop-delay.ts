@@ -1,0 +1,44 @@
+/**
+ * How long the event loop was kept from its turn: while it is, nobody on this node is served. Watched by a timer of our
+ * own: Node's monitor forgets what goes on at the moment when it is read.
+ */
+
+import type { Clock, Timer } from '../clock.ts';
+import { Distribution } from '../hub/distribution.ts';
+
+/** How often the timer is due. A delay that begins between two turns seems shorter by up to this. */
+const watchMs = 20;
+const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
+export class LoopDelay {
+  /** Of each stretch between two looks, its longest delay. */
+  readonly seconds = new Distribution(bounds);
+  readonly #clock: Clock;
+  #timer: Timer;
+  #longestMs = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#timer = this.#watch();
+  }
+
+  /** The longest delay since the last look, in milliseconds. */
+  look(): number {
+    const longestMs = this.#longestMs;
+    this.#longestMs = 0;
+    this.seconds.add(longestMs / 1000);
+    return longestMs;
+  }
+
+  close(): void {
+    this.#timer.cancel();
+  }
+
+  #watch(): Timer {
+    const dueMs = performance.now() + watchMs;
+    return this.#clock.after(watchMs, () => {
+      this.#longestMs = Math.max(this.#longestMs, performance.now() - dueMs);
+      this.#timer = this.#watch();
+    });
+  }
+}

@@ -1,0 +1,20 @@
+/** Where the figures of a gateway are read. Nothing here is told to anybody in the form in which it is kept. */
+
+import type { Meter } from '../hub/meter.ts';
+import type { LogCalls } from './log-calls.ts';
+import type { LoopDelay } from './loop-delay.ts';
+
+export interface Sources {
+  readonly nodeId: string;
+  readonly group: string;
+  /** Whether this gateway wants traffic. */
+  readonly isReady: () => boolean;
+  readonly hub: { readonly viewers: number; readonly rooms: number; readonly meter: Meter };
+  /** Handing viewers over, and who came by a way that was meant for others. */
+  readonly handover: { readonly isDraining: boolean; readonly moved: number; readonly strays: number };
+  readonly logCalls: LogCalls;
+  readonly loopDelay: LoopDelay;
+}
+
+export const sumOf = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((sum, count) => sum + count, 0);

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { Meter } from '../../../src/hub/meter.ts';
+import { Figures, type SecondFigures } from '../../../src/ops/figures.ts';
+import { LogCalls } from '../../../src/ops/log-calls.ts';
+import { LoopDelay } from '../../../src/ops/loop-delay.ts';
+import type { Sources } from '../../../src/ops/sources.ts';
+import { FakeClock } from '../../helpers/fake-clock.ts';
+
+let clock: FakeClock;
+let meter: Meter;
+let figures: Figures;
+let over: AbortController;
+let loopDelay: LoopDelay;
+
+beforeEach(() => {
+  clock = new FakeClock();
+  meter = new Meter();
+  over = new AbortController();
+  loopDelay = new LoopDelay(clock);
+  const sources: Sources = {
+    ...{ nodeId: 'blue-1', group: 'blue', isReady: () => true, hub: { viewers: 7, rooms: 3, meter } },
+    handover: { isDraining: true, moved: 2, strays: 1 },
+    ...{ logCalls: new LogCalls(), loopDelay },
+  };
+  figures = new Figures(sources, clock);
+});
+afterEach(() => figures.close());
+
+const next = async (all: AsyncGenerator<SecondFigures>, ms: number): Promise<SecondFigures> => {
+  const asked = all.next();
+  await clock.advanceGently(ms);
+  const { value } = await asked;
+  return value as SecondFigures;
+};
+
+describe('the figures of a second', () => {
+  it('are what happened in it, and not before', async () => {
+    const all = figures.follow(over.signal);
+    meter.tally.deliveries += 500;
+    meter.tally.bytes += 12_345;
+    meter.joins.fresh += 2;
+    meter.joins.gap += 1;
+    meter.endings.left += 4;
+    const first = await next(all, 1_000);
+    assert.deepEqual(
+      [first.deliveriesPerSecond, first.bytesPerSecond, first.joinsPerSecond, first.endingsPerSecond],
+      [500, 12_345, 3, 4],
+    );
+    assert.deepEqual([first.viewers, first.rooms, first.isReady, first.isDraining], [7, 3, true, true]);
+    meter.tally.deliveries += 30;
+    meter.turnedAway.pace += 5;
+    meter.gaps.slow += 1;
+    const second = await next(all, 1_000);
+    assert.deepEqual(
+      [second.deliveriesPerSecond, second.joinsPerSecond, second.turnedAwayPerSecond, second.gapsPerSecond],
+      [30, 0, 5, 1],
+    );
+    assert.equal(second.at - first.at, 1_000);
+  });
+
+  it('are skipped by a follower that does not ask for them', async () => {
+    const all = figures.follow(over.signal);
+    await next(all, 1_000);
+    await clock.advanceGently(5_000, 1_000);
+    meter.tally.writes += 8;
+    const later = await next(all, 1_000);
+    assert.equal(later.writesPerSecond, 8);
+    assert.equal(later.at, clock.now());
+  });
+
+  it('end for a follower that leaves, for everybody on closing, and leave no timer', async () => {
+    const leaver = figures.follow(over.signal).next();
+    const other = figures.follow(new AbortController().signal);
+    const stayer = other.next();
+    over.abort();
+    assert.deepEqual(await leaver, { value: undefined, done: true });
+    figures.close();
+    assert.deepEqual(await stayer, { value: undefined, done: true });
+    assert.deepEqual(await figures.follow(new AbortController().signal).next(), { value: undefined, done: true });
+    loopDelay.close();
+    assert.equal(clock.timers, 0);
+  });
+});
