@@ -1,5 +1,6 @@
 /**
- * Makes a fresh clone ready: `node tools/ensure.mjs build` for the gateway, `node tools/ensure.mjs test` for the tests.
+ * Makes a fresh clone ready: `node tools/ensure.mjs build` for the gateway, `live` for the whole picture, `test` for the
+ * tests.
  * It runs before anything is installed, so it needs nothing but Node, and it must be readable for a Node that is too
  * old. What it cannot put right it names, and fails.
  */
@@ -24,7 +25,7 @@ const nodeLeast = [20, 19];
 /** The log needs sharded publish and subscribe. */
 const redisLeast = 7;
 
-/** Programs that the tests run, and the Debian package of each. */
+/** Programs that the tests run, some of them also `npm run live`, and the Debian package of each. */
 const programs = [
   { name: 'redis-server', package: 'redis-server', use: 'the log is tested on a real Redis' },
   { name: 'nginx', package: 'nginx-light', use: 'the groups are tested behind a real one' },
@@ -34,11 +35,12 @@ const programs = [
 ];
 
 const goal = process.argv[2];
-if (goal !== 'build' && goal !== 'test') stop('Say what for: node tools/ensure.mjs build|test');
+const needed = { build: [], live: ['redis-server', 'nginx'], test: programs.map(({ name }) => name) }[goal];
+if (needed === undefined) stop('Say what for: node tools/ensure.mjs build|live|test');
 ensureNode();
 ensureModules();
-if (goal === 'build') ensureBuild();
-else ensurePrograms();
+if (goal !== 'test') ensureBuild();
+if (needed.length > 0) ensurePrograms(needed);
 
 function stop(sentence) {
   console.error(sentence);
@@ -93,8 +95,8 @@ function newestIn(path) {
   return Math.max(timeOf(path), ...readdirSync(path).map((name) => newestIn(join(path, name))));
 }
 
-function ensurePrograms() {
-  const missing = programs.filter(({ name }) => !isOnPath(name));
+function ensurePrograms(names) {
+  const missing = programs.filter(({ name }) => names.includes(name) && !isOnPath(name));
   if (missing.length > 0) {
     if (isRoot() && isOnPath('apt-get')) install(missing);
     const left = missing.filter(({ name }) => !isOnPath(name));
@@ -103,7 +105,7 @@ function ensurePrograms() {
   const { stdout } = spawnSync('redis-server', ['--version'], { encoding: 'utf8' });
   const version = /v=(\d+)\S*/.exec(stdout ?? '');
   if (!version || Number(version[1]) < redisLeast) {
-    stop(`The tests need Redis ${redisLeast} or later; redis-server says: ${(stdout ?? '').trim() || 'nothing'}.`);
+    stop(`This needs Redis ${redisLeast} or later; redis-server says: ${(stdout ?? '').trim() || 'nothing'}.`);
   }
 }
 
@@ -126,9 +128,9 @@ function isOnPath(name) {
 function howToInstall(left) {
   const packages = left.map((program) => program.package).join(' ');
   return [
-    'The tests need programs that are not on the PATH:',
+    'Programs are needed that are not on the PATH:',
     ...left.map(({ name, use }) => `  ${name}: ${use}`),
-    'On Debian and its relatives, as root (or run the tests as root, and they do it themselves):',
+    'On Debian and its relatives, as root (run as root, this does it itself):',
     `  apt-get update && apt-get install -y --no-install-recommends ${packages}`,
   ].join('\n');
 }
