@@ -6,8 +6,8 @@ import { type Crowd, LoadViewer } from './load-viewer.ts';
 import { signToken } from './tokens.ts';
 import type { Answer, CutOrder, Figures, JoinOrder, Order } from './viewers.ts';
 
-/** Ports per address are some 28,000, so each source address takes this many viewers. */
-const viewersPerAddress = 20_000;
+/** An address has some 28,000 ports, and one that was cut keeps its port for a minute: so few viewers share an address. */
+const viewersPerAddress = 1_000;
 /** A viewer that has no answer by then counts as refused. */
 const answerWithinMs = 10_000;
 

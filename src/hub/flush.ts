@@ -2,7 +2,7 @@
  * When a room is flushed: a group commit. The first entry after a quiet time goes out at once; while traffic lasts,
  * entries are gathered for `FLUSH_MS`, and a flush begins only after the one before it has ended. A write to a socket
  * costs the same whether it carries one entry or ten, so a room whose flush takes long is flushed less often: it takes
- * about a third of the process as long as that makes nobody wait visibly, and never more than half.
+ * about a quarter of the process as long as that makes nobody wait visibly, and never more than half.
  *
  * A flush sweeps over the room's viewers, a slice at a time, and gives the event loop back after each. While traffic
  * lasts, the slices are spread evenly over the time between two flushes, and each takes along what was said up to then:
@@ -17,8 +17,8 @@
 
 import type { Clock, Timer } from '../clock.ts';
 
-/** The time from flush to flush, as a multiple of the work that one takes: a third of the process, if that is quick enough. */
-const periodPerWork = 3;
+/** The time from flush to flush, as a multiple of the work that one takes: a quarter of the process, if that is quick enough. */
+const periodPerWork = 4;
 /** However long it takes, half of the process is left to those who come, write and read meanwhile. */
 const periodPerWorkMin = 2;
 /** Within this, nobody sees that anything waited; a flush is not put off longer for being much work. */

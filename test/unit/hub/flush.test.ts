@@ -75,7 +75,7 @@ test('after a quiet time the slices follow each other, and under traffic they ar
   // The clock of this test moves between two slices too.
   assert.deepEqual(slices.slice(0, 4), [0, 6, 12, 18]);
   const period = (begun[3] ?? 0) - (begun[2] ?? 0);
-  assert.ok(period >= 58 && period <= periodMsMax, `60 ms for 20 ms of work, not ${period}`);
+  assert.ok(period >= 62 && period <= periodMsMax + 2, `${periodMsMax} ms for 20 ms of work, not ${period}`);
   const [a = 0, b = 0, c = 0, d = 0] = slices.slice(8);
   for (const pause of [b - a, c - b, d - c]) assert.ok(Math.abs(pause - period / 4) <= 2, `${pause} of ${period}`);
 });
@@ -83,7 +83,7 @@ test('after a quiet time the slices follow each other, and under traffic they ar
 test('a room whose flushes take long is flushed less often, up to a bound', () => {
   const { begun, traffic } = build({ sliceMs: 10 });
   traffic(100);
-  assert.deepEqual(begun.slice(0, 3), [0, 30, 60]);
+  assert.deepEqual(begun.slice(0, 3), [0, 40, 80]);
   const long = build({ sliceMs: 30 });
   long.traffic(200);
   assert.deepEqual(long.begun.slice(0, 3), [0, periodMsMax, 2 * periodMsMax]);
