@@ -13,8 +13,8 @@ import { readSettings, type Settings, SettingsError } from './settings.ts';
 /** How long closing may take beyond `DRAIN_MS`: requests that are being answered, and the log. */
 const closeExtraMs = 5_000;
 /**
- * Connections that may wait to be taken. With one more, TCP loses a client's greeting, and it tries again after 1, 3 and
- * 7 seconds: with Node's 511, that is what most of a crowd does that comes back at once. Linux grants `somaxconn` (4096).
+ * Connections that may wait to be taken. With one more, TCP loses a client's greeting, which is tried again after 1, 3
+ * and 7 seconds; Node's 511 are soon there when a crowd comes back at once. Linux grants `somaxconn` (4096).
  */
 const backlog = 4_096;
 const demoRoom = 'demo';
