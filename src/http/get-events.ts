@@ -2,7 +2,7 @@
 
 import type { FastifyInstance } from 'fastify';
 import { Refusal } from '../errors.ts';
-import type { EntryEvent } from '../hub/entry-frame.ts';
+import { eventText } from '../hub/entry-frame.ts';
 import type { Pull, Pulled } from '../hub/pull.ts';
 import { formatPosition, parsePosition } from '../log/position.ts';
 import type { Door } from './identity.ts';
@@ -75,7 +75,5 @@ export function getEvents({ pull, door }: GetEventsOptions) {
 function writePulled({ judged, events, next, nextPollMs }: Pulled): string {
   const { verdict, missed, cause } = judged;
   const head = JSON.stringify({ verdict, missed, cause, next: formatPosition(next), nextPollMs });
-  return `${head.slice(0, -1)},"events":[${events.map(writeEvent).join(',')}]}`;
+  return `${head.slice(0, -1)},"events":[${events.map(eventText).join(',')}]}`;
 }
-
-const writeEvent = ({ id, event, data }: EntryEvent): string => `{"id":"${id}","event":"${event}","data":${data}}`;

@@ -144,11 +144,9 @@ export class CatchUp implements ViewerKeeper {
     this.#count(judged);
     this.#after = judged.to;
     this.#stateAsOf = { epoch: room.intake.position.epoch, offset: room.state.asOf };
-    const state = judged.verdict === 'exact' ? room.state.since(judged.to.offset) : room.state.whole();
+    const state = judged.verdict === 'exact' ? room.state.frameSince(judged.to.offset) : room.state.wholeFrame();
     const resume = eventFrame({ event: 'resume', id: to, data });
-    this.#viewer.send(
-      Piece.private(retryFrame(retryMs) + resume + eventFrame({ event: 'state', data: state }) + room.watching.frame),
-    );
+    this.#viewer.send(Piece.private(retryFrame(retryMs) + resume + state + room.watching.frame));
   }
 
   #count({ verdict, cause }: Judgement): void {
@@ -209,7 +207,7 @@ export class CatchUp implements ViewerKeeper {
     this.#joining.meter.gaps[cause] += 1;
     this.#after = judged.to;
     this.#stateAsOf = { epoch: room.intake.position.epoch, offset: room.state.asOf };
-    this.#viewer.send(Piece.private(gap + eventFrame({ event: 'state', data: room.state.whole() })));
+    this.#viewer.send(Piece.private(gap + room.state.wholeFrame()));
   }
 
   /** Hands a page over in parts, each when the one before it has been taken, as long as nothing in it was retracted. */

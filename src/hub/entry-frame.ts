@@ -13,6 +13,10 @@ export interface EntryEvent {
   readonly data: string;
 }
 
+/** An event as JSON text, for answers that hold several: its data is JSON text already. */
+export const eventText = ({ id, event, data }: EntryEvent): string =>
+  `{"id":"${id}","event":"${event}","data":${data}}`;
+
 /** As it is pulled: there is no stream whose ending could tell of the room's end, so that is an event too. */
 export function eventOf(entry: Entry, stateInlineBytes: number): EntryEvent | null {
   const id = `${entry.epoch}.${entry.offset}`;

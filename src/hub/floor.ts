@@ -64,8 +64,7 @@ export class Floor {
   move(room: RoomId, share: number, overMs: number): number {
     const all = this.#watched.viewersOf(room).filter(({ isGone }) => !isGone);
     const some = all.slice(0, Math.round(all.length * share));
-    this.#moved += some.length;
-    void this.#handover.begin(some, overMs);
+    void this.#handOver(some, overMs);
     return some.length;
   }
 
@@ -73,8 +72,7 @@ export class Floor {
   drain(overMs: number): number {
     this.#isDraining = true;
     const all = this.#watched.everybody();
-    this.#moved += all.length;
-    void this.#handover.begin(all, overMs);
+    void this.#handOver(all, overMs);
     return all.length;
   }
 
@@ -82,12 +80,15 @@ export class Floor {
   async leave(withinMs: number): Promise<void> {
     this.#isDraining = true;
     const all = this.#watched.everybody();
-    this.#moved += all.length;
-    const overMs = Math.min(withinMs * handingOverShare, (all.length * 1_000) / leavingPerSecond);
-    await this.#handover.begin(all, overMs);
+    await this.#handOver(all, Math.min(withinMs * handingOverShare, (all.length * 1_000) / leavingPerSecond));
   }
 
   close(): void {
     this.#handover.close();
+  }
+
+  #handOver(viewers: readonly Viewer[], overMs: number): Promise<void> {
+    this.#moved += viewers.length;
+    return this.#handover.begin(viewers, overMs);
   }
 }

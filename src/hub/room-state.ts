@@ -5,6 +5,7 @@
 
 import type { RoomState } from '../log/room-log.ts';
 import type { Entry, StatePart } from '../signal.ts';
+import { eventFrame } from '../stream/frame.ts';
 
 /** `{"part":"x","value":…}`, or without a value where the part was removed. A part's name needs no escapes. */
 const changePattern = /^\{"part":"([^"]+)"(?:,"value":(.*))?\}$/s;
@@ -69,25 +70,26 @@ export class StateView {
     return true;
   }
 
-  /** Everything: what a newcomer replaces its state with. */
-  whole(): string {
-    this.#whole ??= this.#data(
+  /** The event of everything, which a newcomer replaces its state with: made once for all who come, until it changes. */
+  wholeFrame(): string {
+    this.#whole ??= this.#frame(
       [...this.#parts].filter(([, part]) => part.value !== null),
       true,
     );
     return this.#whole;
   }
 
-  /** What changed after an offset, removals among it. */
-  since(offset: number): string {
-    return this.#data(
+  /** The event of what changed after an offset, removals among it. */
+  frameSince(offset: number): string {
+    return this.#frame(
       [...this.#parts].filter(([, part]) => part.version > offset),
       false,
     );
   }
 
-  #data(parts: readonly (readonly [string, StatePart])[], isWhole: boolean): string {
-    return stateData(this.#total, parts, { inlineBytes: this.#inlineBytes, isWhole });
+  #frame(parts: readonly (readonly [string, StatePart])[], isWhole: boolean): string {
+    const data = stateData(this.#total, parts, { inlineBytes: this.#inlineBytes, isWhole });
+    return eventFrame({ event: 'state', data });
   }
 }
 

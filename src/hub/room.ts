@@ -10,7 +10,6 @@ import type { Position } from '../log/position.ts';
 import type { Headcount, RoomLog, RoomState } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import type { Entry, RoomId, UserId } from '../signal.ts';
-import { eventFrame } from '../stream/frame.ts';
 import { spansPerViewer, type Viewer } from '../stream/viewer.ts';
 import { Attendance } from './attendance.ts';
 import {
@@ -195,9 +194,7 @@ export class Room implements Sink {
     this.#takenUpTo = loss.to.offset;
     this.holes.clear();
     this.bans.clear();
-    const gap = Buffer.from(
-      gapFrame({ ...loss, lane: 'all' }) + eventFrame({ event: 'state', data: this.state.whole() }),
-    );
+    const gap = Buffer.from(gapFrame({ ...loss, lane: 'all' }) + this.state.wholeFrame());
     for (const stand of this.#stands.values()) {
       stand.tape.restart(loss.to);
       stand.tape.say(gap);
@@ -230,7 +227,7 @@ export class Room implements Sink {
 
   #openStand(audience: AudienceClass): Stand {
     const tape = new Tape(this.intake.position, this.#settings.tapeBytesMax, this.spanBytesMax, this.#meter);
-    const stand = new Stand(audience, tape, () => this.state.whole(), this.#meter);
+    const stand = new Stand(audience, tape, () => this.state.wholeFrame(), this.#meter);
     this.#stands.set(audience.key, stand);
     return stand;
   }

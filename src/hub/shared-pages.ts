@@ -15,7 +15,7 @@ import { parsePosition } from '../log/position.ts';
 import type { Reading, RoomLog } from '../log/room-log.ts';
 import type { Epoch, RoomId } from '../signal.ts';
 import { isFor, type Receiver } from './audience.ts';
-import { eventOf } from './entry-frame.ts';
+import { eventOf, eventText } from './entry-frame.ts';
 
 /** Offsets per page. */
 export const pageOffsets = 100;
@@ -164,7 +164,7 @@ export class SharedPages {
     const events = its
       .filter((entry) => isFor(entry, anybody))
       .flatMap((entry) => eventOf(entry, this.#stateInlineBytes) ?? [])
-      .map(({ id, event, data }) => `{"id":"${id}","event":"${event}","data":${data}}`);
+      .map(eventText);
     const head = JSON.stringify({ epoch: tail.epoch, version, page, from, to, full: isFull });
     return { version, page, from, to, isFull, body: `${head.slice(0, -1)},"events":[${events.join(',')}]}` };
   }

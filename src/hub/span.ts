@@ -47,7 +47,7 @@ export class Span {
   readonly end: Place;
   readonly frames: readonly Frame[];
   readonly #targets: ReadonlySet<UserId> | null;
-  #shared: Buffer | null = null;
+  #shared: Composed | null = null;
   #leanSize: number | null = null;
 
   constructor(start: Place, end: Place, frames: readonly Frame[]) {
@@ -79,8 +79,8 @@ export class Span {
   }
 
   /** What the class gets of it, joined when it is first needed; may be empty. */
-  get shared(): Buffer {
-    this.#shared ??= joined(framesFor(this.frames, null).map(({ bytes }) => bytes));
+  get shared(): Composed {
+    this.#shared ??= compose(framesFor(this.frames, null));
     return this.#shared;
   }
 }
@@ -97,41 +97,35 @@ export function after(place: Place, frames: readonly Frame[]): Place {
   return { seq, shown, bytes, position };
 }
 
-/** How many entries follow a place for a class (null) or for a user, and in how many gaps the lean form leaves chat out. */
-export function countsOf(
-  spans: readonly Span[],
-  user: UserId | null,
-  isLean: boolean,
-): { entries: number; gaps: number } {
-  let entries = 0;
-  let gaps = 0;
-  let isInGap = false;
-  for (const span of spans) {
-    for (const frame of framesFor(span.frames, user)) {
-      const isLeftOut = isLean && canBeLeftOut(frame);
-      if (isLeftOut && !isInGap) gaps += 1;
-      isInGap = isLeftOut;
-      // Words of the hub itself are no entries.
-      if (!isLeftOut && frame.weight > 0 && frame.bytes.length > 0) entries += 1;
-    }
-  }
-  return { entries, gaps };
+/** What follows a place, as bytes; and how many entries that is, and in how many gaps chat was left out. */
+export interface Composed {
+  readonly bytes: Buffer;
+  readonly entries: number;
+  readonly gaps: number;
 }
 
-/** What follows a place in full, for a class (null) or for a user that is named in it. */
-export const fullBytes = (spans: readonly Span[], user: UserId | null): Buffer =>
-  joined(
-    spans.flatMap((span) =>
-      span.names(user) ? framesFor(span.frames, user).map(({ bytes }) => bytes) : [span.shared],
-    ),
-  );
+/** In full, for a class (null) or for a user that is named in it. */
+export function inFull(spans: readonly Span[], user: UserId | null): Composed {
+  const composed = spans.map((span) => (span.names(user) ? compose(framesFor(span.frames, user)) : span.shared));
+  const entries = composed.reduce((sum, one) => sum + one.entries, 0);
+  return { bytes: joined(composed.map(({ bytes }) => bytes)), entries, gaps: 0 };
+}
 
-/** The same without the chat, and with a gap in the place of each run of it. */
-export function leanBytes(spans: readonly Span[], user: UserId | null): Buffer {
+/** Without the chat, and with a gap in the place of each run of it. */
+export function lean(spans: readonly Span[], user: UserId | null): Composed {
+  const before = spans[0]?.start.position;
   const frames = spans.flatMap((span) => framesFor(span.frames, user));
-  const [first] = spans;
-  return first === undefined ? joined([]) : joined(withoutChat(frames, first.start.position));
+  return before === undefined ? compose([]) : withoutChat(frames, before);
 }
+
+/** Words of the hub itself are no entries, nor is what was retracted. */
+const isEntry = ({ weight, bytes }: Frame): boolean => weight > 0 && bytes.length > 0;
+
+const compose = (frames: readonly Frame[]): Composed => ({
+  bytes: joined(frames.map(({ bytes }) => bytes)),
+  entries: frames.filter(isEntry).length,
+  gaps: 0,
+});
 
 /** Joins nothing where there is but one. */
 const joined = (bytes: readonly Buffer[]): Buffer => (bytes.length === 1 && bytes[0]) || Buffer.concat(bytes);
@@ -139,14 +133,19 @@ const joined = (bytes: readonly Buffer[]): Buffer => (bytes.length === 1 && byte
 const framesFor = (frames: readonly Frame[], user: UserId | null): readonly Frame[] =>
   frames.filter(({ targets }) => targets === null || (user !== null && targets.has(user)));
 
-/** The frames' bytes, with one gap in the place of each run of chat. `before`: the position that the first one follows. */
-function withoutChat(frames: readonly Frame[], before: Position): Buffer[] {
-  const bytes: Buffer[] = [];
+/** With one gap in the place of each run of chat. `before`: the position that the first frame follows. */
+function withoutChat(frames: readonly Frame[], before: Position): Composed {
+  const kept: Buffer[] = [];
+  let entries = 0;
+  let gaps = 0;
   let from = before;
   let to = before;
   let missed = 0;
   const declare = (): void => {
-    if (missed > 0) bytes.push(Buffer.from(gapFrame({ from, to, missed, lane: 'chat', cause: 'slow' })));
+    if (missed > 0) {
+      kept.push(Buffer.from(gapFrame({ from, to, missed, lane: 'chat', cause: 'slow' })));
+      gaps += 1;
+    }
     from = to;
     missed = 0;
   };
@@ -157,9 +156,10 @@ function withoutChat(frames: readonly Frame[], before: Position): Buffer[] {
     if (isLeftOut) missed += frame.weight;
     else {
       from = to;
-      bytes.push(frame.bytes);
+      kept.push(frame.bytes);
+      if (isEntry(frame)) entries += 1;
     }
   }
   declare();
-  return bytes;
+  return { bytes: joined(kept), entries, gaps };
 }

@@ -7,7 +7,6 @@
  */
 
 import type { GapCause } from '../log/position.ts';
-import { eventFrame } from '../stream/frame.ts';
 import { Piece } from '../stream/piece.ts';
 import type { Place } from '../stream/place.ts';
 import type { Viewer } from '../stream/viewer.ts';
@@ -19,7 +18,7 @@ import type { Tape } from './tape.ts';
 export class Stand {
   readonly audience: AudienceClass;
   readonly tape: Tape;
-  readonly #wholeState: () => string;
+  readonly #stateFrame: () => string;
   readonly #meter: Meter;
   readonly #viewers = new Set<Viewer>();
   /** On their way to a seat: the tape gathers for them, and they are given nothing from it yet. */
@@ -30,11 +29,11 @@ export class Stand {
   #begun: Place;
   #begunBefore: Place;
 
-  /** `wholeState` gives the data of a `state` event that holds everything, as of the tape's end. */
-  constructor(audience: AudienceClass, tape: Tape, wholeState: () => string, meter: Meter = new Meter()) {
+  /** `stateFrame` gives the `state` event that holds everything, as of the tape's end. */
+  constructor(audience: AudienceClass, tape: Tape, stateFrame: () => string, meter: Meter = new Meter()) {
     this.audience = audience;
     this.tape = tape;
-    this.#wholeState = wholeState;
+    this.#stateFrame = stateFrame;
     this.#meter = meter;
     this.#begun = tape.sealedEnd;
     this.#begunBefore = this.#begun;
@@ -127,6 +126,6 @@ export class Stand {
     viewer.place = end;
     this.#lean.delete(viewer);
     this.#meter.gaps.slow += 1;
-    viewer.send(Piece.private(gap + eventFrame({ event: 'state', data: this.#wholeState() })));
+    viewer.send(Piece.private(gap + this.#stateFrame()));
   }
 }

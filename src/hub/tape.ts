@@ -24,7 +24,7 @@ import type { Position } from '../log/position.ts';
 import type { UserId } from '../signal.ts';
 import { Piece } from '../stream/piece.ts';
 import type { Place } from '../stream/place.ts';
-import { after, countsOf, type Frame, fullBytes, leanBytes, Span, withoutWords } from './span.ts';
+import { after, type Frame, inFull, lean, Span, withoutWords } from './span.ts';
 
 /** Who is handed something. */
 export interface Reader {
@@ -285,8 +285,7 @@ const endOf = (spans: readonly Span[]): Place => {
 
 /** For everybody, or composed for a user that is named in it. */
 function handedOf(spans: readonly Span[], isLean: boolean, user: UserId | null): Handed {
-  const bytes = isLean ? leanBytes(spans, user) : fullBytes(spans, user);
+  const { bytes, entries, gaps } = isLean ? lean(spans, user) : inFull(spans, user);
   const pack = user === null ? Piece.shared : Piece.private;
-  const { entries, gaps } = countsOf(spans, user, isLean);
   return { piece: bytes.length === 0 ? null : pack(bytes, entries), end: endOf(spans), gaps };
 }

@@ -8,6 +8,7 @@ import { eventFrame } from '../stream/frame.ts';
 
 export class Watching {
   #headcount: Headcount | null = null;
+  #frame = '';
   #isNews = false;
 
   /** True where it is another number than before. */
@@ -15,19 +16,20 @@ export class Watching {
     const known = this.#headcount;
     if (known !== null && known.viewers === viewers && known.users === users) return false;
     this.#headcount = { viewers, users };
+    this.#frame = eventFrame({ event: 'audience', data: JSON.stringify(this.#headcount) });
     this.#isNews = true;
     return true;
   }
 
   /** What a newcomer is told; empty where nothing is known. */
   get frame(): string {
-    return this.#headcount === null ? '' : eventFrame({ event: 'audience', data: JSON.stringify(this.#headcount) });
+    return this.#frame;
   }
 
   /** The frame where it has not been shown yet; it counts as shown from now on. */
   *news(): Generator<Buffer> {
     if (!this.#isNews) return;
     this.#isNews = false;
-    yield Buffer.from(this.frame);
+    yield Buffer.from(this.#frame);
   }
 }

@@ -77,8 +77,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'chat is left out for a slow viewer, and nobody says so',
     file: 'src/hub/span.ts',
-    find: 'if (missed > 0) bytes.push(',
-    replace: 'if (missed > 1_000) bytes.push(',
+    find: 'if (missed > 0) {',
+    replace: 'if (missed > 1_000) {',
   },
   {
     name: 'a gap for what was left out for a slow viewer is said behind what came after it',

@@ -20,7 +20,11 @@ function open() {
   const surroundings = surroundingsOf(new FakeClock());
   const receiver = { id: null, role: 'viewer', tags: [] } as const;
   const tape = new Tape(at(0), tapeBytesMax, spanBytesMax);
-  const stand = new Stand(classOf(receiver), tape, () => '{"total":0,"parts":{},"removed":[],"whole":true}');
+  const stand = new Stand(
+    classOf(receiver),
+    tape,
+    () => 'event: state\ndata: {"total":0,"parts":{},"removed":[],"whole":true}\n\n',
+  );
   let offset = 0;
   return {
     tape,
