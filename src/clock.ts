@@ -6,8 +6,10 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Unix milliseconds. */
+  /** Unix milliseconds. Steps when the system's clock is set. */
   now(): number;
+  /** Milliseconds since some moment. Never steps, but may stand still while a virtual machine is suspended. */
+  steady(): number;
   /** Calls `task` once, `ms` from now at the earliest. Does not keep the process alive. */
   after(ms: number, task: () => void): Timer;
   /** Calls `task` as soon as the events that are ready now have had their turn. */
@@ -16,6 +18,7 @@ export interface Clock {
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  steady: () => performance.now(),
   after(ms, task) {
     const timer = setTimeout(task, ms);
     timer.unref();

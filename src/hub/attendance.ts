@@ -5,6 +5,7 @@
 
 import type { Entered, RoomLog } from '../log/room-log.ts';
 import type { RoomId, UserId } from '../signal.ts';
+import type { Intake } from './intake.ts';
 
 /** Users put on record at a time when a directory has to be filled again. */
 const registerAtOnce = 200;
@@ -12,15 +13,20 @@ const registerAtOnce = 200;
 export class Attendance {
   readonly #room: RoomId;
   readonly #log: Pick<RoomLog, 'enter' | 'leave'>;
-  readonly #onLapsed: () => void;
+  readonly #intake: Pick<Intake, 'leaseCall' | 'leased'>;
   readonly #streams = new Map<UserId, number>();
-  #hasLease = false;
+  #size = 0;
 
-  /** `onLapsed`: this node's lease had run out while it held users; peer entries may have passed them by. */
-  constructor(room: RoomId, log: Pick<RoomLog, 'enter' | 'leave'>, onLapsed: () => void) {
+  /** `intake`: is told what became of this node's lease. */
+  constructor(room: RoomId, log: Pick<RoomLog, 'enter' | 'leave'>, intake: Pick<Intake, 'leaseCall' | 'leased'>) {
     this.#room = room;
     this.#log = log;
-    this.#onLapsed = onLapsed;
+    this.#intake = intake;
+  }
+
+  /** Streams of users with a name, and visits of theirs. */
+  get size(): number {
+    return this.#size;
   }
 
   has(user: UserId): boolean {
@@ -30,17 +36,21 @@ export class Attendance {
   /** A user is about to come in, or comes to look (null: without a name). Rejects with the log's refusal. */
   async enter(user: UserId | null): Promise<Entered> {
     // Counted before the log is told, so that no leaving can overtake it.
-    if (user !== null) this.#streams.set(user, (this.#streams.get(user) ?? 0) + 1);
+    if (user !== null) {
+      this.#streams.set(user, (this.#streams.get(user) ?? 0) + 1);
+      this.#size += 1;
+    }
+    const call = this.#intake.leaseCall();
     const entered = await this.#log.enter(this.#room, user);
-    // The first of a node's users finds no lease, and has missed nothing.
-    if (entered.lapsed && this.#hasLease) this.#onLapsed();
-    this.#hasLease ||= user !== null;
+    // Who comes alone finds a lease that nobody has needed.
+    if (user !== null && !entered.banned) this.#intake.leased(call, entered.lapsed && this.#size > 1);
     return entered;
   }
 
   /** A stream is gone, or never came; with the user's last one the directory forgets the user on this node. */
   leave(user: UserId | null): void {
     if (user === null) return;
+    this.#size -= 1;
     const left = (this.#streams.get(user) ?? 1) - 1;
     if (left > 0) {
       this.#streams.set(user, left);

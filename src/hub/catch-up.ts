@@ -8,7 +8,15 @@
  * is told and goes on behind the gap.
  */
 
-import { formatPosition, type Judgement, judge, type Position, type Tail } from '../log/position.ts';
+import {
+  type Followed,
+  formatPosition,
+  type Judgement,
+  judge,
+  judgeFollowed,
+  type Position,
+  type Tail,
+} from '../log/position.ts';
 import type { RoomLog } from '../log/room-log.ts';
 import type { Entry, UserId } from '../signal.ts';
 import { eventFrame, retryFrame } from '../stream/frame.ts';
@@ -49,7 +57,7 @@ export class CatchUp implements ViewerKeeper {
   readonly #settings: CatchUpSettings;
   readonly #joining: Joining;
   readonly #viewer: Viewer;
-  #after: Position;
+  #after: Followed;
   /** State up to here is in the snapshot that the viewer has. It may be of a later epoch than the viewer's place. */
   #stateAsOf: Position;
   #wake: (() => void) | null = null;
@@ -59,7 +67,8 @@ export class CatchUp implements ViewerKeeper {
     this.#settings = settings;
     this.#joining = joining;
     this.#viewer = joining.viewer;
-    this.#after = { epoch: joining.tail.epoch, offset: joining.tail.offset };
+    const { epoch, offset, lineage } = joining.tail;
+    this.#after = { epoch, offset, lineage };
     this.#stateAsOf = this.#after;
   }
 
@@ -142,7 +151,7 @@ export class CatchUp implements ViewerKeeper {
       you: { id, role },
     });
     this.#count(judged);
-    this.#after = judged.to;
+    this.#after = { ...judged.to, lineage: tail.lineage };
     this.#stateAsOf = { epoch: room.intake.position.epoch, offset: room.state.asOf };
     const state = judged.verdict === 'exact' ? room.state.frameSince(judged.to.offset) : room.state.wholeFrame();
     const resume = eventFrame({ event: 'resume', id: to, data });
@@ -165,7 +174,7 @@ export class CatchUp implements ViewerKeeper {
     if (user !== null && this.#mayLackItsOwn(user)) return false;
     for (const { piece, upTo } of tape.replay({ user, after: this.#after.offset, stateAsOf: this.#stateAsOf.offset })) {
       this.#viewer.send(piece);
-      this.#after = { epoch: this.#after.epoch, offset: upTo };
+      this.#after = { ...this.#after, offset: upTo };
       if (this.#viewer.isWaiting) return false;
     }
     stand.seat(this.#viewer);
@@ -185,9 +194,9 @@ export class CatchUp implements ViewerKeeper {
     const page = await room.pages.read(this.#after);
     const { reading } = page;
     if (this.#viewer.isGone) return;
-    const judged = judge(this.#after, reading.tail);
+    const judged = judgeFollowed(this.#after, reading.tail, this.#settings.replayEntriesMax);
     if (judged.verdict !== 'exact' || this.#isStateLost(reading.tail)) return this.#declare(judged, reading.tail);
-    this.#after = judged.to;
+    this.#after = { ...judged.to, lineage: reading.tail.lineage };
     await this.#send(page, drops);
     if (reading.entries.length === 0) await room.intake.reach(reading.tail);
   }
@@ -201,11 +210,11 @@ export class CatchUp implements ViewerKeeper {
   async #declare(judged: Judgement, tail: Tail): Promise<void> {
     const { room } = this.#joining;
     if ((await this.#reach(tail)) === null) return;
-    const missed = judged.verdict === 'gap' ? judged.missed : null;
     const cause = judged.cause ?? 'failover';
+    const missed = judged.verdict === 'gap' ? judged.missed : null;
     const gap = gapFrame({ from: this.#after, to: judged.to, missed, lane: 'all', cause });
     this.#joining.meter.gaps[cause] += 1;
-    this.#after = judged.to;
+    this.#after = { ...judged.to, lineage: tail.lineage };
     this.#stateAsOf = { epoch: room.intake.position.epoch, offset: room.state.asOf };
     this.#viewer.send(Piece.private(gap + room.state.wholeFrame()));
   }
@@ -218,7 +227,7 @@ export class CatchUp implements ViewerKeeper {
       if (this.#viewer.isWaiting) await this.#flowing();
       if (this.#joining.room.pages.drops !== drops) return;
       if (piece !== null) this.#viewer.send(piece);
-      this.#after = { epoch: this.#after.epoch, offset: upTo };
+      this.#after = { ...this.#after, offset: upTo };
     }
   }
 

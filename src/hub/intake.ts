@@ -4,6 +4,9 @@
  * missing range from the log before anything later is let through. Viewers ask nothing of this kind themselves: one
  * reader per room and node, however many of them wait.
  *
+ * An entry for named users is published only to the nodes that have one of them on record. So nothing is let through while
+ * this node's lease may have run out (`lease.ts`): it registers again, and reads on from what the lease covered.
+ *
  * It is always in one of these modes:
  * - **opening**: following has begun, the state is being read. What is heard meanwhile is kept aside.
  * - **whole**: everything up to `position` has been let through, and what is heard goes straight on.
@@ -14,9 +17,10 @@
 
 import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
-import { type GapCause, judge, type Position, type Tail } from '../log/position.ts';
+import { type Followed, type GapCause, judgeFollowed, type Position, type Tail } from '../log/position.ts';
 import type { Follower, Headcount, Heard, RoomLog, RoomState } from '../log/room-log.ts';
 import type { Entry, RoomId, UserId } from '../signal.ts';
+import { Lease, type LeaseCall } from './lease.ts';
 
 /** Entries that nobody can have any more. The rest continues after `to`. */
 export interface Loss {
@@ -36,10 +40,16 @@ export interface Sink {
   prolonged(user: UserId, expiresAtMs: number): void;
   /** Something was lost, and state changes with it: `state` is how it stands, and may be newer than `loss.to`. */
   lost(loss: Loss, state: RoomState): void;
-  /** The present epoch has another name; nothing was lost. */
+  /** The present epoch has another name, and no entry was lost. */
   renamed(position: Position): void;
   /** The directory may have forgotten this node's users. Settled once they are on record again. */
   register(): Promise<void>;
+  /** Whether somebody here can be named by an entry. */
+  hasUsers(): boolean;
+  /** Whether one of these users has a stream here. */
+  isHere(users: readonly UserId[]): boolean;
+  /** Streams here, as the log is told. */
+  readonly size: number;
 }
 
 /** Entries that may be kept aside while the log is read; more are read from the log instead. */
@@ -56,26 +66,34 @@ export class Intake implements Follower {
   readonly #log: RoomLog;
   readonly #clock: Clock;
   readonly #sink: Sink;
+  readonly #replayMax: number;
+  readonly #lease: Lease;
   #mode: 'opening' | 'whole' | 'behind' | 'closed' = 'opening';
-  #position: Position | null = null;
+  #followed: Followed | null = null;
   #aside: Extract<Heard, { type: 'entry' }>[] = [];
   #isAsideFull = false;
   #mustRegister = false;
+  /** Entries for named users may have passed this node by after here, though what came later was let through. */
+  #unprovenAfter: Position | null = null;
   #catchingUp: Promise<void> | null = null;
   #pause: { timer: Timer; wake: () => void } | null = null;
 
-  constructor(room: RoomId, log: RoomLog, clock: Clock, sink: Sink) {
+  /** `replayMax`: how many entries of a history that was unknown until now are let through at most. */
+  constructor(room: RoomId, log: RoomLog, clock: Clock, sink: Sink, replayMax: number) {
     this.#room = room;
     this.#log = log;
     this.#clock = clock;
     this.#sink = sink;
+    this.#replayMax = replayMax;
+    this.#lease = new Lease(clock);
   }
 
   /** Follows the room. Rejects with the log's refusal where the log is away. */
   async open(): Promise<RoomState> {
     await this.#log.follow(this.#room, this);
     const state = await this.#log.readState(this.#room);
-    this.#position = { epoch: state.tail.epoch, offset: state.tail.offset };
+    const { epoch, offset, lineage } = state.tail;
+    this.#followed = { epoch, offset, lineage };
     return state;
   }
 
@@ -87,14 +105,14 @@ export class Intake implements Follower {
   }
 
   /** The last entry that was let through. */
-  get position(): Position {
-    if (this.#position === null) throw new Error('the intake has not been opened');
-    return this.#position;
+  get position(): Followed {
+    if (this.#followed === null) throw new Error('the intake has not been opened');
+    return this.#followed;
   }
 
   heard(message: Heard): void {
     if (this.#mode === 'closed') return;
-    if (message.type === 'count') this.#sink.counted(message.counter, message.total);
+    if (message.type === 'count') this.#count(message);
     else if (message.type === 'audience') this.#sink.watched(message);
     else if (message.type === 'prolong') this.#sink.prolonged(message.user, message.expiresAtMs);
     else if (this.#mode === 'whole') this.#passOrDoubt(message);
@@ -108,7 +126,7 @@ export class Intake implements Follower {
 
   /** A tail was read from the log: if it is not where we are, something may have passed us by. */
   compare(tail: Tail): void {
-    if (this.#position === null) return;
+    if (this.#followed === null) return;
     if (tail.epoch !== this.position.epoch || tail.offset > this.position.offset) this.#doubt();
   }
 
@@ -127,9 +145,22 @@ export class Intake implements Follower {
     throw new Refusal('log-unavailable', 'The room log says less than it said before.');
   }
 
-  /** The lease had lapsed: peer entries may have passed this node by. */
-  lapsed(): void {
-    this.resumed();
+  get isOpen(): boolean {
+    return this.#followed !== null;
+  }
+
+  /** To be made before a call that takes this node's lease on. */
+  leaseCall(): LeaseCall {
+    return this.#lease.call(this.position);
+  }
+
+  /** The call succeeded. `lapsed`: it found that the lease had run out, or was gone, while users were here. */
+  leased(call: LeaseCall, lapsed: boolean): void {
+    const verdict = this.#lease.answered(call, lapsed);
+    if (verdict === 'good') return;
+    if (verdict === 'prove') this.#unprovenAfter ??= this.#lease.provenUpTo;
+    this.#mustRegister = true;
+    this.#doubt();
   }
 
   async close(): Promise<void> {
@@ -140,10 +171,22 @@ export class Intake implements Follower {
     await this.#log.unfollow(this.#room);
   }
 
+  /** A sum of another history must not come before what explains it. */
+  #count({ epoch, counter, total }: Extract<Heard, { type: 'count' }>): void {
+    if (epoch === this.#followed?.epoch) this.#sink.counted(counter, total);
+    else this.#doubt();
+  }
+
   #passOrDoubt(message: Extract<Heard, { type: 'entry' }>): void {
-    if (this.#pass(message)) return;
+    if (this.#mayPass() && this.#pass(message)) return;
     this.#putAside(message);
     this.#doubt();
+  }
+
+  /** False where entries for users who are here may be missing before this one. */
+  #mayPass(): boolean {
+    this.#mustRegister ||= this.#lease.state === 'over' && this.#sink.hasUsers();
+    return !this.#mustRegister;
   }
 
   /** True where the entry was let through, or had been already. */
@@ -156,7 +199,8 @@ export class Intake implements Follower {
   }
 
   #take(entry: Entry): void {
-    this.#position = { epoch: this.position.epoch, offset: entry.offset };
+    const { epoch, lineage } = this.position;
+    this.#followed = { epoch, offset: entry.offset, lineage };
     this.#sink.take(entry);
   }
 
@@ -200,31 +244,67 @@ export class Intake implements Follower {
 
   async #readUntilWhole(): Promise<void> {
     while (this.#mode === 'behind') {
-      if (this.#mustRegister) {
-        this.#mustRegister = false;
-        await this.#sink.register().catch((error: unknown) => {
-          this.#mustRegister = true;
-          throw error;
-        });
-      }
+      if (this.#mustRegister) await this.#register();
+      if (this.#unprovenAfter !== null) await this.#prove(this.#unprovenAfter);
       const heardBefore = this.#aside.length;
-      const reading = await this.#log.read(this.#room, this.position, pageEntries);
+      let reading = await this.#log.read(this.#room, this.position, pageEntries);
       if (this.#isClosed()) return;
+      if (this.#isOlder(reading.tail)) {
+        // No delay, as it was asked after we had more: the log lost it. It learns that from us, and begins a new epoch.
+        const call = this.leaseCall();
+        const { lapsed } = await this.#log.renew(this.#room, this.#sink.size, this.position);
+        this.leased(call, lapsed);
+        reading = await this.#log.read(this.#room, this.position, pageEntries);
+        if (this.#isClosed()) return;
+      }
       const isSettled = await this.#absorb(reading.tail, reading.entries);
       if (this.#isClosed()) return;
       const isNewer = this.#dropForeign(reading.tail, heardBefore);
-      if (isSettled && this.#passAside() && !isNewer && !this.#mustRegister) this.#mode = 'whole';
+      if (isSettled && this.#mayPass() && this.#passAside() && !isNewer) this.#mode = 'whole';
     }
+  }
+
+  #isOlder({ epoch, offset }: Tail): boolean {
+    return epoch === this.position.epoch && offset < this.position.offset;
+  }
+
+  async #register(): Promise<void> {
+    this.#mustRegister = false;
+    const call = this.leaseCall();
+    const takesLease = this.#sink.hasUsers();
+    await this.#sink.register().catch((error: unknown) => {
+      this.#mustRegister = true;
+      throw error;
+    });
+    if (takesLease) this.#lease.registered(call);
+  }
+
+  /** Looks for entries for users who are here among those that were let through while the lease had run out. */
+  async #prove(after: Position): Promise<void> {
+    const from = this.position;
+    let offset = after.epoch === from.epoch ? after.offset : from.offset;
+    while (offset < from.offset) {
+      const { tail, entries } = await this.#log.read(this.#room, { ...from, offset }, pageEntries);
+      const passed = entries.filter((entry) => entry.offset <= from.offset);
+      const isMissed = passed.some(({ audience }) => typeof audience !== 'string' && this.#sink.isHere(audience));
+      if (isMissed || tail.first > offset + 1) {
+        const state = await this.#log.readState(this.#room);
+        if (!this.#isClosed()) this.#sink.lost({ from, to: from, missed: null, cause: 'failover' }, state);
+        break;
+      }
+      offset = passed.at(-1)?.offset ?? from.offset;
+    }
+    this.#unprovenAfter = null;
   }
 
   /** True where the reading reached the tail. */
   async #absorb(tail: Tail, entries: readonly Entry[]): Promise<boolean> {
     const from = this.position;
-    const judged = judge(from, tail);
+    const judged = judgeFollowed(from, tail, this.#replayMax);
     // The directory is as old as the log that it lies beside.
     if (tail.epoch !== from.epoch) this.#mustRegister = true;
     if (judged.verdict === 'exact') {
-      this.#position = judged.to;
+      this.#followed = { ...judged.to, lineage: tail.lineage };
       if (judged.to.epoch !== from.epoch) this.#sink.renamed(judged.to);
     } else {
       // What was lost may hold a ban, and nobody who is banned may be given what comes after it.
@@ -233,12 +313,12 @@ export class Intake implements Follower {
       const state = await this.#log.readState(this.#room);
       // If the history changed again, this state belongs to another one than what was read: both are read again.
       if (this.#isClosed() || state.tail.epoch !== tail.epoch) return false;
-      this.#position = judged.to;
-      // A gap was judged by what the log keeps; after a reset even that is unknown.
-      const missed = judged.verdict === 'gap' ? judged.missed : null;
-      this.#sink.lost({ from, to: judged.to, missed, cause: judged.cause ?? 'failover' }, state);
+      this.#followed = { ...judged.to, lineage: tail.lineage };
+      const { to, missed } = judged;
+      this.#sink.lost({ from, to, missed, cause: judged.cause ?? 'failover' }, state);
     }
-    for (const entry of entries) if (entry.offset > this.position.offset) this.#take(entry);
+    // What follows a place that the reading did not begin at is read next.
+    for (const entry of entries) if (entry.offset === this.position.offset + 1) this.#take(entry);
     return this.position.offset >= tail.offset;
   }
 

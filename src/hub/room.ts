@@ -6,7 +6,7 @@
 
 import type { Clock } from '../clock.ts';
 import type { EndingCause } from '../errors.ts';
-import type { Position } from '../log/position.ts';
+import type { GapCause, Position } from '../log/position.ts';
 import type { Headcount, RoomLog, RoomState } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import type { Entry, RoomId, UserId } from '../signal.ts';
@@ -34,7 +34,7 @@ import { takeBack } from './retraction.ts';
 import { StateView } from './room-state.ts';
 import type { Frame } from './span.ts';
 import { Stand } from './stand.ts';
-import { counters, Sums } from './sums.ts';
+import { counterOf, counters, Sums, totalIn } from './sums.ts';
 import { Tape } from './tape.ts';
 import { Waiters } from './waiters.ts';
 import { Watching } from './watching.ts';
@@ -42,7 +42,7 @@ import type { Wheel } from './wheel.ts';
 
 export type RoomSettings = Pick<
   Settings,
-  'flushMs' | 'tapeBytesMax' | 'viewerBytesMax' | 'stateInlineBytes' | 'audiencesMax'
+  'flushMs' | 'tapeBytesMax' | 'viewerBytesMax' | 'stateInlineBytes' | 'audiencesMax' | 'replayEntriesMax'
 >;
 
 export interface RoomSurroundings {
@@ -86,8 +86,8 @@ export class Room implements Sink {
     this.#waiters = new Waiters(clock);
     this.idleSinceMs = clock.now();
     this.state = new StateView(settings.stateInlineBytes);
-    this.intake = new Intake(id, log, clock, this);
-    this.attendance = new Attendance(id, log, () => this.intake.lapsed());
+    this.intake = new Intake(id, log, clock, this, settings.replayEntriesMax);
+    this.attendance = new Attendance(id, log, this.intake);
     const { stateInlineBytes } = settings;
     this.pages = new Pages(id, log, clock, { stateInlineBytes, spanBytesMax: this.spanBytesMax });
     this.#flush = new Flush(
@@ -162,6 +162,8 @@ export class Room implements Sink {
     const { position } = this.intake;
     if (entry.offset > this.#takenUpTo + 1) this.holes.add(entry.offset - 1);
     this.#takenUpTo = entry.offset;
+    // What was written in an older history says nothing of the present one.
+    if (entry.epoch === position.epoch) this.#explainFall(counterOf(entry));
     const isNews = this.state.apply(entry);
     if (entry.kind === 'ban' || entry.kind === 'unban') {
       const gone = this.bans.heed(entry, (user) => this.attendance.has(user));
@@ -178,6 +180,7 @@ export class Room implements Sink {
   }
 
   counted(counter: string, total: number): void {
+    this.#explainFall({ counter, total });
     if (this.#sums.note(counter, total)) this.#flush.request();
   }
 
@@ -197,22 +200,29 @@ export class Room implements Sink {
     const gap = Buffer.from(gapFrame({ ...loss, lane: 'all' }) + this.state.wholeFrame());
     for (const stand of this.#stands.values()) {
       stand.tape.restart(loss.to);
-      stand.tape.say(gap);
-      stand.toldOf(loss.cause);
+      this.#tellLoss(stand, gap, loss.cause);
     }
     this.#waiters.wake(null);
     this.#flush.request();
   }
 
   renamed(position: Position): void {
-    // What only a sum knew, and no entry yet, may be lost: the next totals count from what became state.
-    this.#sums.reset((counter) => this.#totalOf(counter));
+    // What only a sum knew, and no entry yet, may be lost.
+    this.#sums.doubt();
     for (const { tape } of this.#stands.values()) tape.pass(position);
   }
 
   async register(): Promise<void> {
     // Where entries were lost, a ban may be among them, or the lifting of one.
     for (const user of await this.attendance.register()) this.endUser(user, 'banned');
+  }
+
+  hasUsers(): boolean {
+    return this.attendance.size > 0;
+  }
+
+  isHere(users: readonly UserId[]): boolean {
+    return users.some((user) => this.attendance.has(user));
   }
 
   /** Ends a user's streams here. */
@@ -245,7 +255,7 @@ export class Room implements Sink {
   /** An entry as bytes, made once for all classes; null where nobody here is to get anything of it. */
   #frame(entry: Entry, position: Position): Frame | null {
     const targets = targetsOf(entry.audience);
-    if (targets !== null && ![...targets].some((user) => this.attendance.has(user))) {
+    if (typeof entry.audience !== 'string' && !this.isHere(entry.audience)) {
       this.holes.add(entry.offset);
       return null;
     }
@@ -269,6 +279,22 @@ export class Room implements Sink {
     else tape.pass(this.intake.position);
   }
 
+  #tellLoss(stand: Stand, gap: Buffer, cause: GapCause): void {
+    stand.tape.say(gap);
+    stand.toldOf(cause);
+  }
+
+  /** A counter runs back only after a gap and the whole state. */
+  #explainFall(sum: { counter: string; total: number } | null): void {
+    if (sum === null || !this.#sums.hasFallen(sum.counter, sum.total)) return;
+    for (const stand of this.#stands.values()) {
+      const { position } = stand.tape.end;
+      const gap = gapFrame({ from: position, to: position, missed: null, lane: 'all', cause: 'failover' });
+      this.#tellLoss(stand, Buffer.from(gap + this.state.wholeFrame()), 'failover');
+    }
+    this.#sums.reset((counter) => this.#totalOf(counter));
+  }
+
   *#sweep(): Generator<void> {
     for (const frame of this.#news()) for (const { tape } of this.#stands.values()) tape.say(frame);
     for (const stand of this.#stands.values()) yield* stand.sweep();
@@ -290,7 +316,6 @@ export class Room implements Sink {
   }
 
   #totalOf(counter: string): number {
-    const match = /^\{"total":([0-9]+)\}$/.exec(this.state.part(counter)?.value ?? '');
-    return match ? Number(match[1]) : 0;
+    return totalIn(this.state.part(counter)?.value ?? null);
   }
 }

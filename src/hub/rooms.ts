@@ -42,6 +42,8 @@ export class Rooms {
   listener: CrowdListener | null = null;
   readonly #options: RoomsOptions;
   readonly #rooms = new Map<RoomId, { room: Room; opened: Promise<void> }>();
+  /** Rooms whose renewal is under way: each waits for its answer before the next. */
+  readonly #renewing = new Set<Room>();
   #timer: Timer | null = null;
   #isClosed = false;
 
@@ -121,16 +123,22 @@ export class Rooms {
   }
 
   async #renew(room: Room): Promise<void> {
-    const { size } = room;
+    const { size, intake } = room;
+    // Until the room has been read, nobody is in it.
+    if (!intake.isOpen || this.#renewing.has(room)) return;
+    this.#renewing.add(room);
+    const call = intake.leaseCall();
     try {
-      const { tail, lapsed, told, againMs } = await this.#options.log.renew(room.id, size);
+      const { tail, lapsed, told, againMs } = await this.#options.log.renew(room.id, size, call.position);
       if (told !== null) room.watched(told);
       this.listener?.renewed(room, size, againMs);
-      if (lapsed) room.intake.lapsed();
-      else room.intake.compare(tail);
+      intake.leased(call, lapsed && room.hasUsers());
+      intake.compare(tail);
     } catch (error) {
       // The log is away and says so by its own line; the next turn tries again.
       if (!(error instanceof Refusal)) this.#options.report(error);
+    } finally {
+      this.#renewing.delete(room);
     }
   }
 

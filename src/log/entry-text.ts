@@ -6,7 +6,7 @@
  *     <body>
  *
  * The script puts the first four words before the rest, the content, which is made here; so it need neither parse nor
- * print JSON. A counter's news is `+<counter> <total>`, a newer token's `=<until, Unix ms> <user>`, the
+ * print JSON. A counter's news is `+<counter> <total> <epoch>`, a newer token's `=<until, Unix ms> <user>`, the
  * audience's `~<viewers> <users>`.
  */
 
@@ -74,11 +74,13 @@ function isObject(body: string): boolean {
 export function decodeHeard(text: string): Heard {
   const sign = text[0];
   if (sign !== '+' && sign !== '=' && sign !== '~') return { type: 'entry', ...decodeEntry(text) };
-  const [first, second] = text.slice(1).split(' ');
+  const [first, second, third] = text.slice(1).split(' ');
   if (!first || !second) throw new LogTextError(text);
   if (sign === '~') return { type: 'audience', ...decodeHeadcount(text.slice(1)) };
-  if (sign === '+' && !isPlainName(first)) throw new LogTextError(text);
-  if (sign === '+') return { type: 'count', counter: first, total: readNumber(second, text) };
+  if (sign === '+') {
+    if (!isPlainName(first) || !isEpoch.test(third ?? '')) throw new LogTextError(text);
+    return { type: 'count', epoch: third as Epoch, counter: first, total: readNumber(second, text) };
+  }
   return { type: 'prolong', user: second as UserId, expiresAtMs: readNumber(first, text) };
 }
 

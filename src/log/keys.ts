@@ -8,7 +8,7 @@ import type { RoomId, UserId } from '../signal.ts';
 /** Stream: the entries, with the id `<offset>-0`. */
 export const logKey = (room: RoomId): string => `rs:{${room}}:log`;
 /**
- * Hash: epoch, run, offset, heard, total, lineage, ended, touched, chat (what is sampled; see chat.lua), what was
+ * Hash: epoch, history (whose data this is; see shared.lua), offset, heard, total, lineage, ended, touched, chat (what is sampled; see chat.lua), what was
  * retracted (see retract.lua), and the counters.
  */
 export const metaKey = (room: RoomId): string => `rs:{${room}}:meta`;

@@ -75,10 +75,14 @@ export class MemoryStore {
 
   /** For tests: the store comes back as an older copy of itself; what was written since is lost. */
   restore(snapshot: Snapshot): void {
-    this.#replaceRooms(
-      new Map([...snapshot.rooms].map(([id, record]) => [id, this.#revive(id, structuredClone(record))])),
-    );
+    this.#replaceRooms(this.#reviveAll(snapshot));
     this.restart();
+  }
+
+  /** For tests: the store takes an older copy over without a break, as a primary does that was a replica in between. */
+  demote(snapshot: Snapshot): void {
+    this.#replaceRooms(this.#reviveAll(snapshot));
+    this.#run += 1;
   }
 
   /** For tests: the store comes back empty. */
@@ -142,8 +146,10 @@ export class MemoryStore {
     };
   }
 
-  #revive(id: RoomId, record: RoomRecord): MemoryRoom {
-    return new MemoryRoom(this.#limits, this.#publisher(id), record);
+  #reviveAll({ rooms }: Snapshot): Map<RoomId, MemoryRoom> {
+    const revive = (id: RoomId, record: RoomRecord): MemoryRoom =>
+      new MemoryRoom(this.#limits, this.#publisher(id), structuredClone(record));
+    return new Map([...rooms].map(([id, record]) => [id, revive(id, record)]));
   }
 
   #replaceRooms(rooms: Map<RoomId, MemoryRoom>): void {
@@ -219,8 +225,8 @@ class MemoryLink implements RoomLog {
     this.#store.tell(id, user, { type: 'prolong', user, expiresAtMs }, this.#clock.now());
   }
 
-  async renew(id: RoomId, viewers = 0): Promise<Renewed> {
-    return this.#ask(id, (room, now) => room.renew(this.nodeId, viewers, now));
+  async renew(id: RoomId, viewers = 0, seen: Position | null = null): Promise<Renewed> {
+    return this.#ask(id, (room, now) => room.renew(this.nodeId, viewers, seen, now));
   }
 
   async report(id: RoomId, viewers: number): Promise<Reported> {

@@ -152,8 +152,10 @@ export class MemoryRoom {
     noteLeft(this.record.directory, node, user);
   }
 
-  renew(node: string, viewers: number, now: number): Renewed {
+  renew(node: string, viewers: number, seen: Position | null, now: number): Renewed {
     this.#outlive(now);
+    const { record } = this;
+    if (seen?.epoch === record.epoch && seen.offset > record.offset) beginEpoch(record, record.run);
     const { lapsed } = lease(this.record.directory, node, now);
     return { tail: this.tail(now), lapsed, ...this.report(node, viewers, now) };
   }
@@ -235,7 +237,7 @@ export class MemoryRoom {
     if (now - counter.settledAtMs >= this.#limits.countMs) this.#settle(name, now);
     else if (now - counter.toldAtMs >= countToldMs) {
       counter.toldAtMs = now;
-      this.#publish({ type: 'count', counter: name, total: counter.total }, null);
+      this.#publish({ type: 'count', epoch: this.record.epoch, counter: name, total: counter.total }, null);
     }
     return { total: counter.total, pending: counter.isPending };
   }

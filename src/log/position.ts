@@ -79,3 +79,35 @@ export function judge(from: Position | null | 'unreadable', tail: Tail): Judgeme
   }
   return { verdict: 'exact', to: at(from.offset), missed: 0, cause: null };
 }
+
+/** A place in a room's log, and the epochs that led to it: what somebody knows who has followed the room. */
+export interface Followed extends Position {
+  readonly lineage: readonly Ancestor[];
+}
+
+/**
+ * Judges a stream that is open: as `judge` does, but whoever followed the room knows more than one epoch, so an unknown
+ * one is no `reset`. What both histories have in common was received; everything after it is lost or follows. `to` is
+ * where they part, at most `replayMax` entries before the tail.
+ */
+export function judgeFollowed(from: Followed, tail: Tail, replayMax: number): Exclude<Judgement, { verdict: 'reset' }> {
+  const judged = judge(from, tail);
+  if (judged.verdict !== 'reset') return judged;
+  const common = lastInCommon(from, tail);
+  // A full lineage may have forgotten the epoch that they have in common.
+  const isUnknown = common === null && Math.max(from.lineage.length, tail.lineage.length) >= lineageMax;
+  const parted = isUnknown ? tail.offset : (common ?? 0);
+  const offset = Math.max(parted, tail.first - 1, tail.offset - replayMax);
+  return { verdict: 'gap', to: { epoch: tail.epoch, offset }, missed: null, cause: 'failover' };
+}
+
+/** The last offset that two histories share; null where no epoch is in both. */
+function lastInCommon(one: Followed, other: Followed): number | null {
+  const lasts = new Map(other.lineage.map(({ epoch, last }) => [epoch, last]));
+  lasts.set(other.epoch, other.offset);
+  for (const { epoch, last } of [...one.lineage, { epoch: one.epoch, last: one.offset }].toReversed()) {
+    const known = lasts.get(epoch);
+    if (known !== undefined) return Math.min(last, known);
+  }
+  return null;
+}

@@ -171,9 +171,9 @@ class RedisLog implements RoomLog {
     await this.#link.call('prolong', [whereKey(room), nodesKey(room)], args);
   }
 
-  async renew(room: RoomId, viewers = 0): Promise<Renewed> {
+  async renew(room: RoomId, viewers = 0, seen: Position | null = null): Promise<Renewed> {
     const keys = [whereKey(room), nodesKey(room), audienceKey(room)];
-    const args = [this.#nodeId, leaseMs, viewers, this.#settings.audienceMs];
+    const args = [this.#nodeId, leaseMs, viewers, this.#settings.audienceMs, seen?.epoch ?? '', seen?.offset ?? 0];
     const [tail = '', lapsed, ...reported] = await this.#ask('renew', room, keys, args);
     return { tail: this.#readTail(room, tail), lapsed: lapsed === '1', ...this.#readReported(room, reported) };
   }

@@ -27,7 +27,7 @@
  */
 
 import type { RefusalCode } from '../errors.ts';
-import type { Audience, Entry, Lane, RoomId, StatePart, UserId } from '../signal.ts';
+import type { Audience, Entry, Epoch, Lane, RoomId, StatePart, UserId } from '../signal.ts';
 import type { Position, Tail } from './position.ts';
 
 /** A token bucket per user and name: `burst` at once, then `perSecond`. */
@@ -140,7 +140,7 @@ export type Heard =
   /** `previous`: the last offset before this one that this node must have heard. A greater head than ours: a break. */
   | { readonly type: 'entry'; readonly entry: Entry; readonly previous: number }
   /** A counter moved. Fleeting: it may be lost, and the next one heals it. */
-  | { readonly type: 'count'; readonly counter: string; readonly total: number }
+  | { readonly type: 'count'; readonly epoch: Epoch; readonly counter: string; readonly total: number }
   /** How many watch the room. Fleeting. */
   | ({ readonly type: 'audience' } & Headcount)
   /** A user has a newer token; told to the nodes that have the user on record. Fleeting. */
@@ -223,8 +223,12 @@ export interface RoomLog {
   leave(room: RoomId, user: UserId): Promise<void>;
   /** Tells the nodes that have the user on record that its streams in the room may last until then (Unix ms). */
   prolong(room: RoomId, user: UserId, expiresAtMs: number): Promise<void>;
-  /** Keeps this node's records in the directory valid for another `leaseMs`, tells the tail, and reports by the way. */
-  renew(room: RoomId, viewers?: number): Promise<Renewed>;
+  /**
+   * Keeps this node's records in the directory valid for another `leaseMs`, tells the tail, and reports by the way.
+   * `seen`: the last entry that the log gave this node. If the log has less in that epoch, it came back older without
+   * noticing, and begins a new epoch. Never pass what a client says.
+   */
+  renew(room: RoomId, viewers?: number, seen?: Position | null): Promise<Renewed>;
   /**
    * Says how many streams this node has in the room, which is valid for `leaseMs`. The sum over all nodes, and the
    * directory's number of users, are published to everyone as `audience`:

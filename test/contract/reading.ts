@@ -171,6 +171,37 @@ function restartContract(open: OpenHarness): void {
     assert.deepEqual([last?.entry.offset, last?.entry.epoch, last?.previous], [3, position.epoch, 2]);
   });
 
+  promise('a node that was given more than the log has makes it begin a new epoch', open, async (stage) => {
+    const { epoch, offset } = await stage.keepMany(3);
+    for (const seen of [null, { epoch, offset }, { epoch, offset: 1 }, { epoch: 'other' as Epoch, offset: 9 }]) {
+      assert.equal((await stage.log.renew(stage.room, 0, seen)).tail.epoch, epoch);
+    }
+    const { tail } = await stage.log.renew(stage.room, 0, { epoch, offset: 5 });
+    assert.notEqual(tail.epoch, epoch);
+    assert.deepEqual([tail.offset, tail.lineage], [3, [{ epoch, last: 3 }]]);
+    assert.deepEqual(await resume(stage, `${epoch}.5`), {
+      verdict: 'gap',
+      missed: null,
+      cause: 'failover',
+      offsets: [],
+    });
+    assert.equal((await stage.keep(event('after'))).position.epoch, tail.epoch);
+  });
+
+  promise(
+    'a sum that is published names the epoch that it is of',
+    open,
+    async (stage) => {
+      const ear = await stage.follow();
+      const { position } = await stage.keep(event());
+      await stage.keep(count(3));
+      await stage.keep(count(2));
+      await waitFor(() => ear.counts.length > 0, { what: 'a sum' });
+      assert.deepEqual(ear.counts[0], { type: 'count', epoch: position.epoch, counter: 'likes', total: 5 });
+    },
+    { countMs: 60_000 },
+  );
+
   promise('ids of several epochs ago are still exact', open, async (stage) => {
     const epochs: Epoch[] = [];
     for (let n = 1; n <= 3; n += 1) {

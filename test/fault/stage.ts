@@ -56,7 +56,7 @@ export class Viewer {
   }
 
   /** Watches until it has its seat, coming again where it is told to, as a browser would. */
-  async come(gateway: RunningGateway): Promise<void> {
+  async come(gateway: Pick<RunningGateway, 'url'>): Promise<void> {
     await waitFor(() => this.#tryToCome(gateway), { what: `${this.person.id} to be seated`, timeoutMs: 15_000 });
   }
 
@@ -64,7 +64,7 @@ export class Viewer {
     this.#request?.destroy();
   }
 
-  async #tryToCome(gateway: RunningGateway): Promise<boolean> {
+  async #tryToCome(gateway: Pick<RunningGateway, 'url'>): Promise<boolean> {
     const { id, isStaff, tags } = this.person;
     const headers = {
       authorization: `Bearer ${tokenOf(id, 'viewer', { tags, rooms: { [this.room]: isStaff ? 'moderator' : 'viewer' } })}`,
@@ -212,7 +212,7 @@ function asked(form: number, mark: string) {
 }
 
 /** Viewers of every class on each gateway, every other one with gzip. */
-export async function seatViewers(gateways: readonly RunningGateway[], at = room): Promise<Viewer[]> {
+export async function seatViewers(gateways: readonly Pick<RunningGateway, 'url'>[], at = room): Promise<Viewer[]> {
   const viewers: Viewer[] = [];
   for (const gateway of gateways) {
     for (const person of people) {
@@ -283,6 +283,8 @@ export function judgeViewer(viewer: Viewer, ledger: Ledger): Told {
   const verdicts = viewer.streams.map((stream) => {
     watcher.connect(viewer.isGzip);
     watcher.feed(Buffer.concat(stream));
+    const left = watcher.gaps.filter(({ cause, isLeast }) => cause === 'failover' && !isLeast);
+    assert.deepEqual(left, [], `${viewer.person.id} was not given what there is`);
     return String(watcher.resume?.verdict);
   });
   watcher.assertComplete();

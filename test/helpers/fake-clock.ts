@@ -35,6 +35,10 @@ export class FakeClock implements Clock {
     return this.#nowMs;
   }
 
+  steady(): number {
+    return this.#nowMs;
+  }
+
   after(ms: number, task: () => void): Timer {
     this.#order += 1;
     const waiting: Waiting = { dueMs: this.#nowMs + Math.max(0, ms), order: this.#order, task };

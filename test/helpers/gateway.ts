@@ -75,6 +75,10 @@ class CountingClock implements Clock {
     return systemClock.now();
   }
 
+  steady(): number {
+    return systemClock.steady();
+  }
+
   after(ms: number, task: () => void): Timer {
     return this.#count((run) => systemClock.after(ms, run), task);
   }

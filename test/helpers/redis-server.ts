@@ -110,13 +110,16 @@ export async function startRedis({ appendOnly = false, extra = [] }: RedisServer
   };
 }
 
+type ProxyMode = 'pass' | 'swallow' | 'silent' | 'no-calls';
+
 export interface RedisProxy {
   readonly url: string;
   /**
    * `pass`: as if it were not there. `swallow`: the next reply to a function call that writes is thrown away and its
    * connection cut; then it passes again. `silent`: nothing passes either way, new connections included, and none ends.
+   * `no-calls`: connections that have called functions are cut and new ones are silent; subscriptions go on.
    */
-  setMode(mode: 'pass' | 'swallow' | 'silent'): void;
+  setMode(mode: ProxyMode): void;
   /** Replies that were swallowed so far. */
   readonly swallowed: () => number;
   /** Connections that were made so far. */
@@ -131,7 +134,8 @@ export async function startRedisProxy(server: RedisServer): Promise<RedisProxy> 
   const home = await mkdtemp(join(tmpdir(), 'ringside-proxy-'));
   const path = join(home, 'proxy.sock');
   const pairs = new Set<readonly [Socket, Socket]>();
-  let mode: 'pass' | 'swallow' | 'silent' = 'pass';
+  let mode: ProxyMode = 'pass';
+  const callers = new Set<() => void>();
   let swallowed = 0;
   let connections = 0;
   const listener = createServer((near) => {
@@ -140,16 +144,18 @@ export async function startRedisProxy(server: RedisServer): Promise<RedisProxy> 
     const pair = [near, far] as const;
     pairs.add(pair);
     // Whether bytes were held back: they never arrive, so the connection is of no use any more.
-    let isBroken = false;
+    let isBroken = mode === 'no-calls';
     let owesReply = false;
     const part = () => {
       pairs.delete(pair);
+      callers.delete(part);
       near.destroy();
       far.destroy();
     };
     near.on('data', (bytes) => {
       isBroken ||= mode === 'silent';
       if (isBroken) return;
+      if (bytes.includes('fcall')) callers.add(part);
       if (mode === 'swallow' && bytes.includes('append_')) owesReply = true;
       far.write(bytes);
     });
@@ -175,6 +181,7 @@ export async function startRedisProxy(server: RedisServer): Promise<RedisProxy> 
     url: `unix://${path}`,
     setMode: (next) => {
       mode = next;
+      if (mode === 'no-calls') for (const part of callers) part();
     },
     swallowed: () => swallowed,
     connections: () => connections,

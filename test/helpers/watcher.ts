@@ -29,6 +29,8 @@ export interface Gap {
   readonly missed: number | null;
   readonly lane: string;
   readonly cause: string;
+  /** Nothing that the log has now was left out. */
+  readonly isLeast?: boolean;
 }
 
 /** The part that holds the sum of likes, of which `likes` events tell too. */
@@ -42,6 +44,8 @@ export class Watcher {
   /** The state as the client knows it. */
   readonly parts = new Map<string, Part>();
   likes = 0;
+  /** The last total that a `likes` event of this stream gave, until a whole state explains another one. */
+  #likesTold = 0;
   /** How many watch the room, as it was told last; null before the first time. */
   audience: { readonly viewers: number; readonly users: number } | null = null;
   /** Gaps and resets that were declared, by cause. */
@@ -77,6 +81,7 @@ export class Watcher {
     this.ending = null;
     this.gaps = [];
     this.barrier = null;
+    this.#likesTold = 0;
   }
 
   /** The page is loaded anew: the client knows nothing any more. */
@@ -161,7 +166,9 @@ export class Watcher {
       return;
     }
     this.declared.push(gap.cause);
-    this.gaps.push(gap);
+    this.#ledger.learn(splitId(gap.to).epoch);
+    const isLeast = this.#ledger.isBehind(this.#ledger.resolve(gap.to), this.#at ?? null);
+    this.gaps.push({ ...gap, isLeast });
     if (gap.lane === 'chat') this.#leaveOut(gap);
     else this.#jump(gap);
   }
@@ -187,7 +194,6 @@ export class Watcher {
   }
 
   #jump(gap: Gap): void {
-    this.#ledger.learn(splitId(gap.to).epoch);
     const [from, to] = [this.#ledger.resolve(gap.from), this.#ledger.resolve(gap.to)];
     this.#mayNotSkip(from, `was told of a gap after ${gap.from}`);
     if (gap.missed !== null) {
@@ -253,6 +259,7 @@ export class Watcher {
     if (whole) {
       this.parts.clear();
       this.likes = 0;
+      this.#likesTold = 0;
     }
     this.#set(parts, removed, total);
     // A snapshot knows the state up to its total; the log has no later change then.
@@ -293,6 +300,8 @@ export class Watcher {
       totals.size === 0 || totals.has(total),
       `${this.#name} was told of ${total} likes, which there never were`,
     );
+    assert.ok(total > this.#likesTold, `${this.#name} was told of ${total} likes after ${this.#likesTold}`);
+    this.#likesTold = total;
     this.likes = total;
   }
 }

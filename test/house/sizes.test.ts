@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sources, textOf } from './sources.ts';
 
-const fileLinesMax = 300;
+const fileLinesMax = 400;
 const functionLinesMax = 60;
 /** Files that are one table, which would not become clearer in pieces, and how long each may be. */
 const tables: ReadonlyMap<string, number> = new Map([['src/settings.ts', 600]]);
@@ -47,7 +47,7 @@ const isDeclared = (head: string, line: string): boolean =>
     (/^\s*(?:(?:async|static|get|set|private|protected|public|override)\s+)*\*?\s*[#\w$]+(?:<.*>)?\(/.test(head) &&
       /\)(?:: .+)? \{$/.test(line)));
 
-test('a file has at most 300 lines', () => {
+test('a file has at most 400 lines', () => {
   const long = sources()
     .map((path) => ({ path, lines: textOf(path).split('\n').length - 1 }))
     .filter(({ path, lines }) => lines > (tables.get(path) ?? fileLinesMax));

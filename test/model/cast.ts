@@ -78,16 +78,50 @@ export interface LogWatch {
   following(isBegun: boolean): void;
 }
 
+/** Whether a node goes on: while it holds its breath, its calls are neither sent nor answered. */
+export class Breath {
+  #held: { readonly over: Promise<void>; readonly end: () => void; readonly isDeaf: boolean } | null = null;
+  #unheard: (() => void)[] = [];
+
+  hold(isDeaf: boolean): void {
+    if (this.#held !== null) return;
+    let end = (): void => undefined;
+    const over = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    this.#held = { over, end, isDeaf };
+  }
+
+  /** What came meanwhile is heard now, in order. */
+  go(): void {
+    this.#held?.end();
+    this.#held = null;
+    for (const hear of this.#unheard.splice(0)) hear();
+  }
+
+  /** Settled while the node goes on. */
+  async taken(): Promise<void> {
+    while (this.#held !== null) await this.#held.over;
+  }
+
+  hear(hear: () => void): void {
+    if (this.#held?.isDeaf) this.#unheard.push(hear);
+    else hear();
+  }
+}
+
 /** A log whose calls take a number of turns, before and after they are carried out. */
-export function slowly(log: RoomLog, roll: (sides: number) => number, watch: LogWatch): RoomLog {
+export function slowly(log: RoomLog, roll: (sides: number) => number, watch: LogWatch, breath: Breath): RoomLog {
   const delayed =
     <Args extends unknown[], Answer>(call: (...args: Args) => Promise<Answer>, seen?: (...args: Args) => void) =>
     async (...args: Args): Promise<Answer> => {
       for (let turns = roll(3); turns > 0; turns -= 1) await turn();
+      await breath.taken();
       const answering = call.apply(log, args);
       seen?.(...args);
       const answer = await answering;
       for (let turns = roll(3); turns > 0; turns -= 1) await turn();
+      await breath.taken();
       return answer;
     };
   const follow = delayed(log.follow);
@@ -101,9 +135,12 @@ export function slowly(log: RoomLog, roll: (sides: number) => number, watch: Log
     renew: delayed(log.renew),
     report: delayed(log.report),
     leave: log.leave.bind(log),
-    follow: async (...args) => {
+    follow: async (id, follower) => {
       watch.following(true);
-      await follow(...args);
+      await follow(id, {
+        heard: (message) => breath.hear(() => follower.heard(message)),
+        resumed: () => breath.hear(() => follower.resumed()),
+      });
     },
     unfollow: async (id) => {
       watch.following(false);

@@ -20,18 +20,17 @@ type Step = readonly [name: string, run: (world: World) => void | Promise<void>]
 const viewer = fc.nat(people.length - 1);
 const node = fc.nat(1);
 const part = fc.constantFrom('title', 'pinned', 'mood');
+const someUsers = fc.subarray(
+  people.map(({ id }) => id),
+  { minLength: 1 },
+);
 const seen: fc.Arbitrary<Addressed> = fc.oneof(
   { weight: 4, arbitrary: fc.constant('all' as const) },
   { weight: 1, arbitrary: fc.constant('staff' as const) },
   { weight: 1, arbitrary: fc.constantFrom('gold', 'blue').map((tag) => ({ tag })) },
   {
     weight: 2,
-    arbitrary: fc
-      .subarray(
-        people.map(({ id }) => id),
-        { minLength: 1 },
-      )
-      .map((users) => ({ users })),
+    arbitrary: someUsers.map((users) => ({ users })),
   },
 );
 const step = <Args extends unknown[]>(
@@ -83,6 +82,17 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: step('expire', (world) => world.pass(700_000)) },
   { weight: 1, arbitrary: step('copy', (world) => world.writers.copy()) },
   { weight: 1, arbitrary: step('lose since the copy', (world) => world.writers.loseSince()) },
+  { weight: 1, arbitrary: step('lose since the copy, unseen', (world) => world.writers.loseQuietly()) },
+  {
+    weight: 1,
+    arbitrary: step(
+      'doze',
+      (world, which: number, isDeaf: boolean, users: readonly string[]) => world.doze(which, isDeaf, users),
+      node,
+      fc.boolean(),
+      someUsers,
+    ),
+  },
   { weight: 1, arbitrary: step('lose the log', (world) => world.writers.loseAll()) },
   { weight: 1, arbitrary: step('restart', (world) => world.restart()) },
   { weight: 1, arbitrary: step('cut node', (world, which: number) => world.cutNode(which), node) },

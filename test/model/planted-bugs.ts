@@ -98,4 +98,29 @@ export const plantedBugs: readonly PlantedBug[] = [
     find: 'const event = streamEventOf(entry',
     replace: "if (entry.kind === 'gap') return '';\n    const event = streamEventOf(entry",
   },
+  {
+    name: 'a node goes on though its lease may have run out',
+    file: 'src/hub/intake.ts',
+    find: "this.#mustRegister ||= this.#lease.state === 'over' && this.#sink.hasUsers();",
+    replace: '',
+  },
+  {
+    name: 'who has followed a history that is gone is told of the end of the new one, and not of where it began',
+    file: 'src/log/position.ts',
+    find: 'const parted = isUnknown ? tail.offset : (common ?? 0);',
+    replace: 'const parted = isUnknown ? tail.offset : tail.offset + (common ?? 0) * 0;',
+  },
+  {
+    name: 'a sum that was lost runs back without a word',
+    file: 'src/hub/room.ts',
+    find: 'if (sum === null || !this.#sums.hasFallen(sum.counter, sum.total)) return;',
+    replace:
+      'if (sum === null || !this.#sums.hasFallen(sum.counter, sum.total)) return;\n    this.#sums.reset((counter) => this.#totalOf(counter));\n    if (sum !== null) return;',
+  },
+  {
+    name: 'a log that takes older data over is noticed only by those whose connection broke',
+    file: 'src/hub/intake.ts',
+    find: 'if (tail.epoch !== this.position.epoch || tail.offset > this.position.offset) this.#doubt();',
+    replace: 'if (tail.epoch === this.position.epoch && tail.offset > this.position.offset) this.#doubt();',
+  },
 ];

@@ -19,6 +19,8 @@ export interface Visit {
 export interface Excuses {
   readonly hasTrimmed: boolean;
   readonly hasLost: boolean;
+  /** There were more entries than are let through of a history that nobody knew. */
+  readonly wasLong: boolean;
 }
 
 export class Seat {
@@ -84,11 +86,13 @@ export class Seat {
   }
 
   /** A gap is declared where there was a reason, and only there. */
-  #excuse(socket: TimedSocket, { hasTrimmed, hasLost }: Excuses): void {
+  #excuse(socket: TimedSocket, { hasTrimmed, hasLost, wasLong }: Excuses): void {
     const mayBe: Record<string, boolean> = { slow: socket.hasStalled, trimmed: hasTrimmed, failover: hasLost };
     for (const gap of this.watcher.gaps) {
       const isKnown = gap.missed !== null || hasTrimmed || hasLost;
       assert.ok(mayBe[gap.cause] && isKnown, `${this.#name} was told of a gap for no reason: ${JSON.stringify(gap)}`);
+      const isRight = gap.cause !== 'failover' || gap.isLeast || hasTrimmed || wasLong;
+      assert.ok(isRight, `${this.#name} was not given what there is: ${JSON.stringify(gap)}`);
     }
   }
 

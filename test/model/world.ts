@@ -9,12 +9,12 @@ import { Refusal } from '../../src/errors.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { MemoryStore } from '../../src/log/memory-log.ts';
 import { parsePosition } from '../../src/log/position.ts';
-import type { RoomLog } from '../../src/log/room-log.ts';
+import { leaseMs, type RoomLog } from '../../src/log/room-log.ts';
 import { readSettings, type Settings } from '../../src/settings.ts';
 import type { UserId } from '../../src/signal.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { Ledger } from '../helpers/ledger.ts';
-import { dice, type LogWatch, people, room, slowly, TimedSocket, turn } from './cast.ts';
+import { Breath, dice, type LogWatch, people, room, slowly, TimedSocket, turn } from './cast.ts';
 import { Chronicle } from './chronicle.ts';
 import { Seat, type Visit } from './seat.ts';
 import { Writers } from './writers.ts';
@@ -35,9 +35,11 @@ export class World {
   readonly following = new Set<string>();
   readonly writers: Writers;
   #hasTrimmed = false;
+  #wasLong = false;
   readonly #store: MemoryStore;
   readonly #writer: RoomLog;
   readonly #hubs: readonly Hub[];
+  readonly #breaths: readonly Breath[] = nodes.map(() => new Breath());
   /** Whether a message that is not kept may have been lost. */
   #isDisturbed = false;
 
@@ -58,7 +60,8 @@ export class World {
     this.#writer = this.#store.open('writer');
     const roll = dice(seed);
     this.#hubs = nodes.map((_, node) => {
-      const log = slowly(this.#store.open(nodes[node] ?? ''), roll, this.#watch(node));
+      const breath = this.#breaths[node] ?? assert.fail();
+      const log = slowly(this.#store.open(nodes[node] ?? ''), roll, this.#watch(node), breath);
       return new Hub(log, this.settings, this.clock, (error) => this.faults.push(error));
     });
   }
@@ -87,6 +90,18 @@ export class World {
 
   healNodes(): void {
     for (const name of nodes) this.#store.heal(name);
+  }
+
+  /** The node stands still (`isDeaf`: hears nothing either) for longer than its lease lasts, and others write meanwhile. */
+  async doze(node: number, isDeaf: boolean, users: readonly string[]): Promise<void> {
+    const breath = this.#breaths[node];
+    breath?.hold(isDeaf);
+    await this.pass(leaseMs + 1_000);
+    this.writers.publish({ users });
+    this.writers.publish('all');
+    await this.pass(60);
+    breath?.go();
+    await this.turns(6);
   }
 
   setAway(isAway: boolean): void {
@@ -217,7 +232,9 @@ export class World {
   #read(): void {
     const now = this.clock.now();
     this.#hasTrimmed ||= this.chronicle.moment(now).first > 1;
-    const excuses = { hasTrimmed: this.#hasTrimmed, hasLost: this.writers.hasLost || this.chronicle.hasBegunAnew };
+    this.#wasLong ||= (this.ledger.tip?.offset ?? 0) > limits.replayMax;
+    const hasLost = this.writers.hasLost || this.chronicle.hasBegunAnew;
+    const excuses = { hasTrimmed: this.#hasTrimmed, hasLost, wasLong: this.#wasLong };
     for (const seat of this.seats) seat.read(now, this.chronicle, excuses);
   }
 

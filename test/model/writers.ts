@@ -145,6 +145,11 @@ export class Writers {
     if (this.#copy !== null) this.#comeBack(this.#copy);
   }
 
+  /** The store takes the copy over while everybody stays connected, as a primary that was a replica in between. */
+  loseQuietly(): void {
+    if (this.#copy !== null) this.#comeBack(this.#copy, (snapshot) => this.#store.demote(snapshot));
+  }
+
   loseAll(): void {
     const snapshot = { rooms: new Map() };
     this.#comeBack({ snapshot, tip: null, likes: 0, banned: new Set(), epochs: [] });
@@ -165,8 +170,11 @@ export class Writers {
     }
   }
 
-  #comeBack({ snapshot, tip, likes, banned, epochs }: Copy): void {
-    this.#store.restore(snapshot);
+  #comeBack(
+    { snapshot, tip, likes, banned, epochs }: Copy,
+    restore = (older: Snapshot): void => this.#store.restore(older),
+  ): void {
+    restore(snapshot);
     this.#ledger.tip = tip;
     this.likes = likes;
     this.banned = new Set(banned);

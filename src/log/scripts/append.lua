@@ -121,7 +121,7 @@ local function count_up(room, counter, by, count_ms)
   call('HSET', room.meta, 'c:' .. counter, int(room.total))
   if room.now - tonumber(known[3] or 0) >= count_told_ms then
     call('HSET', room.meta, 'told', room.at)
-    call('SPUBLISH', room.channel, '+' .. counter .. ' ' .. int(room.total))
+    call('SPUBLISH', room.channel, '+' .. counter .. ' ' .. int(room.total) .. ' ' .. room.epoch)
   end
 end
 

@@ -1,7 +1,8 @@
 -- Keeps a node's records in the room's directory valid, tells the tail, and takes a report by the way.
 --
 -- KEYS: 1 log  2 meta  3 state  4 where  5 nodes  6 audience
--- ARGV: 1 to 5 as in shared.lua  6 node  7 length of the lease, ms  8 streams  9 AUDIENCE_MS
+-- ARGV: 1 to 5 as in shared.lua  6 node  7 length of the lease, ms  8 streams  9 AUDIENCE_MS  10 epoch of the last entry
+--   that the node was given, or ''  11 its offset
 -- Returns: the tail, '1' if the lease had run out or was gone ('0' else): the node's users must enter again; then what
 --   report.lua returns.
 -- Errors: those of Redis.
@@ -13,6 +14,10 @@ local function renew(keys, args)
   end
   local lease_ms = tonumber(args[7])
   local read = read_headcount(keys[4], keys[5], keys[6])
+  -- The node has what this room does not: the log came back older, and the fence has not seen it.
+  if args[10] == room.epoch and tonumber(args[11]) > room.offset then
+    begin_epoch(room, args[2])
+  end
   local ends = tonumber(call('HGET', keys[5], args[6]) or 0) or 0
   call('HSET', keys[5], args[6], int(room.now + lease_ms))
   call('PEXPIRE', keys[4], int(lease_ms * 2))

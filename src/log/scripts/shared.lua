@@ -15,15 +15,17 @@ local lineage_max = 16
 -- A room that was only looked at is soon forgotten: otherwise, asking for made-up rooms would fill the memory.
 local unwritten_s = 120
 
--- The server's run id differs after every restart and on a promoted replica. It cannot change while this runs, and a
--- new process loads the library anew.
-local run
+-- Names the data set that this server writes. A restart and a promotion change it, also where one process was demoted and
+-- promoted again: it has then taken over another server's data, which may lack what it acknowledged itself, and the
+-- library came with that data. So it is asked for once for each time that the library is loaded. The run id would not
+-- do: it is the process's.
+local history
 
-local function run_id()
-  if not run then
-    run = match(call('INFO', 'server'), 'run_id:(%w+)')
+local function history_id()
+  if not history then
+    history = match(call('INFO', 'replication'), 'master_replid:(%w+)')
   end
-  return run
+  return history
 end
 
 -- Lua prints large numbers with an exponent unless it is told not to.
@@ -34,13 +36,13 @@ end
 -- A room without meta begins anew. What else is left of it must go, or old entries would carry new numbers.
 local function begin_room(room, candidate)
   call('DEL', room.log, room.state, room.meta)
-  call('HSET', room.meta, 'epoch', candidate, 'run', run_id(), 'offset', '0')
+  call('HSET', room.meta, 'epoch', candidate, 'history', history_id(), 'offset', '0')
   call('EXPIRE', room.meta, unwritten_s)
   room.epoch, room.offset, room.heard, room.ended, room.touched, room.chat = candidate, 0, '0', nil, 0, nil
   room.retracted = nil
 end
 
--- Another process than the one that numbered the last entry may have lost some that others saw. The new epoch says so.
+-- Another data set than the one in which the last entry was numbered may lack some that others saw. The new epoch says so.
 local function begin_epoch(room, candidate)
   local lineage = call('HGET', room.meta, 'lineage')
   local ancestor = room.epoch .. ':' .. int(room.offset)
@@ -49,7 +51,7 @@ local function begin_epoch(room, candidate)
   for _ = lineage_max, spaces do
     lineage = string.gsub(lineage, '^%S+ ', '', 1)
   end
-  call('HSET', room.meta, 'epoch', candidate, 'run', run_id(), 'lineage', lineage)
+  call('HSET', room.meta, 'epoch', candidate, 'history', history_id(), 'lineage', lineage)
   room.epoch = candidate
 end
 
@@ -64,7 +66,7 @@ end
 
 local function open_room(keys, args)
   local now = begin()
-  local meta = call('HMGET', keys[2], 'epoch', 'run', 'offset', 'heard', 'ended', 'touched', 'ruled', 'chat', 'retracted')
+  local meta = call('HMGET', keys[2], 'epoch', 'history', 'offset', 'heard', 'ended', 'touched', 'ruled', 'chat', 'retracted')
   local room = {
     log = keys[1],
     meta = keys[2],
@@ -90,7 +92,7 @@ local function open_room(keys, args)
   }
   if not room.epoch then
     begin_room(room, args[2])
-  elseif meta[2] ~= run_id() then
+  elseif meta[2] ~= history_id() then
     begin_epoch(room, args[2])
   end
   return room

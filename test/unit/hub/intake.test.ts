@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { Refusal } from '../../../src/errors.ts';
 import { asideMax, Intake, type Loss, type Sink } from '../../../src/hub/intake.ts';
 import type { Position } from '../../../src/log/position.ts';
-import type { Heard, Reading, RoomLog, RoomState } from '../../../src/log/room-log.ts';
-import type { Entry, Epoch, RoomId } from '../../../src/signal.ts';
+import { type Heard, leaseMs, type Reading, type RoomLog, type RoomState } from '../../../src/log/room-log.ts';
+import type { Entry, Epoch, RoomId, UserId } from '../../../src/signal.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -15,6 +15,8 @@ const entryAt = (offset: number, epoch: string): Entry => ({
 const heard = (offset: number, previous = offset - 1, epoch = 'e1'): Heard => ({
   ...{ type: 'entry', entry: entryAt(offset, epoch), previous },
 });
+
+const bare = ({ epoch, offset }: Position): Position => ({ epoch, offset });
 
 /** A log that a test sets by hand: where it stands, what it keeps, and whether it answers. */
 function build() {
@@ -28,6 +30,8 @@ function build() {
     reads: 0,
     isFollowed: false,
     gate: Promise.resolve(),
+    /** Entries for one user alone. */
+    peers: new Map<number, string>(),
   };
   const tail = () => ({ ...log, epoch: log.epoch as Epoch });
   const answer = async <Answer>(make: () => Answer): Promise<Answer> => {
@@ -35,7 +39,7 @@ function build() {
     if (log.isAway) throw new Refusal('log-unavailable', 'away');
     return make();
   };
-  const roomLog: Pick<RoomLog, 'follow' | 'unfollow' | 'read' | 'readState'> = {
+  const roomLog: Pick<RoomLog, 'follow' | 'unfollow' | 'read' | 'readState' | 'renew'> = {
     follow: async () => {
       log.isFollowed = true;
     },
@@ -47,24 +51,39 @@ function build() {
         log.reads += 1;
         const from = Math.max((after?.offset ?? 0) + 1, log.first);
         const count = Math.max(0, Math.min(limit, log.offset - from + 1));
-        const entries = Array.from({ length: count }, (_, at) => entryAt(from + at, log.epoch));
+        const entries = Array.from({ length: count }, (_, at) => {
+          const user = log.peers.get(from + at);
+          return user === undefined ? entryAt(from + at, log.epoch) : peerAt(from + at, user);
+        });
         return { tail: tail(), entries, retracted: 0 };
+      }),
+    renew: (_room, _viewers, seen) =>
+      answer(() => {
+        if (seen?.epoch === log.epoch && seen.offset > log.offset) {
+          log.lineage = [{ epoch: log.epoch as Epoch, last: log.offset }];
+          log.epoch = 'e2';
+        }
+        return { tail: tail(), lapsed: false, told: null, againMs: 0 };
       }),
     readState: () => answer((): RoomState => ({ tail: tail(), total: 0, parts: new Map(), banned: false })),
   };
   const taken: number[] = [];
   const losses: Loss[] = [];
   const words: string[] = [];
+  const here: string[] = [];
   const sink: Sink = {
     take: (entry) => taken.push(entry.offset),
     counted: (counter, total) => words.push(`${counter} ${total}`),
     watched: ({ viewers }) => words.push(`watched ${viewers}`),
     prolonged: (user) => words.push(`prolonged ${user}`),
-    lost: (loss) => losses.push(loss),
+    lost: ({ from, to, ...loss }) => losses.push({ from: bare(from), to: bare(to), ...loss }),
     renamed: ({ epoch }) => words.push(`renamed ${epoch}`),
     register: async () => void words.push('register'),
+    hasUsers: () => here.length > 0,
+    isHere: (users) => users.some((user) => here.includes(user)),
+    size: 0,
   };
-  const intake = new Intake('room' as RoomId, roomLog as RoomLog, clock, sink);
+  const intake = new Intake('room' as RoomId, roomLog as RoomLog, clock, sink, 1000);
   const hear = (...messages: Heard[]): void => {
     for (const message of messages) {
       if (message.type === 'entry') log.offset = Math.max(log.offset, message.entry.offset);
@@ -75,7 +94,7 @@ function build() {
     await intake.open();
     intake.begin();
   };
-  return { clock, log, intake, taken, losses, words, hear, open };
+  return { clock, log, intake, taken, losses, words, here, hear, open };
 }
 
 test('entries that are heard in order go straight on, without a read', async () => {
@@ -216,7 +235,7 @@ test('fleeting words go straight on, also while it is behind', async () => {
   const { open, hear, words, log } = build();
   await open();
   log.isAway = true;
-  hear(heard(5), { type: 'count', counter: 'likes', total: 9 });
+  hear(heard(5), { type: 'count', epoch: 'e1' as Epoch, counter: 'likes', total: 9 });
   assert.deepEqual(words, ['likes 9']);
 });
 
@@ -233,4 +252,93 @@ test('nothing is let through after closing, no timer is left, and the room is no
   assert.deepEqual(taken, []);
   assert.equal(clock.timers, 0);
   assert.equal(log.isFollowed, false);
+});
+
+const peerAt = (offset: number, user: string): Entry => ({ ...entryAt(offset, 'e1'), audience: [user as UserId] });
+
+test('while the lease may have run out nothing passes before the users are on record again and the log was read', async () => {
+  const { open, hear, taken, words, log, here, intake, clock } = build();
+  await open();
+  here.push('ann');
+  intake.leased(intake.leaseCall(), true);
+  hear(heard(1));
+  clock.advance(leaseMs);
+  log.peers.set(2, 'ann');
+  log.offset = 2;
+  hear(heard(3, 1));
+  assert.deepEqual(taken, [1]);
+  await turn();
+  assert.deepEqual(taken, [1, 2, 3]);
+  assert.deepEqual(words, ['register']);
+});
+
+test('where nobody is here who could be named, a lease that ran out holds nothing back', async () => {
+  const { open, hear, taken, intake, clock, log } = build();
+  await open();
+  intake.leased(intake.leaseCall(), false);
+  clock.advance(leaseMs);
+  hear(heard(1));
+  assert.deepEqual(taken, [1]);
+  assert.equal(log.reads, 0);
+});
+
+test('a lease that ended without a warning: a gap where something for users here was passed over, and none elsewhere', async () => {
+  for (const [named, gaps] of [
+    ['ann', 1],
+    ['bob', 0],
+  ] as const) {
+    const { open, hear, losses, log, here, intake } = build();
+    await open();
+    here.push('ann');
+    intake.leased(intake.leaseCall(), false);
+    log.peers.set(1, named);
+    hear(heard(2, 0));
+    intake.leased(intake.leaseCall(), true);
+    await turn();
+    assert.equal(losses.length, gaps);
+    if (gaps === 0) continue;
+    const at = { epoch: 'e1', offset: 2 };
+    assert.deepEqual(losses[0], { from: at, to: at, missed: null, cause: 'failover' });
+  }
+});
+
+test('a log that has less than it gave is told so, and what it lost is declared', async () => {
+  const { open, hear, losses, taken, log, intake } = build();
+  await open();
+  hear(heard(1), heard(2), heard(3));
+  log.offset = 1;
+  intake.resumed();
+  await turn();
+  assert.equal(log.epoch, 'e2');
+  assert.deepEqual(
+    losses.map(({ to, missed, cause }) => ({ to, missed, cause })),
+    [{ to: { epoch: 'e2', offset: 1 }, missed: null, cause: 'failover' }],
+  );
+  hear(heard(2, 1, 'e2'));
+  assert.deepEqual(taken, [1, 2, 3, 2]);
+});
+
+test('of a history that nobody knew everything there is follows the gap', async () => {
+  const { open, hear, taken, losses, log } = build();
+  await open();
+  hear(heard(1), heard(2), heard(3));
+  log.epoch = 'e2';
+  log.offset = 1;
+  hear(heard(2, 1, 'e2'));
+  await turn();
+  assert.deepEqual(taken, [1, 2, 3, 1, 2]);
+  assert.deepEqual(
+    losses.map(({ to }) => to),
+    [{ epoch: 'e2', offset: 0 }],
+  );
+});
+
+test('a sum of another history is not shown, and makes it look', async () => {
+  const { open, words, log, intake } = build();
+  await open();
+  log.epoch = 'e2';
+  intake.heard({ type: 'count', epoch: 'e2' as Epoch, counter: 'likes', total: 2 });
+  await turn();
+  assert.ok(!words.includes('likes 2'));
+  assert.equal(intake.position.epoch, 'e2');
 });

@@ -5,6 +5,7 @@ import {
   type Ancestor,
   formatPosition,
   judge,
+  judgeFollowed,
   lineageMax,
   type Position,
   parsePosition,
@@ -159,5 +160,39 @@ describe('whatever the id and the log', () => {
       if (isForgotten || judge(from, present).verdict !== 'exact') return;
       assert.deepEqual(judge(from, later), { verdict: 'exact', to: at('later', from.offset), missed: 0, cause: null });
     });
+  });
+});
+
+describe('who has followed the room', () => {
+  const followed = (epoch: string, offset: number, lineage: readonly [string, number][] = []) => ({
+    ...at(epoch, offset),
+    lineage: lineage.map(([old, last]): Ancestor => ({ epoch: old as Epoch, last })),
+  });
+  const gapTo = (offset: number) => ({ verdict: 'gap', to: at('now', offset), missed: null, cause: 'failover' });
+
+  test('is judged like an id where the log knows the epoch', () => {
+    const present = tail(20, 5, [['old', 12]]);
+    for (const from of [at('old', 12), at('old', 15), at('old', 2), at('now', 20)]) {
+      assert.deepEqual(judgeFollowed({ ...from, lineage: [] }, present, 100), judge(from, present));
+    }
+  });
+
+  test('goes on from the beginning of a history that has nothing in common with its own', () => {
+    assert.deepEqual(judgeFollowed(followed('lost', 30), tail(2, 1), 100), gapTo(0));
+    assert.deepEqual(judgeFollowed(followed('lost', 30), tail(9, 4), 100), gapTo(3));
+  });
+
+  test('goes on from where two histories part', () => {
+    assert.deepEqual(judgeFollowed(followed('lost', 30, [['old', 20]]), tail(25, 1, [['old', 18]]), 100), gapTo(18));
+    assert.deepEqual(judgeFollowed(followed('lost', 30, [['old', 15]]), tail(25, 1, [['old', 18]]), 100), gapTo(15));
+  });
+
+  test('is not given more of an unknown history than a resume replays', () => {
+    assert.deepEqual(judgeFollowed(followed('lost', 30), tail(500, 1), 100), gapTo(400));
+  });
+
+  test('goes on at the end where an epoch that both had may be forgotten', () => {
+    const full = Array.from({ length: lineageMax }, (_, n): [string, number] => [`e${n}`, n + 1]);
+    assert.deepEqual(judgeFollowed(followed('lost', 30, full), tail(25, 1), 100), gapTo(25));
   });
 });
