@@ -32,6 +32,7 @@ const programs = [
   { name: 'chromium', package: 'chromium', use: 'the demo room is tested in a real browser' },
   { name: 'openssl', package: 'openssl', use: 'TLS is tested with a certificate of our own' },
   { name: 'curl', package: 'curl', use: 'streams are read by a client of another house' },
+  { name: 'python3', package: 'python3-requests', module: 'requests', use: 'streams are read by its library requests' },
 ];
 
 const goal = process.argv[2];
@@ -96,10 +97,10 @@ function newestIn(path) {
 }
 
 function ensurePrograms(names) {
-  const missing = programs.filter(({ name }) => names.includes(name) && !isOnPath(name));
+  const missing = programs.filter((one) => names.includes(one.name) && !isThere(one));
   if (missing.length > 0) {
     if (isRoot() && isOnPath('apt-get')) install(missing);
-    const left = missing.filter(({ name }) => !isOnPath(name));
+    const left = missing.filter((one) => !isThere(one));
     if (left.length > 0) stop(howToInstall(left));
   }
   const { stdout } = spawnSync('redis-server', ['--version'], { encoding: 'utf8' });
@@ -111,6 +112,13 @@ function ensurePrograms(names) {
 
 function isRoot() {
   return process.getuid?.() === 0;
+}
+
+/** A module of Python may be there for the first one on the PATH, or for the distribution's own. */
+function isThere({ name, module }) {
+  if (module === undefined) return isOnPath(name);
+  const has = (program) => spawnSync(program, ['-c', `import ${module}`], { stdio: 'ignore' }).status === 0;
+  return has(name) || has(`/usr/bin/${name}`);
 }
 
 /** Debian puts servers where only root's PATH leads. */

@@ -21,7 +21,7 @@ import {
   roomParams,
   streamQuery,
 } from './schemas.ts';
-import { comeBackLater, encodingFor, streamHeaders } from './stream-answer.ts';
+import { comeBackLater, encodingFor, framingFor, streamHeaders } from './stream-answer.ts';
 
 export interface GetStreamOptions {
   readonly hub: Hub;
@@ -107,11 +107,12 @@ export function getStream({ hub, floor, door }: GetStreamOptions) {
         if (admission.outcome === 'overloaded') return comeBackLater(reply, 'overloaded', hub.retryMs());
         if (admission.outcome !== 'admitted') return reply.code(204).header('cache-control', 'no-store').send();
         const encoding = encodingFor(request.headers['accept-encoding']);
-        const headers = streamHeaders(reply, encoding);
+        const framing = framingFor(request.raw);
+        const headers = streamHeaders(reply, encoding, framing);
         reply.hijack();
         const socket = takeOver(reply.raw);
         if (socket === null) admission.release();
-        else admission.seat(socket, encoding, headBytes(headers));
+        else admission.seat(socket, encoding, headBytes(headers), framing);
         return reply;
       },
     });

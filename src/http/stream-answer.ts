@@ -3,10 +3,11 @@
  * status but 200 (WHATWG HTML, "Server-sent events"), so overload and shutdown are told inside an event stream.
  */
 
+import type { IncomingMessage } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { type EndingCause, endings } from '../errors.ts';
 import { eventFrame, retryFrame } from '../stream/frame.ts';
-import type { Encoding } from '../stream/piece.ts';
+import type { Encoding, Framing } from '../stream/piece.ts';
 
 type Headers = Readonly<Record<string, string | number | readonly string[] | undefined>>;
 
@@ -22,14 +23,19 @@ export function encodingFor(acceptEncoding: string | undefined): Encoding {
   return weight > 0 ? 'gzip' : 'identity';
 }
 
+/** HTTP/1.0 knows no chunks (RFC 9112, section 6.1). */
+export const framingFor = ({ httpVersionMajor, httpVersionMinor }: IncomingMessage): Framing =>
+  httpVersionMajor === 1 && httpVersionMinor >= 1 ? 'chunked' : 'close';
+
 /** The head of a stream. What hooks have set on the reply, such as CORS headers, comes with it. */
-export function streamHeaders(reply: FastifyReply, encoding: Encoding): Headers {
+export function streamHeaders(reply: FastifyReply, encoding: Encoding, framing: Framing): Headers {
   const vary = [reply.getHeader('vary'), 'Accept-Encoding'].filter((one) => one !== undefined).join(', ');
   return {
     ...reply.getHeaders(),
     ...eventStreamHeaders,
     vary,
     ...(encoding === 'gzip' ? { 'content-encoding': 'gzip' } : {}),
+    ...(framing === 'chunked' ? { 'transfer-encoding': 'chunked' } : {}),
     date: new Date().toUTCString(),
     connection: 'close',
   };
@@ -37,7 +43,8 @@ export function streamHeaders(reply: FastifyReply, encoding: Encoding): Headers 
 
 const eventStreamHeaders = {
   'content-type': 'text/event-stream',
-  'cache-control': 'no-store',
+  // A proxy that would compress a stream would keep it until its buffer is full. No proxy may (RFC 9111, section 5.2.2.6).
+  'cache-control': 'no-store, no-transform',
   // Tells nginx to pass every write on at once.
   'x-accel-buffering': 'no',
   'x-content-type-options': 'nosniff',

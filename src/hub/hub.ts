@@ -11,7 +11,7 @@ import type { RoomLog } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import type { Identity, RoomId } from '../signal.ts';
 import { eventFrame, retryFrame } from '../stream/frame.ts';
-import type { Encoding } from '../stream/piece.ts';
+import type { Encoding, Framing } from '../stream/piece.ts';
 import { Sounding } from '../stream/sounding.ts';
 import { type Surroundings, Viewer, type ViewerKeeper } from '../stream/viewer.ts';
 import { CatchUp, type From } from './catch-up.ts';
@@ -39,7 +39,7 @@ export interface StreamRequest {
 export interface Admitted {
   readonly outcome: 'admitted';
   /** Takes the socket for good. `head` goes out before the stream's first bytes. */
-  seat(socket: Socket, encoding: Encoding, head: Buffer): void;
+  seat(socket: Socket, encoding: Encoding, head: Buffer, framing?: Framing): void;
   /** The client left before it could be seated. */
   release(): void;
 }
@@ -197,7 +197,11 @@ export class Hub {
     }
   }
 
-  #seat(request: StreamRequest, visit: Visit, socket: Socket, encoding: Encoding, head: Buffer): void {
+  #seat(
+    request: StreamRequest,
+    visit: Visit,
+    ...[socket, encoding, head, framing]: Parameters<Admitted['seat']>
+  ): void {
     const { room, tail, leave } = visit;
     const stand = room.standFor(request.identity);
     if (stand === null) {
@@ -217,7 +221,7 @@ export class Hub {
         leave();
       },
     };
-    const viewer = new Viewer(socket, encoding, request.identity, this.#surroundings, keeper, head);
+    const viewer = new Viewer(socket, encoding, request.identity, this.#surroundings, keeper, head, framing);
     stand.expect(viewer);
     this.#rooms.listener?.changed(room);
     this.#wheel.add(viewer);

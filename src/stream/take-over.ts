@@ -2,8 +2,8 @@
  * Takes a socket over from Node's HTTP server once the request has been answered for: request, response and parser let
  * go of it, and what is written from now on, beginning with the response head as raw bytes, is the viewer's alone.
  *
- * The body is delimited by the end of the connection (RFC 9112, section 6.3), so no chunk headers exist that would
- * differ per viewer or cost a copy. A proxy in front frames it as it likes.
+ * The body is chunked where the client speaks HTTP/1.1, and else delimited by the end of the connection (RFC 9112, sections
+ * 6.3 and 7.1); either is framed once for all viewers (`piece`). A proxy in front frames it as it likes.
  */
 
 import type { ServerResponse } from 'node:http';

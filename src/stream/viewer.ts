@@ -15,9 +15,10 @@ import type { Clock } from '../clock.ts';
 import type { EndingCause } from '../errors.ts';
 import { endings } from '../errors.ts';
 import type { Identity } from '../signal.ts';
+import { chunk } from './chunk.ts';
 import { gzipHead } from './deflate.ts';
 import { eventFrame, heartbeatFrame } from './frame.ts';
-import { type Encoding, Piece } from './piece.ts';
+import { type Encoding, type Framing, Piece } from './piece.ts';
 import type { Place } from './place.ts';
 import type { Sounded, Sounding } from './sounding.ts';
 import type { Tally } from './tally.ts';
@@ -54,6 +55,7 @@ export class Viewer implements Sounded {
   waitingSinceMs = 0;
   readonly #socket: Socket;
   readonly #encoding: Encoding;
+  readonly #framing: Framing;
   /** What must precede the first bytes of the stream, and goes out in one write with them; null afterwards. */
   #opening: Buffer | null;
   readonly #surroundings: Surroundings;
@@ -65,7 +67,7 @@ export class Viewer implements Sounded {
   /** Of them, those written before the sounding that is under way; null where none is. */
   #beingSounded: number | null = null;
 
-  /** `head`: what the connection begins with, such as a response head. */
+  /** `head`: what the connection begins with, such as a response head, which names the framing of what follows. */
   constructor(
     socket: Socket,
     encoding: Encoding,
@@ -73,14 +75,17 @@ export class Viewer implements Sounded {
     surroundings: Surroundings,
     keeper: ViewerKeeper,
     head: Buffer = nothing,
+    framing: Framing = 'close',
   ) {
     this.#socket = socket;
     this.#encoding = encoding;
+    this.#framing = framing;
     this.#surroundings = surroundings;
     this.identity = identity;
     this.keeper = keeper;
     this.lastWriteMs = surroundings.clock.now();
-    this.#opening = encoding === 'gzip' ? Buffer.concat([head, gzipHead]) : head;
+    const ownHead = framing === 'chunked' ? chunk(gzipHead) : gzipHead;
+    this.#opening = encoding === 'gzip' ? Buffer.concat([head, ownHead]) : head;
     socket.once('close', () => this.#go('left'));
   }
 
@@ -130,7 +135,7 @@ export class Viewer implements Sounded {
   endWith(cause: EndingCause, lastFrame: string): void {
     if (this.#isGone) return;
     const isStuck = this.#isBlocked || cause === 'stuck';
-    if (!isStuck) this.#write(Piece.private(lastFrame));
+    if (!isStuck) this.#write(Piece.last(lastFrame));
     this.#go(cause);
     if (isStuck) this.#cut();
     else this.#closeSoon();
@@ -139,7 +144,7 @@ export class Viewer implements Sounded {
   /** How many bytes it was. */
   #write(piece: Piece): number {
     const { tally } = this.#surroundings;
-    const bytes = piece.bytes(this.#encoding);
+    const bytes = piece.bytes(this.#encoding, this.#framing);
     tally.writes += 1;
     tally.bytes += bytes.length;
     tally.deliveries += piece.entries;

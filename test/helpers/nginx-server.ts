@@ -1,6 +1,6 @@
 /**
  * A real nginx before a gateway, as plain as one can be: one worker, a unix socket to listen on, so that no port has to
- * be found for it, and what a stream needs to pass (`proxy_buffering off`).
+ * be found for it, and what a stream needs to pass (`proxy_buffering off`), unless a test says otherwise.
  */
 
 import assert from 'node:assert/strict';
@@ -24,7 +24,9 @@ process.on('exit', () => {
   for (const child of alive) child.kill('SIGTERM');
 });
 
-const configurationOf = (home: string, socketPath: string, upstreamPort: number): string => `
+const usualDirectives = 'proxy_buffering off;';
+
+const configurationOf = (home: string, socketPath: string, upstreamPort: number, directives: string): string => `
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 worker_processes 1;
 daemon off;
@@ -41,18 +43,19 @@ http {
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_set_header Host $host;
-      proxy_buffering off;
+      ${directives}
     }
   }
 }
 `;
 
-export async function startNginx(upstreamPort: number): Promise<NginxServer> {
+/** `directives`: what its one location says beside where to pass requests. */
+export async function startNginx(upstreamPort: number, directives = usualDirectives): Promise<NginxServer> {
   const home = await mkdtemp(join(tmpdir(), 'ringside-nginx-'));
   // The worker is another user where the master is not root.
   await chmod(home, 0o755);
   const socketPath = join(home, 'nginx.sock');
-  await writeFile(join(home, 'nginx.conf'), configurationOf(home, socketPath, upstreamPort));
+  await writeFile(join(home, 'nginx.conf'), configurationOf(home, socketPath, upstreamPort, directives));
   const args = ['-p', home, '-c', join(home, 'nginx.conf'), '-e', join(home, 'error.log')];
   const child = spawn('nginx', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let printed = '';

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { gunzipSync, constants as zlib } from 'node:zlib';
+import { dechunk, isChunked } from './dechunk.ts';
 import { room, tokenOf } from './gateway.ts';
 import type { Ledger, Person } from './ledger.ts';
 import { waitFor } from './wait-for.ts';
@@ -38,6 +39,8 @@ export class PacedViewer {
   readonly #parts: Buffer[] = [];
   /** Reads that it may still make. */
   #reads = Number.POSITIVE_INFINITY;
+  /** The body of so many bytes. */
+  #unframed: { readonly bytes: number; readonly body: Buffer } = { bytes: 0, body: Buffer.alloc(0) };
   /** What so many bytes of the body say. */
   #read = { bytes: 0, text: '' };
 
@@ -75,11 +78,16 @@ export class PacedViewer {
     return end === -1 ? '' : text.slice(0, end);
   }
 
-  /** The body as it came. */
+  /** The body, without its framing. */
   get body(): Buffer {
     const bytes = this.#bytes;
-    const end = bytes.indexOf('\r\n\r\n');
-    return end === -1 ? Buffer.alloc(0) : bytes.subarray(end + 4);
+    if (bytes.length !== this.#unframed.bytes) {
+      const end = bytes.indexOf('\r\n\r\n');
+      const sent = end === -1 ? Buffer.alloc(0) : bytes.subarray(end + 4);
+      const body = isChunked(this.head) ? Buffer.concat(dechunk(sent).chunks) : sent;
+      this.#unframed = { bytes: bytes.length, body };
+    }
+    return this.#unframed.body;
   }
 
   get isGzip(): boolean {

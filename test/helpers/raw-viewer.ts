@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { constants, gunzipSync } from 'node:zlib';
 import { type HeardEvent, parseEventStream } from './clients.ts';
+import { dechunk, isChunked } from './dechunk.ts';
 import { room, tokenOf } from './gateway.ts';
 
 export interface RawViewerOptions {
@@ -36,7 +37,8 @@ export class RawViewer {
   get plain(): Buffer {
     const end = this.#bytes.indexOf('\r\n\r\n');
     if (end === -1) return Buffer.alloc(0);
-    const body = this.#bytes.subarray(end + 4);
+    const sent = this.#bytes.subarray(end + 4);
+    const body = isChunked(this.#bytes.toString('latin1', 0, end)) ? Buffer.concat(dechunk(sent).chunks) : sent;
     if (!this.#isGzip || body.length === 0) return body;
     // It has no end yet: what is there is decoded.
     return gunzipSync(body, { finishFlush: constants.Z_SYNC_FLUSH });

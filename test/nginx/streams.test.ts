@@ -195,7 +195,7 @@ describe('a stream that cannot be had now', () => {
       await isOver(stream);
       assert.equal(stream.status, 200);
       assert.match(String(stream.headers['content-type']), /^text\/event-stream/);
-      assert.equal(stream.headers['cache-control'], 'no-store');
+      assert.equal(stream.headers['cache-control'], 'no-store, no-transform');
       // Without these an EventSource of a page of another origin would give up.
       assert.equal(stream.headers['access-control-allow-origin'], 'https://site.example');
       assert.equal(stream.headers['access-control-allow-credentials'], 'true');

@@ -285,7 +285,7 @@ describe('the bytes of a stream', () => {
   it('come under headers that let no cache and no proxy hold them back', async () => {
     const { headers } = await read(newRoom().as);
     assert.equal(headers['content-type'], 'text/event-stream');
-    assert.equal(headers['cache-control'], 'no-store');
+    assert.equal(headers['cache-control'], 'no-store, no-transform');
     assert.equal(headers['x-accel-buffering'], 'no');
     assert.equal(headers['x-content-type-options'], 'nosniff');
     assert.equal(headers['content-length'], undefined);
