@@ -7,12 +7,13 @@ import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import cors from '@fastify/cors';
 import fastifyStatic from '@fastify/static';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { actions } from './actions/index.ts';
 import type { Clock } from './clock.ts';
+import { withoutBase } from './http/base-path.ts';
+import { registerCrossOrigin } from './http/cross-origin.ts';
 import { getEvents } from './http/get-events.ts';
 import { getPages } from './http/get-pages.ts';
 import { getState } from './http/get-state.ts';
@@ -25,6 +26,7 @@ import { registerProblems, sendProblem } from './http/problem.ts';
 import { putState } from './http/put-state.ts';
 import { Settler } from './http/settler.ts';
 import { trustOf } from './http/trusted-proxies.ts';
+import { answerStrangers, answerUnreadable } from './http/unreadable.ts';
 import { Floor } from './hub/floor.ts';
 import { Hub } from './hub/hub.ts';
 import { Pull } from './hub/pull.ts';
@@ -102,9 +104,9 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), log, door }));
   await app.register(putState({ log, door }));
   await app.register(postAction({ settings, actions, log, door, settler }));
-  await app.register(postSession({ log, door }));
+  await app.register(postSession({ settings, log, door }));
   const servesDemo = settings.demo === 'on' || (settings.demo === 'auto' && !hasTokenKey(settings));
-  if (servesDemo) await registerDemo(app);
+  if (servesDemo) await registerDemo(app, settings);
 
   const whyNotReady = (): string | null => {
     if (isClosing) return 'closing';
@@ -148,10 +150,14 @@ function waysOut({ app, admin, floor, ownLog }: Leaving, options: GatewayOptions
 
 /** The server, before anything is registered on it. */
 function openServer({ settings, logTarget }: GatewayOptions): FastifyInstance {
+  const rewriteUrl = ({ url = '/' }: IncomingMessage): string => withoutBase(url, settings.basePath);
   return Fastify({
     logger: loggerOptions(settings, logTarget),
     logController: new Fastify.LogController({ disableRequestLogging: true }),
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
+    clientErrorHandler: answerUnreadable,
+    http: { requireHostHeader: false },
+    ...(settings.basePath === '' ? {} : { rewriteUrl }),
     trustProxy: trustOf(settings.trustedProxies),
     requestTimeout: requestTimeoutMs,
     // What a proxy has sent already is answered: it could not send a write to another gateway.
@@ -187,6 +193,7 @@ function openLog(settings: Settings, clock: Clock, app: FastifyInstance): Promis
 /** What holds for every public route: refusals as problem+json, the document, and who may call from elsewhere. */
 async function registerPublic(app: FastifyInstance, settings: Settings): Promise<void> {
   registerProblems(app);
+  answerStrangers(app);
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -195,6 +202,7 @@ async function registerPublic(app: FastifyInstance, settings: Settings): Promise
         description: 'Signals of live rooms: plain Server-Sent Events out, plain POSTs in.',
         version: packageVersion(),
       },
+      servers: [{ url: settings.basePath === '' ? '/' : settings.basePath }],
       components: {
         securitySchemes: {
           token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
@@ -206,15 +214,7 @@ async function registerPublic(app: FastifyInstance, settings: Settings): Promise
     },
   });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
-  if (settings.corsOrigins.length === 0) return;
-  await app.register(cors, {
-    origin: [...settings.corsOrigins],
-    credentials: true,
-    methods: ['GET', 'POST', 'PUT', 'DELETE'],
-    allowedHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'If-None-Match', 'Last-Event-ID'],
-    exposedHeaders: ['ETag', 'Retry-After'],
-    maxAge: 86_400,
-  });
+  await registerCrossOrigin(app, settings.corsOrigins);
 }
 
 /** From the package file, which lies above `src/` and `dist/` alike. */
@@ -224,11 +224,13 @@ function packageVersion(): string {
 }
 
 /** The demo room, from the folder beside the code, under a policy that lets nothing else in. */
-async function registerDemo(app: FastifyInstance): Promise<void> {
+async function registerDemo(app: FastifyInstance, { basePath }: Settings): Promise<void> {
+  app.get('/demo', { schema: { hide: true } }, async (request, reply) =>
+    reply.redirect(`${basePath}/demo/${request.url.slice('/demo'.length)}`),
+  );
   await app.register(fastifyStatic, {
     root: new URL('../pages/demo', import.meta.url),
     prefix: '/demo/',
-    redirect: true,
     cacheControl: false,
     setHeaders: (reply) => {
       reply.header('cache-control', 'no-cache');

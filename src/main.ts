@@ -32,7 +32,7 @@ async function main(): Promise<void> {
   });
   const address = await listen(gateway, settings);
   gateway.app.log.info(`node ${settings.nodeId} of group ${settings.group} listens on ${address}`);
-  if (gateway.servesDemo && settings.listenSocket === null) printDemo(gateway, address);
+  if (gateway.servesDemo && settings.listenSocket === null) printDemo(gateway, `${address}${settings.basePath}`);
 }
 
 async function listen({ app, admin }: Gateway, settings: Settings): Promise<string> {

@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { faultOfOrigin } from './origin.ts';
 
 interface Row {
   readonly name: string;
@@ -88,7 +89,16 @@ export const settingsTable = [
     kind: 'list',
     default: [],
     meaning:
-      'Origins of pages that may call the gateway from elsewhere, such as https://example.org. A cookie counts only from these and from the gateway itself.',
+      'Origins of pages that may call the gateway from elsewhere, such as https://example.org or capacitor://localhost. A cookie counts only from these and from the gateway itself.',
+  },
+  {
+    name: 'BASE_PATH',
+    kind: 'text',
+    default: '',
+    pattern: '^(?:/(?!\\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*/?$',
+    patternMeaning: 'a path such as /live',
+    meaning:
+      'Path that the public sees before every path of the gateway: for the cookie, the demo and links. Requests are served with it and without it, as proxies may take it off.',
   },
   // Who it is.
   {
@@ -554,8 +564,10 @@ function checkTogether(settings: Settings): Settings {
       'DEMO can be on only where the gateway can sign tokens: with TOKEN_SECRET or without a token key.',
     );
   }
-  const notOrigin = settings.corsOrigins.find((origin) => !URL.canParse(origin) || new URL(origin).origin !== origin);
-  if (notOrigin !== undefined)
-    throw new SettingsError(`CORS_ORIGINS must be origins such as https://example.org; ${notOrigin} is not.`);
-  return settings;
+  for (const origin of settings.corsOrigins) {
+    const fault = faultOfOrigin(origin);
+    if (fault !== null)
+      throw new SettingsError(`CORS_ORIGINS must be origins such as https://example.org; ${origin} ${fault}.`);
+  }
+  return { ...settings, basePath: settings.basePath.replace(/\/$/, '') };
 }

@@ -27,7 +27,8 @@ export const newKey = () =>
 
 /** Calls for one room on behalf of one token; a null token asks as an anonymous viewer. */
 export const requestsFor = (room, token) => {
-  const base = `/rooms/${encodeURIComponent(room)}`;
+  // Beside this page, whatever path the gateway lies below.
+  const base = new URL(`../rooms/${encodeURIComponent(room)}`, document.baseURI).pathname;
 
   const ask = async (method, path, body, key) => {
     const headers = { Accept: 'application/json, application/problem+json' };

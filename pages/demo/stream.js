@@ -64,7 +64,7 @@ export class Stream {
     const query = new URLSearchParams({ history: '50' });
     if (this.lastId !== '') query.set('lastEventId', this.lastId);
     if (isForEventSource && this.#token !== null) query.set('access_token', this.#token);
-    return `/rooms/${encodeURIComponent(this.#room)}/stream?${query}`;
+    return new URL(`../rooms/${encodeURIComponent(this.#room)}/stream?${query}`, document.baseURI).href;
   }
 
   #take(source, name, event) {

@@ -10,6 +10,7 @@ import jwt, { type FastifyJWTOptions } from '@fastify/jwt';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
+import { originOf } from '../origin.ts';
 import { type Settings, SettingsError } from '../settings.ts';
 import {
   type Identity,
@@ -254,11 +255,11 @@ function checkOrigin(request: FastifyRequest, allowed: readonly string[]): void 
   const { origin, referer, host } = request.headers;
   const from = origin ?? (isSafe(request) ? undefined : referer);
   if (from === undefined && isSafe(request)) return;
-  if (from !== undefined && URL.canParse(from)) {
-    const url = new URL(from);
+  const its = from === undefined ? null : originOf(from);
+  if (its !== null) {
     // Behind a proxy that ends TLS the gateway cannot know its own scheme; host and port it knows.
-    const isOwn = /^https?:$/.test(url.protocol) && url.host === host?.toLowerCase();
-    if (isOwn || allowed.includes(url.origin)) return;
+    const isOwn = /^https?:/.test(its) && its.replace(/^https?:\/\//, '') === host?.toLowerCase();
+    if (isOwn || allowed.includes(its)) return;
   }
   throw new Refusal('origin-refused', 'Send the token as `Authorization: Bearer`, or call from an allowed origin.');
 }

@@ -6,16 +6,18 @@
 import type { FastifyInstance } from 'fastify';
 import { Refusal } from '../errors.ts';
 import type { RoomLog } from '../log/room-log.ts';
+import type { Settings } from '../settings.ts';
 import { cookieName, type Door, findToken, speakerOf } from './identity.ts';
 import { acceptJson } from './json-body.ts';
 import { checkShape, problems, roomOf, roomParams, sessionAnswer } from './schemas.ts';
 
 export interface PostSessionOptions {
+  readonly settings: Pick<Settings, 'basePath'>;
   readonly log: Pick<RoomLog, 'prolong'>;
   readonly door: Door;
 }
 
-export function postSession({ log, door }: PostSessionOptions) {
+export function postSession({ settings, log, door }: PostSessionOptions) {
   return async (app: FastifyInstance): Promise<void> => {
     // The token is all that is asked for; a body that a client sends out of habit is read and left alone.
     acceptJson(app, 1);
@@ -42,7 +44,7 @@ export function postSession({ log, door }: PostSessionOptions) {
         }
         await log.prolong(room, id, identity.expiresAtMs);
         reply.setCookie(cookieName, found.token, {
-          path: `/rooms/${room}`,
+          path: `${settings.basePath}/rooms/${room}`,
           httpOnly: true,
           sameSite: 'lax',
           secure: request.protocol === 'https',

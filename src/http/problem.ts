@@ -77,7 +77,7 @@ export function registerProblems(app: FastifyInstance): void {
     paths.set(url, known);
   });
   app.setErrorHandler(sendProblem);
-  app.setNotFoundHandler((request, reply) => {
+  const refuse = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const path = request.url.split('?', 1)[0] ?? '';
     const known = [...paths.values()].find(({ pattern }) => pattern.test(path));
     if (known === undefined || known.methods.has(request.method)) {
@@ -86,6 +86,11 @@ export function registerProblems(app: FastifyInstance): void {
     const methods = [...known.methods].sort().join(', ');
     reply.header('allow', methods);
     return sendProblem(new Refusal('method-not-allowed', `This path takes ${methods}.`), request, reply);
+  };
+  app.setNotFoundHandler(refuse);
+  // Before a body is looked at: what is wrong with it is beside the point.
+  app.addHook('preParsing', async (request, reply) => {
+    if (request.is404) return void (await refuse(request, reply));
   });
 }
 

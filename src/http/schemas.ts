@@ -119,8 +119,18 @@ export const readSecurity = [{ token: [] }, { cookie: [] }, { query: [] }];
 export const checkShape: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   if (httpPart !== 'params' && httpPart !== 'querystring') return () => true;
   const shape = Compile(schema);
-  return (value: unknown) => (shape.Check(value) ? { value } : { error: shape.Errors(value) as unknown as Error });
+  return (value: unknown) => {
+    if (shape.Check(value)) return { value };
+    const doubled = httpPart === 'querystring' ? doubledIn(value) : [];
+    return { error: (doubled.length > 0 ? doubled : shape.Errors(value)) as unknown as Error };
+  };
 };
+
+/** A parameter that is given more than once is read as a list; which of them is meant, nobody can know. */
+const doubledIn = (query: unknown): readonly { instancePath: string; message: string }[] =>
+  Object.entries(query as object).flatMap(([name, value]) =>
+    Array.isArray(value) ? { instancePath: `/${name}`, message: 'is given more than once' } : [],
+  );
 
 /**
  * The room that a request's path names, for hooks that run before the params are checked.

@@ -16,7 +16,7 @@ const stations: readonly (readonly string[])[] = [
   ['src/log/'],
   ['src/stream/'],
   ['src/settings.ts'],
-  ['src/signal.ts', 'src/errors.ts', 'src/clock.ts', 'src/log/position.ts'],
+  ['src/signal.ts', 'src/errors.ts', 'src/origin.ts', 'src/clock.ts', 'src/log/position.ts'],
 ];
 
 /** Where a file stands; the words are found first, as one of them lies in a folder of another station. */

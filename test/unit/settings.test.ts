@@ -185,6 +185,14 @@ test('the demo needs a key that the gateway can sign with', () => {
 test('an origin is a scheme and a host, and nothing more', () => {
   const { corsOrigins } = readSettings({ CORS_ORIGINS: 'https://example.org,http://localhost:5173' });
   assert.deepEqual(corsOrigins, ['https://example.org', 'http://localhost:5173']);
+  const apps = [
+    'capacitor://localhost',
+    'ionic://localhost',
+    'tauri://localhost',
+    'app://my.app',
+    'vscode-webview://a1',
+  ];
+  assert.deepEqual(readSettings({ CORS_ORIGINS: apps.join(', ') }).corsOrigins, apps);
   for (const wrong of [
     'https://example.org/',
     'example.org',
@@ -192,7 +200,17 @@ test('an origin is a scheme and a host, and nothing more', () => {
     'https://Example.org',
     'https://example.org:443',
     'null',
+    'https://*.example.org',
+    'http://localhost:*',
+    'https://example.org/path',
+    'https://ann:b@example.org',
+    'https://bücher.example',
+    'capacitor://localhost/',
+    'Capacitor://localhost',
+    'file://',
+    'capacitor:',
+    'blob:https://example.org/1',
   ]) {
-    assert.match(sentenceOf({ CORS_ORIGINS: wrong }), /^CORS_ORIGINS must be origins/);
+    assert.match(sentenceOf({ CORS_ORIGINS: wrong }), /^CORS_ORIGINS must be origins .+\.$/);
   }
 });

@@ -1,0 +1,9 @@
+/** The path that the public sees before ours (`BASE_PATH`). A proxy may take it off or leave it; either is served. */
+
+/** The address of a request as the routes know it. */
+export function withoutBase(url: string, base: string): string {
+  if (!url.startsWith(base)) return url;
+  const rest = url.slice(base.length);
+  if (rest.startsWith('/')) return rest;
+  return rest === '' || rest.startsWith('?') ? `/${rest}` : url;
+}

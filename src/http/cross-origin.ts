@@ -1,0 +1,37 @@
+/**
+ * Who may call from pages of other origins (the CORS protocol, WHATWG Fetch). The plugin answers preflights and marks
+ * answers; what it would refuse in plain text is refused here before, in the words of the catalogue.
+ */
+
+import cors from '@fastify/cors';
+import type { FastifyInstance } from 'fastify';
+import { Refusal } from '../errors.ts';
+
+/** What clients set beside what any page may: for tokens and conditions, and out of habit or for tracing. */
+const allowedHeaders = [
+  ...['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'If-None-Match', 'Last-Event-ID'],
+  ...['Cache-Control', 'Pragma', 'X-Requested-With', 'traceparent', 'tracestate', 'baggage', 'sentry-trace'],
+];
+
+/** Call it on the root instance, before any route. */
+export async function registerCrossOrigin(app: FastifyInstance, origins: readonly string[]): Promise<void> {
+  app.addHook('onRequest', async ({ method, headers }, reply) => {
+    if (method !== 'OPTIONS') return;
+    const { origin, 'access-control-request-method': asked } = headers;
+    // No preflight: a method like any other that is not served.
+    if (origin === undefined || asked === undefined) return reply.callNotFound();
+    if (!origins.includes(origin)) {
+      throw new Refusal('origin-refused', 'CORS_ORIGINS of this gateway does not name the origin of the page.');
+    }
+    return undefined;
+  });
+  if (origins.length === 0) return;
+  await app.register(cors, {
+    origin: [...origins],
+    credentials: true,
+    methods: ['GET', 'POST', 'PUT', 'DELETE'],
+    allowedHeaders,
+    exposedHeaders: ['ETag', 'Retry-After'],
+    maxAge: 86_400,
+  });
+}
