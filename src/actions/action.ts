@@ -20,6 +20,8 @@ export interface Decision {
 export interface Asked<Body> {
   readonly speaker: Speaker;
   readonly body: Body;
+  /** The JSON text of one of its fields as it was sent, where numbers keep every digit; null where it is absent. */
+  textOf(field: string): string | null;
 }
 
 export interface Action<Schema extends TSchema = TSchema> {
@@ -38,6 +40,11 @@ export interface Action<Schema extends TSchema = TSchema> {
 /** Keeps the body's type inside an action while the index holds actions of every shape. */
 export const defineAction = <Schema extends TSchema>(action: Action<Schema>): Action => action as unknown as Action;
 
-/** The event's data as the log keeps it: one line of JSON without `at`, which the log adds. */
-export const eventBody = (speaker: Speaker, fields: Readonly<Record<string, unknown>>): string =>
-  JSON.stringify({ from: { id: speaker.id, name: speaker.name, role: speaker.role }, ...fields });
+/**
+ * The event's data as the log keeps it: one line of JSON without `at`, which the log adds. `data` is JSON text of the
+ * sender's own making, and comes last.
+ */
+export function eventBody(speaker: Speaker, fields: Readonly<Record<string, unknown>>, data?: string): string {
+  const body = JSON.stringify({ from: { id: speaker.id, name: speaker.name, role: speaker.role }, ...fields });
+  return data === undefined ? body : `${body.slice(0, -1)},"data":${data}}`;
+}

@@ -18,7 +18,7 @@ export const direct = defineAction({
     { additionalProperties: false },
   ),
   needsKey: false,
-  decide({ speaker, body }) {
+  decide({ speaker, body, textOf }) {
     if (isTooDeep(body.data)) return new Refusal('malformed', `data must nest at most ${dataDepthMax} levels.`);
     return {
       change: {
@@ -26,7 +26,7 @@ export const direct = defineAction({
         kind: 'direct',
         lane: 'must',
         audience: body.to,
-        body: eventBody(speaker, { type: body.type, data: body.data }),
+        body: eventBody(speaker, { type: body.type }, textOf('data') ?? '{}'),
       },
       rate,
       mutable: false,

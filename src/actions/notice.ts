@@ -22,16 +22,16 @@ export const notice = defineAction({
     { additionalProperties: false },
   ),
   needsKey: false,
-  decide({ speaker, body }) {
+  decide({ speaker, body, textOf }) {
     if (isTooDeep(body.data)) return new Refusal('malformed', `data must nest at most ${dataDepthMax} levels.`);
-    const { title, text = null, link = null, data = {} } = body;
+    const { title, text = null, link = null } = body;
     return {
       change: {
         type: 'event',
         kind: 'notice',
         lane: 'must',
         audience: body.audience ?? 'all',
-        body: eventBody(speaker, { title, text, link, data }),
+        body: eventBody(speaker, { title, text, link }, textOf('data') ?? '{}'),
       },
       rate,
       mutable: false,

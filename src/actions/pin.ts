@@ -13,7 +13,7 @@ export const pin = defineAction({
     { additionalProperties: false },
   ),
   needsKey: false,
-  decide({ speaker, body }) {
+  decide({ speaker, body, textOf }) {
     // Like any write of state it has no rate.
     const rest = { rate: null, mutable: false };
     if (Object.keys(body).length === 0) return { change: { type: 'remove', part: 'pin', ifVersion: null }, ...rest };
@@ -21,7 +21,7 @@ export const pin = defineAction({
     if (isTooDeep(body.data, partDepthMax)) {
       return new Refusal('malformed', `data must nest at most ${partDepthMax} levels.`);
     }
-    const value = eventBody(speaker, { text: body.text, id: body.id ?? null, data: body.data ?? {} });
+    const value = eventBody(speaker, { text: body.text, id: body.id ?? null }, textOf('data') ?? '{}');
     return { change: { type: 'put', part: 'pin', value, ifVersion: null }, ...rest };
   },
   answer: ({ position }) => ({ version: position.offset }),

@@ -10,12 +10,12 @@ export const settings = defineAction({
   least: 'host',
   body: Type.Object({ data }, { additionalProperties: false }),
   needsKey: false,
-  decide({ body }) {
+  decide({ body, textOf }) {
     if (isTooDeep(body.data, partDepthMax)) {
       return new Refusal('malformed', `data must nest at most ${partDepthMax} levels.`);
     }
     return {
-      change: { type: 'put', part: 'settings', value: JSON.stringify(body.data), ifVersion: null },
+      change: { type: 'put', part: 'settings', value: textOf('data') ?? '{}', ifVersion: null },
       // Like any write of state it has no rate.
       rate: null,
       mutable: false,

@@ -14,7 +14,7 @@ export const signal = defineAction({
   least: 'host',
   body: Type.Object({ type: name, data, audience: Type.Optional(audience) }, { additionalProperties: false }),
   needsKey: false,
-  decide({ speaker, body }) {
+  decide({ speaker, body, textOf }) {
     if (reservedNames.has(body.type)) {
       return new Refusal('reserved-name', `type must not be ${body.type}: the protocol gives that name a meaning.`);
     }
@@ -25,7 +25,7 @@ export const signal = defineAction({
         kind: body.type,
         lane: 'must',
         audience: body.audience ?? 'all',
-        body: eventBody(speaker, { data: body.data }),
+        body: eventBody(speaker, {}, textOf('data') ?? '{}'),
       },
       rate,
       mutable: false,

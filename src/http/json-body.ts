@@ -64,3 +64,39 @@ export function compactJson(text: string, depthMax: number): string | null {
   }
   return compact + text.slice(start);
 }
+
+/**
+ * A member of an object as it was sent: its numbers keep every digit, and its strings their escapes. `object` is what
+ * `compactJson` made of a text that a parser has taken. Null where there is no such member; of two the last one counts,
+ * as it does for the parser.
+ */
+export function memberText(object: string, name: string): string | null {
+  let found: string | null = null;
+  // Behind the brace, and then behind each comma.
+  for (let at = 1; object[at] === '"'; ) {
+    const colon = endOfString(object, at);
+    const end = endOfValue(object, colon + 1);
+    if (JSON.parse(object.slice(at, colon)) === name) found = object.slice(colon + 1, end);
+    at = end + 1;
+  }
+  return found;
+}
+
+/** Behind the quote that closes the string which opens at `at`. */
+function endOfString(text: string, at: number): number {
+  let end = at + 1;
+  while (text[end] !== '"') end += text[end] === '\\' ? 2 : 1;
+  return end + 1;
+}
+
+/** Where the comma or the brace stands that follows the value. */
+function endOfValue(text: string, from: number): number {
+  let depth = 0;
+  for (let at = from; ; at += 1) {
+    const char = text[at];
+    if (char === '"') at = endOfString(text, at) - 1;
+    else if (depth === 0 && (char === ',' || char === '}')) return at;
+    else if (char === '[' || char === '{') depth += 1;
+    else if (char === ']' || char === '}') depth -= 1;
+  }
+}

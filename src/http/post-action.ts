@@ -10,7 +10,7 @@ import { type Rate, type RoomLog, sampledChat } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import { isAtLeast } from '../signal.ts';
 import { type Door, speakerOf } from './identity.ts';
-import { acceptJson, bodyBytesMax, type JsonBody } from './json-body.ts';
+import { acceptJson, bodyBytesMax, type JsonBody, memberText } from './json-body.ts';
 import { faultsOf, ShapeRefusal } from './problem.ts';
 import { acceptedAnswer, actionParams, checkShape, idempotencyHeaders, problems, roomOf } from './schemas.ts';
 import type { Settler } from './settler.ts';
@@ -94,7 +94,7 @@ export function postAction({ settings, actions, log, door, settler }: PostAction
         const action = catalogue.find(request);
         const key = keyFor(action, request);
         const { value, text } = catalogue.readBody(action, request.body);
-        const decision = action.decide({ speaker, body: value });
+        const decision = action.decide({ speaker, body: value, textOf: (field) => memberText(text, field) });
         if (decision instanceof Refusal) throw decision;
         const { change, mutable } = decision;
         const rate = decision.rate && scaleRate(decision.rate, settings.rateScale);

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import fc from 'fast-check';
 import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify';
 import { Type } from 'typebox';
 import { Refusal, type RefusalCode, refusals } from '../../src/errors.ts';
-import { acceptJson, bodyBytesMax, compactJson } from '../../src/http/json-body.ts';
+import { acceptJson, bodyBytesMax, compactJson, memberText } from '../../src/http/json-body.ts';
 import { loggerOptions } from '../../src/http/logging.ts';
 import { registerProblems, sendProblem } from '../../src/http/problem.ts';
 import { checkShape } from '../../src/http/schemas.ts';
@@ -144,6 +145,31 @@ describe('compacting JSON', () => {
     assert.equal(compactJson('[[[]]]', 2), null);
     assert.equal(compactJson('["[[[["]', 1), '["[[[["]');
     assert.equal(compactJson('[[],[],[]]', 2), '[[],[],[]]');
+  });
+});
+
+describe('a member of an object as it was sent', () => {
+  it('keeps its digits, its escapes and what looks like an end', () => {
+    const cases: [object: string, name: string, text: string | null][] = [
+      ['{"a":1.10,"data":12345678901234567890}', 'data', '12345678901234567890'],
+      ['{"data":{"x":[1e2,"]}\\",",{}]},"a":1}', 'data', '{"x":[1e2,"]}\\",",{}]}'],
+      ['{"x":{"data":1},"data":2}', 'data', '2'],
+      ['{"data":1,"data":-0}', 'data', '-0'],
+      ['{"d\\u0061ta":"\\u0041"}', 'data', '"\\u0041"'],
+      ['{"\\"data":1}', 'data', null],
+      ['{}', 'data', null],
+    ];
+    for (const [object, name, text] of cases) assert.equal(memberText(object, name), text, object);
+  });
+
+  it('is what a parser reads there, whatever the object is', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (object) => {
+        const text = compactJson(JSON.stringify(object, null, 2), 1000) ?? '';
+        for (const name of Object.keys(object))
+          assert.equal(memberText(text, name), JSON.stringify(object[name]), `${name} in ${text}`);
+      }),
+    );
   });
 });
 

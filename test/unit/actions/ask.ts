@@ -18,10 +18,13 @@ export const actionOf = (kind: string) => {
 /** Whether a body has the shape that the action asks for. */
 export const fits = (kind: string, body: unknown): boolean => Compile(actionOf(kind).body).Check(body);
 
+const textIn = (body: unknown) => (field: string) =>
+  JSON.stringify((body as Readonly<Record<string, unknown>>)[field]) ?? null;
+
 /** The decision on a body that must fit and must be allowed. */
 export function decide(kind: string, body: unknown, by: Speaker = speaker()): Decision {
   if (!fits(kind, body)) throw new Error(`the body does not fit ${kind}`);
-  const decision = actionOf(kind).decide({ speaker: by, body });
+  const decision = actionOf(kind).decide({ speaker: by, body, textOf: textIn(body) });
   if (decision instanceof Refusal) throw decision;
   return decision;
 }
@@ -29,7 +32,7 @@ export function decide(kind: string, body: unknown, by: Speaker = speaker()): De
 /** The code that a body which fits is refused with; null where it is allowed. */
 export function refusalOf(kind: string, body: unknown): string | null {
   if (!fits(kind, body)) throw new Error(`the body does not fit ${kind}`);
-  const decision = actionOf(kind).decide({ speaker: speaker('service'), body });
+  const decision = actionOf(kind).decide({ speaker: speaker('service'), body, textOf: textIn(body) });
   return decision instanceof Refusal ? decision.code : null;
 }
 
