@@ -7,7 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';
 import { formatPosition } from '../log/position.ts';
-import type { Change, RoomLog } from '../log/room-log.ts';
+import type { Change, IfVersion, RoomLog } from '../log/room-log.ts';
 import { isAtLeast, isPlainName, type RoomId, reservedNames, type Speaker } from '../signal.ts';
 import { type Door, speakerOf } from './identity.ts';
 import { acceptJson, bodyBytesMax, type JsonBody } from './json-body.ts';
@@ -15,39 +15,23 @@ import { changedAnswer, checkShape, partParams, problems, putStateHeaders, roomO
 import { append, type Kept, once, readKey } from './write.ts';
 
 export interface PutStateOptions {
-  readonly log: Pick<RoomLog, 'append' | 'readState'>;
+  readonly log: Pick<RoomLog, 'append'>;
   readonly door: Door;
 }
 
 /** Levels that a value may nest. */
 export const valueDepthMax = 32;
-/** How often `If-Match: *` follows a part that others change at the same moment. */
-const anyVersionTriesMax = 4;
-
-/** What must be so for a write to happen: a version (0: there is none), any version, or nothing. */
-type Condition = number | 'any' | null;
-
-/** Writes under a condition that the log can judge in its one step. */
+/** The log judges the condition in its one step, after it has looked for an earlier answer to the same key. */
 const writerFor =
   ({ log, door }: PutStateOptions) =>
-  async (request: FastifyRequest, makeChange: (ifVersion: number | null) => Change): Promise<Kept> => {
+  async (request: FastifyRequest, makeChange: (ifVersion: IfVersion) => Change): Promise<Kept> => {
     const { room, part, speaker } = await readTarget(door, request);
     const key = readKey(request);
-    const condition = readCondition(request);
+    const ifVersion = readCondition(request);
     const { method, body } = request as { method: string; body: JsonBody | undefined };
-    const same = once(key, method, part, String(condition), method === 'PUT' ? (body?.text ?? '') : '');
-    const attempt = (ifVersion: number | null): Promise<Kept> =>
-      append(log, { room, by: speaker.id, once: same, rate: null, mutable: false, change: makeChange(ifVersion) });
-    if (condition !== 'any') return attempt(condition);
-    for (let tries = 1; ; tries += 1) {
-      const version = await versionOf(log, room, part);
-      try {
-        return await attempt(version);
-      } catch (error) {
-        const hasMoved = error instanceof Refusal && error.code === 'version-conflict' && error.extras.version !== 0;
-        if (!hasMoved || tries === anyVersionTriesMax) throw error;
-      }
-    }
+    const same = once(key, method, part, String(ifVersion), method === 'PUT' ? (body?.text ?? '') : '');
+    const change = makeChange(ifVersion);
+    return append(log, { room, by: speaker.id, once: same, rate: null, mutable: false, change });
   };
 
 export function putState({ log, door }: PutStateOptions) {
@@ -125,14 +109,8 @@ async function readTarget(
   return { room, part, speaker };
 }
 
-async function versionOf(log: Pick<RoomLog, 'readState'>, room: RoomId, part: string): Promise<number> {
-  const found = (await log.readState(room)).parts.get(part);
-  if (found !== undefined && found.value !== null) return found.version;
-  throw new Refusal('version-conflict', 'There is no such part.', { version: 0 });
-}
-
 /** @throws {Refusal} `malformed` */
-function readCondition({ headers, method }: FastifyRequest): Condition {
+function readCondition({ headers, method }: FastifyRequest): IfVersion {
   const match = headers['if-match']?.trim();
   const noneMatch = headers['if-none-match']?.trim();
   if (noneMatch !== undefined) {

@@ -5,7 +5,7 @@
 
 import { type MemoryLimits, type RoomRecord, trimRoom } from './memory-record.ts';
 import { findRetractable } from './memory-retract.ts';
-import type { Appended, Change } from './room-log.ts';
+import type { Appended, Change, IfVersion } from './room-log.ts';
 
 export type Refused = Extract<Appended, { outcome: 'refused' }>;
 
@@ -25,10 +25,14 @@ export function checkChange(record: RoomRecord, change: Change, limits: MemoryLi
   }
   if (change.type !== 'put' && change.type !== 'remove') return null;
   const version = versionOf(record, change.part);
-  if (change.type === 'remove' && version === 0) return refuse('not-found');
-  if (change.ifVersion !== null && change.ifVersion !== version) return refuse('version-conflict', { version });
+  const { ifVersion } = change;
+  if (change.type === 'remove' && version === 0 && ifVersion !== 'any') return refuse('not-found');
+  if (!isMet(ifVersion, version)) return refuse('version-conflict', { version });
   return change.type === 'put' && isOneTooMany(record, change.part, limits, now) ? refuse('state-full') : null;
 }
+
+const isMet = (ifVersion: IfVersion, version: number): boolean =>
+  ifVersion === null || (ifVersion === 'any' ? version > 0 : ifVersion === version);
 
 /** The version of a part; 0 where there is none. */
 function versionOf({ parts }: RoomRecord, part: string): number {

@@ -52,10 +52,13 @@ export type Change =
       readonly audience: Audience;
       readonly body: string;
     }
-  /** Sets a state part to a JSON text. `ifVersion` 0 means: only if there is none. */
-  | { readonly type: 'put'; readonly part: string; readonly value: string; readonly ifVersion: number | null }
-  /** Removes a state part; readers learn of it. Removing what is not there is refused with `not-found`. */
-  | { readonly type: 'remove'; readonly part: string; readonly ifVersion: number | null }
+  /** Sets a state part to a JSON text. */
+  | { readonly type: 'put'; readonly part: string; readonly value: string; readonly ifVersion: IfVersion }
+  /**
+   * Removes a state part; readers learn of it. Removing what is not there is refused: with `version-conflict` for `any`,
+   * else with `not-found`.
+   */
+  | { readonly type: 'remove'; readonly part: string; readonly ifVersion: IfVersion }
   /**
    * Adds to a counter. The sum is exact at once, and becomes the state part `counter` at most once per `COUNT_MS`. That
    * part counts among those that the room has, and is never one too many itself.
@@ -94,6 +97,9 @@ export type Change =
    * every later write is refused with `room-ended`.
    */
   | { readonly type: 'end'; readonly body: string };
+
+/** The version that a part must have (0: there is none), `any` that there is one, or null for no condition. */
+export type IfVersion = number | 'any' | null;
 
 /** Whether the room's rate of chat decides about this event. */
 export const isSampled = (event: Extract<Change, { type: 'event' }>): boolean =>

@@ -84,6 +84,41 @@ function versionContract(open: OpenHarness): void {
     assert.deepEqual(await partsOf(stage), { pin: { version: 4, value: '"c"' } });
   });
 
+  promise(
+    'a change that asks for any version is kept where there is one, however often it changes',
+    open,
+    async (stage) => {
+      for (const change of [put('pin', 'a', 'any'), remove('pin', 'any')]) {
+        assert.equal((await stage.refuse('version-conflict', change)).version, 0);
+      }
+      await stage.keep(put('pin', 'a', 0));
+      await Promise.all(Array.from({ length: 10 }, (_, n) => stage.keep(put('pin', n, 'any'))));
+      await stage.keep(remove('pin', 'any'));
+      assert.equal((await stage.refuse('version-conflict', put('pin', 'b', 'any'))).version, 0);
+      assert.equal((await stage.tail()).offset, 12);
+    },
+  );
+
+  promise(
+    'a repeat of a conditional change gets the first answer, whatever has become of the part',
+    open,
+    async (stage) => {
+      const key = (name: string) => ({ once: { key: name, digest: name } });
+      const steps = [
+        ...[put('pin', 'a', 0), put('pin', 'b', 'any'), put('pin', 'c', 2)],
+        ...[remove('pin', 'any'), put('pin', 'd', 0), remove('pin', 5)],
+      ];
+      for (const [n, change] of steps.entries()) {
+        const first = await stage.keep(change, key(`k${n}`));
+        assert.deepEqual(await stage.append(change, key(`k${n}`)), { ...first, repeated: true });
+      }
+      for (const [n, change] of steps.entries()) {
+        assert.equal((await stage.keep(change, key(`k${n}`))).position.offset, n + 1);
+      }
+      assert.equal((await stage.tail()).offset, steps.length);
+    },
+  );
+
   promise('of many changes from the same version one is kept', open, async (stage) => {
     const two = await stage.harness.node('two');
     await stage.keep(put('pin', 'a'));

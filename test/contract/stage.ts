@@ -4,7 +4,16 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { formatPosition, type Position } from '../../src/log/position.ts';
-import type { Appended, Change, Follower, Headcount, Heard, RoomLog, Write } from '../../src/log/room-log.ts';
+import type {
+  Appended,
+  Change,
+  Follower,
+  Headcount,
+  Heard,
+  IfVersion,
+  RoomLog,
+  Write,
+} from '../../src/log/room-log.ts';
 import type { Settings } from '../../src/settings.ts';
 import type { Entry, RoomId, UserId } from '../../src/signal.ts';
 import { waitFor } from '../helpers/wait-for.ts';
@@ -70,10 +79,10 @@ export const event = (text = 'hello', audience: Entry['audience'] = 'all'): Chan
   ...{ type: 'event', kind: 'comment', lane: 'chat', audience },
   body: JSON.stringify({ text }),
 });
-export const put = (part: string, value: unknown, ifVersion: number | null = null): Change => ({
+export const put = (part: string, value: unknown, ifVersion: IfVersion = null): Change => ({
   ...{ type: 'put', part, value: JSON.stringify(value), ifVersion },
 });
-export const remove = (part: string, ifVersion: number | null = null): Change => ({ type: 'remove', part, ifVersion });
+export const remove = (part: string, ifVersion: IfVersion = null): Change => ({ type: 'remove', part, ifVersion });
 export const count = (by: number, counter = 'likes'): Change => ({ type: 'count', counter, by });
 export const end: Change = { type: 'end', body: '{"cause":"ended"}' };
 

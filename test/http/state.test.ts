@@ -104,6 +104,21 @@ describe('setting a state part', () => {
     assert.equal((await put('y', '1', headers)).json().code, 'key-reused');
     assert.equal((await get()).json().total, 1);
   });
+
+  it('or removing one is answered by its key before anything is judged, however the part stands now', async () => {
+    const { put, remove } = enterRoom();
+    const any = { 'if-match': '*' };
+    const key = (name: string) => ({ 'idempotency-key': name });
+    await put('x', '1');
+    const set = await put('x', '2', { ...any, ...key('set') });
+    const removed = await remove('x', { ...any, ...key('remove') });
+    assert.deepEqual([set.statusCode, removed.statusCode], [200, 200]);
+    assert.equal((await remove('x', { ...any, ...key('remove') })).body, removed.body);
+    const again = await put('x', '2', { ...any, ...key('set') });
+    assert.deepEqual([again.body, again.headers.etag], [set.body, set.headers.etag]);
+    assert.equal((await put('x', '2', { ...any, ...key('other') })).statusCode, 412);
+    assert.equal((await put('x', '2', { 'if-match': '"1"', ...key('set') })).json().code, 'key-reused');
+  });
 });
 
 describe('a condition', () => {

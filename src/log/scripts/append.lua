@@ -6,8 +6,8 @@
 --   10 ms per token, or ''   11 burst   12 cost   13 type of the change   14 content of the entry ('' for a count; to retract, its body)
 --   then by type:
 --   event   15 targets of a peer entry, separated by spaces, or ''   16 CHAT_PER_SECOND where the lane is chat, else ''
---   put     15 part   16 value   17 version that it must have, or ''   18 STATE_PARTS_MAX
---   remove  15 part   16 version that it must have, or ''
+--   put     15 part   16 value   17 version that it must have, `any`, or ''   18 STATE_PARTS_MAX
+--   remove  15 part   16 version that it must have, `any`, or ''
 --   count   15 counter   16 by   17 COUNT_MS
 --   tally   15 the first lines of the receipt  16 its body  17 whom it is for  18 counter  19 by  20 COUNT_MS
 --   retract 15 epoch of the entry  16 its offset  17 kinds that cannot be retracted, each between spaces
@@ -42,6 +42,14 @@ end
 
 local function is_live(cell)
   return cell and string.find(cell, ' ', 1, true) ~= nil
+end
+
+-- Whether a part has the version that a change asks for; 0: there is no such part.
+local function is_met(wanted, version)
+  if wanted == 'any' then
+    return version > 0
+  end
+  return wanted == '' or tonumber(wanted) == version
 end
 
 -- Forgets parts that were removed so long ago that every reader knows.
@@ -85,7 +93,7 @@ function changes.put(room, _, args)
   local part = args[15]
   local cell = call('HGET', room.state, part)
   local version = is_live(cell) and version_of(cell) or 0
-  if args[17] ~= '' and tonumber(args[17]) ~= version then
+  if not is_met(args[17], version) then
     return refusal('version-conflict', 0, version)
   end
   local parts_max = tonumber(args[18])
@@ -100,11 +108,11 @@ end
 
 function changes.remove(room, _, args)
   local cell = call('HGET', room.state, args[15])
-  if not is_live(cell) then
+  local version = is_live(cell) and version_of(cell) or 0
+  if version == 0 and args[16] ~= 'any' then
     return refusal('not-found')
   end
-  local version = version_of(cell)
-  if args[16] ~= '' and tonumber(args[16]) ~= version then
+  if not is_met(args[16], version) then
     return refusal('version-conflict', 0, version)
   end
   set_part(room, args[15], add(room, args[14], nil, 'total'))
