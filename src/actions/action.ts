@@ -30,6 +30,8 @@ export interface Action<Schema extends TSchema = TSchema> {
   readonly least: Role;
   /** The body's shape; closed, so an unknown field is refused. */
   readonly body: Schema;
+  /** What its fields mean where they are absent. */
+  readonly defaults?: Readonly<Record<string, unknown>>;
   /** Whether the request must carry an Idempotency-Key. */
   readonly needsKey: boolean;
   decide(asked: Asked<Static<Schema>>): Decision | Refusal;

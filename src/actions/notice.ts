@@ -21,6 +21,7 @@ export const notice = defineAction({
     },
     { additionalProperties: false },
   ),
+  defaults: { data: {}, audience: 'all' },
   needsKey: false,
   decide({ speaker, body, textOf }) {
     if (isTooDeep(body.data)) return new Refusal('malformed', `data must nest at most ${dataDepthMax} levels.`);

@@ -12,6 +12,7 @@ export const pin = defineAction({
     { text: Type.Optional(text(1, 500)), id: Type.Optional(eventId), data: Type.Optional(data) },
     { additionalProperties: false },
   ),
+  defaults: { data: {} },
   needsKey: false,
   decide({ speaker, body, textOf }) {
     // Like any write of state it has no rate.

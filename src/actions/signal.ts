@@ -13,6 +13,7 @@ export const signal = defineAction({
   kind: 'signal',
   least: 'host',
   body: Type.Object({ type: name, data, audience: Type.Optional(audience) }, { additionalProperties: false }),
+  defaults: { audience: 'all' },
   needsKey: false,
   decide({ speaker, body, textOf }) {
     if (reservedNames.has(body.type)) {

@@ -9,6 +9,7 @@ import { formatPosition } from '../log/position.ts';
 import { type Rate, type RoomLog, sampledChat } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import { isAtLeast } from '../signal.ts';
+import { canonicalBody } from './canonical-json.ts';
 import { type Door, speakerOf } from './identity.ts';
 import { acceptJson, bodyBytesMax, type JsonBody, memberText } from './json-body.ts';
 import { faultsOf, ShapeRefusal } from './problem.ts';
@@ -101,7 +102,7 @@ export function postAction({ settings, actions, log, door, settler }: PostAction
         const kept = await append(log, {
           room,
           by: speaker.id,
-          once: once(key, action.kind, text),
+          once: once(key, () => [action.kind, canonicalBody(text, action.defaults)]),
           rate,
           mutable,
           change,

@@ -9,6 +9,7 @@ import { Refusal } from '../errors.ts';
 import { formatPosition } from '../log/position.ts';
 import type { Change, IfVersion, RoomLog } from '../log/room-log.ts';
 import { isAtLeast, isPlainName, type RoomId, reservedNames, type Speaker } from '../signal.ts';
+import { canonicalJson } from './canonical-json.ts';
 import { type Door, speakerOf } from './identity.ts';
 import { acceptJson, bodyBytesMax, type JsonBody } from './json-body.ts';
 import { changedAnswer, checkShape, partParams, problems, putStateHeaders, roomOf } from './schemas.ts';
@@ -29,7 +30,10 @@ const writerFor =
     const key = readKey(request);
     const ifVersion = readCondition(request);
     const { method, body } = request as { method: string; body: JsonBody | undefined };
-    const same = once(key, method, part, String(ifVersion), method === 'PUT' ? (body?.text ?? '') : '');
+    const same = once(key, () => {
+      const value = method === 'PUT' && body !== undefined ? canonicalJson(body.text) : '';
+      return [method, part, String(ifVersion), value];
+    });
     const change = makeChange(ifVersion);
     return append(log, { room, by: speaker.id, once: same, rate: null, mutable: false, change });
   };

@@ -28,11 +28,14 @@ export function readKey(request: FastifyRequest): string | null {
   throw new Refusal('malformed', `An Idempotency-Key has 1 to ${keyLengthMax} printable ASCII characters.`);
 }
 
-/** What makes a repeat harmless: the key, and a digest that tells whether it is the same request. */
-export function once(key: string | null, ...asked: readonly string[]): Write['once'] {
+/**
+ * What makes a repeat harmless: the key, and a digest of what the request means, which tells another request from the
+ * same. `asked` gives all that the meaning depends on, each in one form.
+ */
+export function once(key: string | null, asked: () => readonly string[]): Write['once'] {
   if (key === null) return null;
   // As a JSON list, no two different requests can read the same.
-  return { key, digest: hash('sha256', JSON.stringify(asked), 'base64url') };
+  return { key, digest: hash('sha256', JSON.stringify(asked()), 'base64url') };
 }
 
 /**

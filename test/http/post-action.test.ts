@@ -184,6 +184,13 @@ describe('an idempotency key', () => {
     assert.equal(again.body, first.body);
   });
 
+  it('gives a repeat the first answer, in whatever order and spelling the same fields are sent', async () => {
+    const first = await post('say', { body: { data: { a: 'é', b: [1, { c: 2, d: 3 }] } }, headers: keyed('order') });
+    const raw = '{"data":{"b":[1,{"d":3,"c":2}],"\\u0061":"\\u00e9"}}';
+    assert.equal((await post('say', { raw, headers: keyed('order') })).body, first.body);
+    await assertRefused(post('say', { raw: raw.replace('3', '3.0'), headers: keyed('order') }), 'key-reused');
+  });
+
   it('with another body or another action is refused', async () => {
     await post('say', { body: { data: 1 }, headers: keyed('k2') });
     await assertRefused(post('say', { body: { data: 2 }, headers: keyed('k2') }), 'key-reused');

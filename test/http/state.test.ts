@@ -101,8 +101,15 @@ describe('setting a state part', () => {
     const first = await put('x', '1', headers);
     assert.equal((await put('x', ' 1', headers)).body, first.body);
     assert.equal((await put('x', '2', headers)).json().code, 'key-reused');
+    assert.equal((await put('x', '1.0', headers)).json().code, 'key-reused');
     assert.equal((await put('y', '1', headers)).json().code, 'key-reused');
-    assert.equal((await get()).json().total, 1);
+    const other = { 'idempotency-key': 'order' };
+    const kept = await put('z', '{"home":1,"guest":{"a":"é","b":[]}}', other);
+    assert.equal((await put('z', '{"guest":{"b":[],"a":"\\u00e9"},"home":1}', other)).body, kept.body);
+    const { version } = kept.json();
+    await put('z', '1', { 'if-match': `"${version}"`, 'idempotency-key': 'cond' });
+    assert.equal((await put('z', '1', { 'if-match': ` "${version}" `, 'idempotency-key': '"cond"' })).statusCode, 200);
+    assert.equal((await get()).json().total, 3);
   });
 
   it('or removing one is answered by its key before anything is judged, however the part stands now', async () => {

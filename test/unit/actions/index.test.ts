@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { actions } from '../../../src/actions/index.ts';
 import { isPlainName, reservedNames } from '../../../src/signal.ts';
-import { dataOf, decide, fits, speaker } from './ask.ts';
+import { actionOf, dataOf, decide, fits, speaker } from './ask.ts';
 
 test('each action stands under its own kind', () => {
   for (const [kind, action] of actions) {
@@ -33,6 +33,17 @@ test('who may take an action is as the protocol says', () => {
     unmute: 'moderator',
     end: 'host',
   });
+});
+
+test('a field that holds its default decides what its absence does', () => {
+  const bodies = { notice: { title: 'a' }, signal: { type: 'a', data: {} }, pin: { text: 'a' } };
+  const known = [...actions.values()].flatMap(({ kind, defaults }) => (defaults === undefined ? [] : [kind]));
+  assert.deepEqual(known.toSorted(), Object.keys(bodies).toSorted());
+  for (const [kind, body] of Object.entries(bodies)) {
+    for (const [field, value] of Object.entries(actionOf(kind).defaults ?? {})) {
+      assert.deepEqual(decide(kind, { ...body, [field]: value }), decide(kind, body), `${kind} ${field}`);
+    }
+  }
 });
 
 test('the end is the last entry, as often as it takes', () => {
