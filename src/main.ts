@@ -31,16 +31,17 @@ async function main(): Promise<void> {
     await gateway.close();
   });
   const address = await listen(gateway, settings);
-  gateway.app.log.info(`node ${settings.nodeId} of group ${settings.group} listens on ${address}`);
   if (gateway.servesDemo && settings.listenSocket === null) printDemo(gateway, `${address}${settings.basePath}`);
 }
 
 async function listen({ app, admin }: Gateway, settings: Settings): Promise<string> {
-  const { adminHost, adminPort, host, port, listenSocket } = settings;
+  const { adminHost, adminPort, host, port, listenSocket, nodeId, group } = settings;
   await open(admin.listen({ host: adminHost, port: adminPort }), 'ADMIN_HOST and ADMIN_PORT');
-  if (listenSocket === null) return open(app.listen({ host, port, backlog }), 'HOST and PORT');
+  // Fastify logs this, once for each address that it opens.
+  const listenTextResolver = (address: string): string => `node ${nodeId} of group ${group} listens on ${address}`;
+  if (listenSocket === null) return open(app.listen({ host, port, backlog, listenTextResolver }), 'HOST and PORT');
   await removeStale(listenSocket);
-  return open(app.listen({ path: listenSocket, backlog }), 'LISTEN_SOCKET');
+  return open(app.listen({ path: listenSocket, backlog, listenTextResolver }), 'LISTEN_SOCKET');
 }
 
 /** An address that cannot be had is a wrong setting, and not a mistake of ours. */

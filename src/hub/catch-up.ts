@@ -60,6 +60,8 @@ export class CatchUp implements ViewerKeeper {
   #after: Followed;
   /** State up to here is in the snapshot that the viewer has. It may be of a later epoch than the viewer's place. */
   #stateAsOf: Position;
+  /** The number of those who watch that it was told last, as a frame. */
+  #watched = '';
   #wake: (() => void) | null = null;
 
   constructor(log: RoomLog, settings: CatchUpSettings, joining: Joining) {
@@ -155,7 +157,8 @@ export class CatchUp implements ViewerKeeper {
     this.#stateAsOf = { epoch: room.intake.position.epoch, offset: room.state.asOf };
     const state = judged.verdict === 'exact' ? room.state.frameSince(judged.to.offset) : room.state.wholeFrame();
     const resume = eventFrame({ event: 'resume', id: to, data });
-    this.#viewer.send(Piece.private(retryFrame(retryMs) + resume + state + room.watching.frame));
+    this.#watched = room.watchedFrame();
+    this.#viewer.send(Piece.private(retryFrame(retryMs) + resume + state + this.#watched));
   }
 
   #count({ verdict, cause }: Judgement): void {
@@ -166,7 +169,7 @@ export class CatchUp implements ViewerKeeper {
 
   /** Where the tape covers the viewer's place: gives it the rest and its seat. False where it cannot be seated yet. */
   #takeSeat(): boolean {
-    const { stand } = this.#joining;
+    const { room, stand } = this.#joining;
     if (this.#viewer.isWaiting) return false;
     const { tape } = stand;
     if (tape.end.position.epoch !== this.#after.epoch || !tape.covers(this.#after.offset)) return false;
@@ -177,6 +180,9 @@ export class CatchUp implements ViewerKeeper {
       this.#after = { ...this.#after, offset: upTo };
       if (this.#viewer.isWaiting) return false;
     }
+    // A number is laid on the tape once, for those who sit, and is no part of what is replayed.
+    const watched = room.watchedFrame();
+    if (watched !== this.#watched) this.#viewer.send(Piece.private(watched));
     stand.seat(this.#viewer);
     return true;
   }

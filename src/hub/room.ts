@@ -192,6 +192,15 @@ export class Room implements Sink {
     for (const viewer of this.viewers()) if (viewer.identity.id === user) this.#wheel.prolong(viewer, expiresAtMs);
   }
 
+  /**
+   * How many watch, for somebody on the way to a seat. What is not told yet is laid on the tapes first, where only those
+   * who sit already get it: so nobody is told the same number twice.
+   */
+  watchedFrame(): string {
+    this.#say(this.watching.news());
+    return this.watching.frame;
+  }
+
   lost(loss: Loss, state: RoomState): void {
     this.#setState(state);
     this.#takenUpTo = loss.to.offset;
@@ -296,7 +305,8 @@ export class Room implements Sink {
   }
 
   *#sweep(): Generator<void> {
-    for (const frame of this.#news()) for (const { tape } of this.#stands.values()) tape.say(frame);
+    this.#say(this.#sums.news());
+    this.#say(this.watching.news());
     for (const stand of this.#stands.values()) yield* stand.sweep();
     if (!this.#isEnded) return;
     for (const viewer of [...this.viewers()]) {
@@ -305,9 +315,8 @@ export class Room implements Sink {
     }
   }
 
-  *#news(): Generator<Buffer> {
-    yield* this.#sums.news();
-    yield* this.watching.news();
+  #say(frames: Iterable<Buffer>): void {
+    for (const frame of frames) for (const { tape } of this.#stands.values()) tape.say(frame);
   }
 
   /** A counter that became state says what it sums up to. */

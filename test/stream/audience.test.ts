@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { type RunningGateway, startGateway } from '../helpers/gateway.ts';
 import { type StreamReader, watch } from '../helpers/stream-reader.ts';
+import { makeToken } from '../helpers/tokens.ts';
 
 let gateway: RunningGateway;
 const readers: StreamReader[] = [];
@@ -32,6 +33,27 @@ describe('how many watch', () => {
     for (let n = 0; n < 20; n += 1) await gateway.post('comment', { text: `${n}` });
     await ann.until(() => ann.named('comment').length === 20, 'the comments');
     assert.equal(ann.audiences.length, told);
+  });
+
+  it('is told once to who joins, whatever else is about to be flushed', async () => {
+    for (let n = 0; n < 20; n += 1) {
+      const room = `room-${n}`;
+      const as = makeToken({ claims: { sub: 'ann', rooms: { [room]: 'viewer' } } });
+      const all: StreamReader[] = [];
+      for (let viewers = 1; viewers <= 3; viewers += 1) {
+        const reader = await watch(gateway.url, { room, token: as });
+        readers.push(reader);
+        all.push(reader);
+        for (const one of all) await knows(one, `${viewers} viewers, 1 users`);
+      }
+      // Whatever was on its way has come with what is flushed after it.
+      await gateway.post('comment', { text: 'hello' }, { room, as });
+      for (const [before, reader] of all.entries()) {
+        await reader.first('comment');
+        const told = reader.audiences.map(({ viewers }) => viewers);
+        assert.deepEqual(told, [...new Set(told)], `viewer ${before + 1} of ${room}`);
+      }
+    }
   });
 
   it('comes to a newcomer right after its state, in one write with the greeting', async () => {
