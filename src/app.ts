@@ -16,6 +16,7 @@ import { withoutBase } from './http/base-path.ts';
 import { registerCrossOrigin } from './http/cross-origin.ts';
 import { getEvents } from './http/get-events.ts';
 import { getPages } from './http/get-pages.ts';
+import { getRules } from './http/get-rules.ts';
 import { getState } from './http/get-state.ts';
 import { getStream } from './http/get-stream.ts';
 import { registerIdentity } from './http/identity.ts';
@@ -102,6 +103,7 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   await app.register(getEvents({ pull: new Pull(hub, log, settings), door }));
   await app.register(getState({ log, door }));
   await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), log, door }));
+  await app.register(getRules({ log, door }));
   await app.register(putState({ log, door }));
   await app.register(postAction({ settings, actions, log, door, settler }));
   await app.register(postSession({ settings, log, door }));

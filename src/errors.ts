@@ -18,6 +18,7 @@ export const refusals = {
   'method-not-allowed': { status: 405, title: 'The method is not allowed here' },
   'room-ended': { status: 409, title: 'The room has ended' },
   'state-full': { status: 409, title: 'The room holds as many state parts as it may' },
+  'rules-full': { status: 409, title: 'The room holds as many bans and mutes as it may' },
   'version-conflict': { status: 412, title: 'The part has another version' },
   'too-large': { status: 413, title: 'The body is too large' },
   'unsupported-media-type': { status: 415, title: 'The body must be application/json' },

@@ -39,7 +39,9 @@ export const reservedNames: ReadonlySet<string> = new Set([
 export const roles = ['viewer', 'moderator', 'host', 'service'] as const;
 export type Role = (typeof roles)[number];
 export const isRole = (text: unknown): text is Role => roles.includes(text as Role);
-export const isAtLeast = (role: Role, least: Role): boolean => roles.indexOf(role) >= roles.indexOf(least);
+/** 0 for a viewer; higher roles have higher ranks. */
+export const rankOf = (role: Role): number => roles.indexOf(role);
+export const isAtLeast = (role: Role, least: Role): boolean => rankOf(role) >= rankOf(least);
 
 /**
  * What may happen to an entry when a viewer is slow or a room exceeds what people can read. `must`: never left out.
@@ -50,8 +52,11 @@ export const isAtLeast = (role: Role, least: Role): boolean => roles.indexOf(rol
  */
 export type Lane = 'must' | 'chat' | 'spare' | 'blank' | 'merge' | 'latest';
 
-/** Who may receive an entry: everyone, moderators and up, holders of a tag, or the named users (peer delivery). */
-export type Audience = 'all' | 'staff' | `tag:${string}` | readonly UserId[];
+/**
+ * Who may receive an entry: everyone, moderators and up, those and one user, holders of a tag, or the named users (peer
+ * delivery).
+ */
+export type Audience = 'all' | 'staff' | `staff:${string}` | `tag:${string}` | readonly UserId[];
 
 /** Who is speaking, as others see it. */
 export interface Speaker {

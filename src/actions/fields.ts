@@ -22,7 +22,7 @@ export const eventId = Type.String({ pattern: '^[a-z0-9]{1,12}\\.(0|[1-9][0-9]{0
 /** An address that a page can offer as a link: no other scheme, since `javascript:` is one too. */
 export const link = Type.String({ pattern: '^https?://[^\\s\\p{C}\\p{Z}]+$', maxLength: 2048 });
 
-/** Why somebody acted, for everyone to read. */
+/** Why somebody acted, for those who are told of it. */
 export const reason = text(0, 200);
 
 /** `all`, `staff` or `tag:<tag>`. */

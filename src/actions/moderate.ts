@@ -1,9 +1,12 @@
 /**
- * The rules that moderators set on users and lift again. Everyone is told, the user included. A second rule of the same
- * sort replaces the first, so a ban is prolonged or shortened by another one.
+ * The rules that moderators set on users and lift again. The staff and the user are told, with the reason; the room is
+ * not. A second rule of the same sort replaces the first, so a ban is prolonged or shortened by another one. Whom a rule
+ * binds, and who may replace or lift it, goes by roles: `log/room-log` says how. Nobody acts on an equal, so a rule on
+ * oneself is refused here; it would bind nobody.
  */
 
 import { Type } from 'typebox';
+import { Refusal } from '../errors.ts';
 import type { Speaker, UserId } from '../signal.ts';
 import { type Action, type Decision, defineAction, eventBody } from './action.ts';
 import { reason, user } from './fields.ts';
@@ -15,7 +18,7 @@ const rate = { name: 'moderate', burst: 20, perSecond: 5, cost: 1 } as const;
 
 type Rule = 'ban' | 'mute';
 
-/** `seconds` as the log takes it (0: for good; null: lifted); `fields` is what everyone is told beside who did it. */
+/** `seconds` as the log takes it (0: for good; null: lifted); `fields` is what is told beside who did it. */
 const decide = (
   { kind, rule }: { kind: string; rule: Rule },
   speaker: Speaker,
@@ -41,11 +44,13 @@ const set = (kind: string, rule: Rule): Action =>
       { additionalProperties: false },
     ),
     needsKey: false,
-    decide: ({ speaker, body }) =>
-      decide({ kind, rule }, speaker, body.user, body.seconds ?? 0, {
+    decide: ({ speaker, body }) => {
+      if (body.user === speaker.id) return new Refusal('not-this-role', 'Nobody acts on an equal, nor on oneself.');
+      return decide({ kind, rule }, speaker, body.user, body.seconds ?? 0, {
         seconds: body.seconds ?? null,
         reason: body.reason ?? null,
-      }),
+      });
+    },
   });
 
 const lift = (kind: string, rule: Rule): Action =>

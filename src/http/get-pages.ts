@@ -60,7 +60,7 @@ export function getPages({ settings, pages, log, door }: GetPagesOptions) {
         if (!settings.anonymousViewers) throw new Refusal('not-found', 'Only rooms that anybody may watch have pages.');
         const room = roomOf(request);
         const identity = await door.identify(request, room);
-        if (identity.id !== null && (await log.readState(room, identity.id)).banned) {
+        if (identity.id !== null && (await log.readState(room, identity)).banned) {
           throw new Refusal('banned', 'The user is banned from this room.');
         }
         const { page } = request.params;

@@ -48,7 +48,7 @@ export function getState({ log, door }: GetStateOptions) {
       handler: async (request, reply) => {
         const room = roomOf(request);
         const identity = await door.identify(request, room);
-        const state = await log.readState(room, identity.id);
+        const state = await log.readState(room, identity);
         if (state.banned) throw isBanned();
         const etag = `"${state.tail.epoch}.${state.total}"`;
         setCaching(reply, identity, etag);
@@ -73,7 +73,7 @@ export function getState({ log, door }: GetStateOptions) {
       handler: async (request, reply) => {
         const room = roomOf(request);
         const identity = await door.identify(request, room);
-        const { tail, parts, banned } = await log.readState(room, identity.id);
+        const { tail, parts, banned } = await log.readState(room, identity);
         if (banned) throw isBanned();
         const { part: name } = request.params;
         const part = parts.get(name);

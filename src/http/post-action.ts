@@ -102,6 +102,7 @@ export function postAction({ settings, actions, log, door, settler }: PostAction
         const kept = await append(log, {
           room,
           by: speaker.id,
+          role: speaker.role,
           once: once(key, () => [action.kind, canonicalBody(text, action.defaults)]),
           rate,
           mutable,

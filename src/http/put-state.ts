@@ -35,7 +35,8 @@ const writerFor =
       return [method, part, String(ifVersion), value];
     });
     const change = makeChange(ifVersion);
-    return append(log, { room, by: speaker.id, once: same, rate: null, mutable: false, change });
+    const { id: by, role } = speaker;
+    return append(log, { room, by, role, once: same, rate: null, mutable: false, change });
   };
 
 export function putState({ log, door }: PutStateOptions) {

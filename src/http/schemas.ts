@@ -9,7 +9,7 @@ import type { FastifyRequest, FastifySchemaCompiler } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Refusal, refusals } from '../errors.ts';
-import { isRoomId, namePattern, type RoomId, roomPattern } from '../signal.ts';
+import { isRoomId, namePattern, type RoomId, roles, roomPattern } from '../signal.ts';
 
 const room = Type.Unsafe<RoomId>(Type.String({ pattern: roomPattern, description: 'Room id.', examples: ['match-7'] }));
 const plainName = (description: string) => Type.String({ pattern: namePattern, description });
@@ -210,6 +210,27 @@ export const pageAnswer = Type.Object(
     events: Type.Array(Type.Object({ id, event: Type.String(), data: Type.Unknown() })),
   },
   { description: 'What anybody may see of these offsets.' },
+);
+export const tokenQuery = Type.Object({ access_token: accessToken });
+const moment = Type.Integer({ description: 'Unix milliseconds.' });
+export const rulesAnswer = Type.Object(
+  {
+    rules: Type.Array(
+      Type.Object({
+        rule: Type.String({ enum: ['ban', 'mute'] }),
+        user: Type.String({ description: 'Whom it is set on. It binds the user in any lower role than `by.role`.' }),
+        since: moment,
+        until: Type.Union([moment, Type.Null()], { description: 'Null: for good.' }),
+        by: Type.Object({
+          id: Type.String(),
+          name: Type.Union([Type.String(), Type.Null()]),
+          role: Type.String({ enum: [...roles] }),
+        }),
+        reason: Type.Union([Type.String(), Type.Null()]),
+      }),
+    ),
+  },
+  { description: 'The bans and mutes that are in force, the oldest first.' },
 );
 export const sessionAnswer = Type.Object(
   { expiresAt: Type.Integer({ description: 'Until when the streams may last, in Unix milliseconds.' }) },

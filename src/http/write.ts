@@ -65,8 +65,10 @@ const noSuchEvent = 'The log keeps no event with this id that can be retracted.'
 const details = {
   banned: 'The user is banned from this room.',
   muted: 'The user is muted in this room.',
-  'room-ended': 'The room has ended and takes no more writes.',
+  'room-ended': 'The room has ended and takes nothing but moderation.',
   'key-reused': 'Within 10 minutes an Idempotency-Key stands for one request; this is another.',
   'state-full': 'Remove a part before adding one.',
   'not-found': 'The room has no such part.',
+  'not-this-role': 'A higher role has set this rule; it stays as it is.',
+  'rules-full': 'Lift a ban or mute before setting another.',
 } as const;

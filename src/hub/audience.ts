@@ -6,12 +6,18 @@
 
 import { type Audience, type Entry, type Identity, isAtLeast, type UserId } from '../signal.ts';
 
+/** What an audience begins with that is the staff and one user. */
+const besideStaff = 'staff:';
+
 /** What the gate looks at. */
 export type Receiver = Pick<Identity, 'id' | 'role' | 'tags'>;
 
 export function mayReceive(audience: Audience, receiver: Receiver): boolean {
   if (audience === 'all') return true;
-  if (audience === 'staff') return isAtLeast(receiver.role, 'moderator');
+  if (audience === 'staff') return isStaff(receiver);
+  if (typeof audience === 'string' && audience.startsWith(besideStaff)) {
+    return isStaff(receiver) || receiver.id === audience.slice(besideStaff.length);
+  }
   if (typeof audience === 'string') return receiver.tags.includes(audience.slice('tag:'.length));
   return receiver.id !== null && audience.includes(receiver.id);
 }
@@ -30,6 +36,10 @@ export function isFor(entry: Entry, receiver: Receiver): boolean {
 /** Whether an entry has a place on the tape of a class: what the class gets, and what it would get but for a retraction. */
 export const isOnTapeOf = (entry: Entry, receiver: Receiver): boolean =>
   entry.lane === 'blank' ? mayReceive(entry.audience, receiver) : isFor(entry, receiver);
+
+/** Whether a class may hold the user whom an entry is for beyond what their class gets. */
+export const mayHoldOwn = (audience: Audience, receiver: Receiver): boolean =>
+  mayReceive(audience, receiver) || (typeof audience === 'string' && audience.startsWith(besideStaff));
 
 /** Who said it; null where the entry does not say. */
 export function authorOf({ body }: Entry): UserId | null {
@@ -55,6 +65,15 @@ export function classOf(receiver: Receiver): AudienceClass {
   };
 }
 
-/** Who an entry names, where it is addressed to persons. */
+/** Whom an entry is for beyond what their class gets: whom it names, or its author where it was left out for others. */
+export function namedIn(entry: Entry): readonly UserId[] {
+  const { audience, lane } = entry;
+  if (typeof audience !== 'string') return audience;
+  if (audience.startsWith(besideStaff)) return [audience.slice(besideStaff.length) as UserId];
+  const author = lane === 'spare' ? authorOf(entry) : null;
+  return author === null ? [] : [author];
+}
+
+/** Who an entry names, where it is addressed to persons alone. */
 export const targetsOf = (audience: Audience): ReadonlySet<UserId> | null =>
   typeof audience === 'string' ? null : new Set(audience);

@@ -23,6 +23,7 @@ import { eventFrame, retryFrame } from '../stream/frame.ts';
 import { Piece } from '../stream/piece.ts';
 import type { Viewer, ViewerKeeper } from '../stream/viewer.ts';
 import { isFor } from './audience.ts';
+import { binds, isSince } from './bans.ts';
 import { gapFrame } from './gap.ts';
 import type { Meter } from './meter.ts';
 import { type Page, pageEntries } from './page.ts';
@@ -227,20 +228,17 @@ export class CatchUp implements ViewerKeeper {
 
   /** Hands a page over in parts, each when the one before it has been taken, as long as nothing in it was retracted. */
   async #send(page: Page, drops: number): Promise<void> {
-    if (page.bans.some((ban) => this.#isBannedBy(ban))) return this.#viewer.end('banned');
-    const user = this.#viewer.identity.id;
+    const { identity } = this.#viewer;
+    // The room ends its stream too, but may hear of it later than this page.
+    const ban = page.bans.find((one) => binds(one, identity) && isSince(one, this.#joining.tail));
+    if (ban !== undefined) return this.#viewer.end('banned', ban.reason);
+    const user = identity.id;
     for (const { piece, upTo } of page.partsFor(this.#joining.stand.audience, user, this.#stateAsOf.offset)) {
       if (this.#viewer.isWaiting) await this.#flowing();
       if (this.#joining.room.pages.drops !== drops) return;
       if (piece !== null) this.#viewer.send(piece);
       this.#after = { ...this.#after, offset: upTo };
     }
-  }
-
-  /** A ban since the log let the viewer in. The room ends its stream too, but may hear of it later than this page. */
-  #isBannedBy(ban: Entry): boolean {
-    if (judge(ban, this.#joining.tail).verdict !== 'reset') return false;
-    return (JSON.parse(ban.body) as { user?: string }).user === this.#viewer.identity.id;
   }
 
   #flowing(): Promise<void> {

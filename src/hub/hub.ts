@@ -14,12 +14,11 @@ import { eventFrame, retryFrame } from '../stream/frame.ts';
 import type { Encoding, Framing } from '../stream/piece.ts';
 import { Sounding } from '../stream/sounding.ts';
 import { type Surroundings, Viewer, type ViewerKeeper } from '../stream/viewer.ts';
-import { CatchUp, type From } from './catch-up.ts';
+import { CatchUp, type From, type Joining } from './catch-up.ts';
 import { Meter, type TurnedAway } from './meter.ts';
 import type { Room } from './room.ts';
 import { type CrowdListener, Rooms, type RoomsSettings } from './rooms.ts';
 import { inSlices } from './slices.ts';
-import type { Stand } from './stand.ts';
 import { Turnstile, type TurnstileSettings } from './turnstile.ts';
 import { Wheel, type WheelSettings } from './wheel.ts';
 
@@ -47,7 +46,7 @@ export interface Admitted {
 export type Admission = Admitted | { readonly outcome: 'ended' | 'banned' | 'overloaded' };
 
 /** What a visit to a room holds, until it is over. */
-interface Visit {
+export interface Visit {
   readonly room: Room;
   readonly tail: Tail;
   readonly isEnded: boolean;
@@ -141,11 +140,11 @@ export class Hub {
     if (found === null) return 'overloaded';
     const { room, done } = found;
     const leave = (): void => {
-      room.attendance.leave(identity.id);
+      room.attendance.leave(identity);
       done();
     };
     try {
-      const entered = await room.attendance.enter(identity.id);
+      const entered = await room.attendance.enter(identity);
       if (!entered.banned) return { room, tail: entered.tail, isEnded: entered.ended, leave };
       leave();
       return 'banned';
@@ -227,22 +226,25 @@ export class Hub {
     this.#wheel.add(viewer);
     // On the way here the token may have run out, or a ban have passed.
     const isExpired = request.identity.expiresAtMs <= this.#clock.now();
-    if (isExpired || room.bans.isBannedSince(request.identity.id, tail)) {
-      viewer.end(isExpired ? 'expired' : 'banned');
+    const ban = room.bans.since(request.identity, tail);
+    if (isExpired || ban !== null) {
+      viewer.end(isExpired ? 'expired' : 'banned', isExpired ? null : ban?.reason);
       return;
     }
     const { from, history } = request;
     const ticket = { room, stand, viewer, from, history, tail, retryMs: this.retryMs(), meter: this.meter };
     joining.catchUp = new CatchUp(this.#log, this.#settings, ticket);
-    void this.#join(joining.catchUp, viewer, stand).then(() => {
+    void this.#join(joining.catchUp, ticket).then(() => {
       joining.catchUp = null;
     });
   }
 
-  async #join(catchUp: CatchUp, viewer: Viewer, stand: Stand): Promise<void> {
+  async #join(catchUp: CatchUp, { room, stand, viewer }: Joining): Promise<void> {
     try {
       await catchUp.run();
       stand.feed(viewer);
+      // The room ended while it was on its way, and ended the streams that it had then.
+      if (room.isEnded) viewer.end('ended');
     } catch (error) {
       if (!(error instanceof Refusal)) this.#report(error);
       viewer.end('failed');

@@ -10,7 +10,8 @@ import type { Reading, RoomLog } from '../log/room-log.ts';
 import type { Entry, RoomId, UserId } from '../signal.ts';
 import { eventFrame } from '../stream/frame.ts';
 import { Piece } from '../stream/piece.ts';
-import { type AudienceClass, authorOf, isFor, type Receiver, targetsOf } from './audience.ts';
+import { type AudienceClass, isFor, namedIn, type Receiver } from './audience.ts';
+import { type Ban, readBan } from './bans.ts';
 import { streamEventOf } from './entry-frame.ts';
 
 /** Entries per page. */
@@ -35,14 +36,14 @@ export interface PagePart {
 export class Page {
   readonly reading: Reading;
   /** The bans among its entries: who is on the way in may be one of those whom they mean. */
-  readonly bans: readonly Entry[];
+  readonly bans: readonly Ban[];
   readonly #settings: PageSettings;
   readonly #targets: ReadonlySet<UserId>;
   readonly #shared = new Map<string, readonly PagePart[]>();
 
   constructor(reading: Reading, settings: PageSettings) {
     this.reading = reading;
-    this.bans = reading.entries.filter(({ kind }) => kind === 'ban');
+    this.bans = reading.entries.flatMap((entry) => (entry.kind === 'ban' ? (readBan(entry) ?? []) : []));
     this.#settings = settings;
     this.#targets = new Set(reading.entries.flatMap(namedIn));
   }
@@ -81,13 +82,6 @@ export class Page {
     const event = streamEventOf(entry, this.#settings.stateInlineBytes);
     return event === null ? '' : eventFrame(event);
   }
-}
-
-/** Whom an entry is for, beyond what their class gets: its targets, or its author where it was left out for others. */
-function namedIn(entry: Entry): readonly UserId[] {
-  if (entry.lane !== 'spare') return [...(targetsOf(entry.audience) ?? [])];
-  const author = authorOf(entry);
-  return author === null ? [] : [author];
 }
 
 export class Pages {

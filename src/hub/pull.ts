@@ -3,14 +3,14 @@
  * after a cursor; with `waitMs` the answer waits for the first event that the client may see.
  */
 
-import { type Judgement, judge, type Position } from '../log/position.ts';
+import { type Judgement, judge, type Position, type Tail } from '../log/position.ts';
 import type { Reading, RoomLog } from '../log/room-log.ts';
-import type { Identity, RoomId } from '../signal.ts';
+import type { Entry, Identity, RoomId } from '../signal.ts';
 import { isFor } from './audience.ts';
+import { binds, isSince, readBan } from './bans.ts';
 import type { From } from './catch-up.ts';
 import { type EntryEvent, eventOf } from './entry-frame.ts';
-import type { Hub } from './hub.ts';
-import type { Room } from './room.ts';
+import type { Hub, Visit } from './hub.ts';
 
 export interface PullRequest {
   readonly room: RoomId;
@@ -57,26 +57,26 @@ export class Pull {
     const visit = await this.#hub.visit(request.room, request.identity);
     if (typeof visit === 'string') return visit;
     try {
-      const first = await this.#read(request, request.after);
+      const first = await this.#read(request, visit.tail, request.after);
       const mayWait = request.waitMs > 0 && first.judged.verdict !== 'reset' && !visit.isEnded;
       if (first.events.length > 0 || !mayWait || this.#waiting >= this.#settings.pullsMax) return first;
-      return await this.#wait(request, visit.room, first);
+      return await this.#wait(request, visit, first);
     } finally {
       visit.leave();
     }
   }
 
-  async #wait(request: PullRequest, room: Room, first: Pulled): Promise<Pulled> {
+  async #wait(request: PullRequest, { room, tail }: Visit, first: Pulled): Promise<Pulled> {
     this.#waiting += 1;
     const found = new AbortController();
     try {
       const signal = AbortSignal.any([request.signal, found.signal]);
       const heard = room.nextFor(request.identity, request.waitMs, signal);
       // What came between the first look and the waiting is found by a second look.
-      let look = await this.#read(request, first.next);
+      let look = await this.#read(request, tail, first.next);
       if (look.events.length === 0 && look.judged.verdict === 'exact') {
         await heard;
-        look = await this.#read(request, look.next);
+        look = await this.#read(request, tail, look.next);
       }
       return look.judged.verdict === 'exact' ? { ...look, judged: first.judged } : look;
     } finally {
@@ -85,15 +85,26 @@ export class Pull {
     }
   }
 
-  async #read({ room, identity, limit }: PullRequest, after: From): Promise<Pulled> {
+  /** `tail`: with which the log let the client in. */
+  async #read({ room, identity, limit }: PullRequest, tail: Tail, after: From): Promise<Pulled> {
     const position = after === 'unreadable' ? null : after;
-    const reading = await this.#log.read(room, position, limit);
+    const reading = upToBan(await this.#log.read(room, position, limit), identity, tail);
     const judged = judge(after, reading.tail);
     const events = reading.entries
       .filter((entry) => isFor(entry, identity))
       .flatMap((entry) => eventOf(entry, this.#settings.stateInlineBytes) ?? []);
     return { judged, events, next: nextOf(reading, judged), nextPollMs: pollMs(reading, limit) };
   }
+}
+
+/** Whoever is banned since it was let in is told of that, and gets nothing that came after. */
+function upToBan(reading: Reading, identity: Identity, tail: Tail): Reading {
+  const isBan = (entry: Entry): boolean => {
+    const ban = entry.kind === 'ban' ? readBan(entry) : null;
+    return ban !== null && binds(ban, identity) && isSince(ban, tail);
+  };
+  const index = reading.entries.findIndex(isBan);
+  return index === -1 ? reading : { ...reading, entries: reading.entries.slice(0, index + 1) };
 }
 
 const nextOf = ({ entries, tail }: Reading, judged: Judgement): Position => {

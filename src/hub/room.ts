@@ -5,7 +5,6 @@
  */
 
 import type { Clock } from '../clock.ts';
-import type { EndingCause } from '../errors.ts';
 import type { GapCause, Position } from '../log/position.ts';
 import type { Headcount, RoomLog, RoomState } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
@@ -14,15 +13,15 @@ import { spansPerViewer, type Viewer } from '../stream/viewer.ts';
 import { Attendance } from './attendance.ts';
 import {
   type AudienceClass,
-  authorOf,
   classOf,
   isFor,
   isOnTapeOf,
-  mayReceive,
+  mayHoldOwn,
+  namedIn,
   type Receiver,
   targetsOf,
 } from './audience.ts';
-import { Bans } from './bans.ts';
+import { type Bannable, Bans, binds } from './bans.ts';
 import { frameOf } from './entry-frame.ts';
 import { Flush } from './flush.ts';
 import { gapFrame } from './gap.ts';
@@ -75,7 +74,8 @@ export class Room implements Sink {
   /** The newest entry that was taken; a jump beyond the next one passes over peer entries for other nodes. */
   #takenUpTo = 0;
   #uses = 0;
-  #isEnded = false;
+  /** From this offset on there is nothing to wait for; null while the room has not ended. */
+  #endsAt: number | null = null;
 
   constructor(id: RoomId, log: RoomLog, settings: RoomSettings, clock: Clock, { wheel, meter }: RoomSurroundings) {
     this.id = id;
@@ -136,6 +136,10 @@ export class Room implements Sink {
     return this.#stands.size >= this.#settings.audiencesMax ? null : this.#openStand(audience);
   }
 
+  get isEnded(): boolean {
+    return this.#endsAt !== null && this.intake.position.offset >= this.#endsAt;
+  }
+
   /** Viewers here, those on their way to a seat among them. */
   get size(): number {
     let size = 0;
@@ -165,13 +169,11 @@ export class Room implements Sink {
     // What was written in an older history says nothing of the present one.
     if (entry.epoch === position.epoch) this.#explainFall(counterOf(entry));
     const isNews = this.state.apply(entry);
-    if (entry.kind === 'ban' || entry.kind === 'unban') {
-      const gone = this.bans.heed(entry, (user) => this.attendance.has(user));
-      if (gone !== null) this.endUser(gone, 'banned');
-    }
-    if (entry.kind === 'end') this.#isEnded = true;
+    const ban = this.bans.heed(entry, (user) => this.attendance.has(user));
+    if (ban !== null) this.#endBanned((who) => binds(ban, who), ban.reason);
+    if (entry.kind === 'end') this.#endsAt = entry.offset;
     const frame = isNews || entry.kind !== 'state' ? this.#frame(entry, position) : null;
-    const own = frame !== null && entry.lane === 'spare' ? this.#forAuthor(entry, frame) : null;
+    const own = frame !== null && frame.targets === null ? this.#forNamed(entry, frame) : null;
     for (const stand of this.#stands.values()) this.#lay(stand, entry, frame, own);
     if (entry.kind === 'retract') takeBack(entry, this.#stands.values(), this.pages);
     this.#waiters.wake(entry);
@@ -223,7 +225,9 @@ export class Room implements Sink {
 
   async register(): Promise<void> {
     // Where entries were lost, a ban may be among them, or the lifting of one.
-    for (const user of await this.attendance.register()) this.endUser(user, 'banned');
+    for (const who of await this.attendance.register()) {
+      this.#endBanned(({ id, role }) => id === who.id && role === who.role, null);
+    }
   }
 
   hasUsers(): boolean {
@@ -234,9 +238,8 @@ export class Room implements Sink {
     return users.some((user) => this.attendance.has(user));
   }
 
-  /** Ends a user's streams here. */
-  endUser(user: UserId, cause: EndingCause): void {
-    for (const viewer of [...this.viewers()]) if (viewer.identity.id === user) viewer.end(cause);
+  #endBanned(isBanned: (who: Bannable) => boolean, reason: string | null): void {
+    for (const viewer of [...this.viewers()]) if (isBanned(viewer.identity)) viewer.end('banned', reason);
   }
 
   /** The size to which bytes are handed to one viewer at a time. */
@@ -258,6 +261,7 @@ export class Room implements Sink {
 
   #setState(state: RoomState): void {
     this.state.replace(state);
+    this.#endsAt = state.ended ? state.tail.offset : null;
     this.#sums.reset((counter) => this.#totalOf(counter));
   }
 
@@ -271,12 +275,12 @@ export class Room implements Sink {
     return frameOf(entry, position, this.#settings.stateInlineBytes, targets);
   }
 
-  /** What was left out for others, for its author; null where the author is not here. */
-  #forAuthor(entry: Entry, frame: Frame): Frame | null {
-    const author = authorOf(entry);
-    if (author === null) return null;
-    if (this.attendance.has(author)) return { ...frame, targets: new Set([author]) };
-    this.holes.addFor(author, entry.offset);
+  /** What is for one user beyond its class, for that user; null where it is for none, or for one who is not here. */
+  #forNamed(entry: Entry, frame: Frame): Frame | null {
+    const [user] = namedIn(entry);
+    if (user === undefined) return null;
+    if (this.attendance.has(user)) return { ...frame, targets: new Set([user]) };
+    this.holes.addFor(user, entry.offset);
     return null;
   }
 
@@ -284,7 +288,7 @@ export class Room implements Sink {
     const { audience, tape } = stand;
     if (entry.kind === 'gap' && isFor(entry, audience.receiver)) stand.toldOf('sampled');
     if (frame !== null && (frame.targets !== null || isOnTapeOf(entry, audience.receiver))) tape.add(frame);
-    else if (own !== null && mayReceive(entry.audience, audience.receiver)) tape.add(own);
+    else if (own !== null && mayHoldOwn(entry.audience, audience.receiver)) tape.add(own);
     else tape.pass(this.intake.position);
   }
 
@@ -308,7 +312,7 @@ export class Room implements Sink {
     this.#say(this.#sums.news());
     this.#say(this.watching.news());
     for (const stand of this.#stands.values()) yield* stand.sweep();
-    if (!this.#isEnded) return;
+    if (!this.isEnded) return;
     for (const viewer of [...this.viewers()]) {
       viewer.end('ended');
       yield;

@@ -11,7 +11,16 @@
  */
 
 import assert from 'node:assert/strict';
-import { type Audience, type Entry, type Epoch, isPlainName, isTagName, type Lane, type UserId } from '../signal.ts';
+import {
+  type Audience,
+  type Entry,
+  type Epoch,
+  isPlainName,
+  isTagName,
+  isUserId,
+  type Lane,
+  type UserId,
+} from '../signal.ts';
 import type { Tail } from './position.ts';
 import type { Headcount, Heard } from './room-log.ts';
 
@@ -57,7 +66,10 @@ export function decodeEntry(text: string): { readonly entry: Entry; readonly pre
 const isEpoch = /^[a-z0-9]{1,12}$/;
 const isLane = /^(?:must|chat|spare|blank|merge|latest)$/;
 const isNamed = (audience: string): boolean =>
-  audience === 'all' || audience === 'staff' || (audience.startsWith('tag:') && isTagName(audience.slice(4)));
+  audience === 'all' ||
+  audience === 'staff' ||
+  (audience.startsWith('tag:') && isTagName(audience.slice(4))) ||
+  (audience.startsWith('staff:') && isUserId(audience.slice(6)));
 
 /** Bodies are put into events as they are, so what is no JSON object on one line would spoil a stream. */
 function isObject(body: string): boolean {

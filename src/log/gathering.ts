@@ -13,7 +13,7 @@
 
 import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
-import type { RoomId, UserId } from '../signal.ts';
+import type { Role, RoomId, UserId } from '../signal.ts';
 import type { Tail } from './position.ts';
 import type { Entered } from './room-log.ts';
 
@@ -26,6 +26,8 @@ export const attendingMax = 100_000;
 export interface Step {
   readonly user: UserId;
   readonly comes: boolean;
+  /** With which it comes. */
+  readonly role: Role;
 }
 
 /** What one call answers for all of its steps. */
@@ -34,7 +36,8 @@ export interface Attended {
   readonly ended: boolean;
   /** A user was put on record, and the node had no valid lease until then. */
   readonly lapsed: boolean;
-  readonly banned: ReadonlySet<UserId>;
+  /** The steps of users who are banned in the role with which they come. */
+  readonly banned: ReadonlySet<Step>;
 }
 
 export interface GatheringOptions {
@@ -72,12 +75,12 @@ export class Gathering {
     return this.#attending;
   }
 
-  enter(room: RoomId, user: UserId | null): Promise<Entered> {
-    return this.#join(room, user === null ? null : { user, comes: true });
+  enter(room: RoomId, user: UserId | null, role: Role = 'viewer'): Promise<Entered> {
+    return this.#join(room, user === null ? null : { user, comes: true, role });
   }
 
   async leave(room: RoomId, user: UserId): Promise<void> {
-    await this.#join(room, { user, comes: false });
+    await this.#join(room, { user, comes: false, role: 'viewer' });
   }
 
   close(): void {
@@ -136,7 +139,7 @@ export class Gathering {
   #answer(batch: Batch, { tail, ended, lapsed, banned }: Attended): void {
     let tellsLapsed = lapsed;
     for (const { step, resolve } of this.#end(batch)) {
-      const isBanned = step !== null && banned.has(step.user);
+      const isBanned = step !== null && banned.has(step);
       const isPut = step?.comes === true && !isBanned;
       // The first who was put on record found no lease; the others found that one's.
       resolve({ tail, ended, banned: isBanned, lapsed: isPut && tellsLapsed });

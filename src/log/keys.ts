@@ -20,7 +20,7 @@ export const whereKey = (room: RoomId): string => `rs:{${room}}:where`;
 export const nodesKey = (room: RoomId): string => `rs:{${room}}:nodes`;
 /** Hash: what nodes report of how many watch, and what was told of it; see headcount.lua. */
 export const audienceKey = (room: RoomId): string => `rs:{${room}}:audience`;
-/** Hash: `ban:<user>` and `mute:<user>` to the time until which they hold; 0 for good. */
+/** Hash: who is banned or muted, until when and by whom, and when the room ended; see rules.lua. It outlives the room. */
 export const rulesKey = (room: RoomId): string => `rs:{${room}}:rules`;
 /** String: digest and answer of a write. A space parts user and key, because a user may contain anything else. */
 export const seenKey = (room: RoomId, user: UserId, key: string): string => `rs:{${room}}:seen:${user} ${key}`;

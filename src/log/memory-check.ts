@@ -1,11 +1,13 @@
 /**
- * Why the embedded log does not take a change as the room stands. Asked before anything is written; it changes nothing
- * but for what is due to be trimmed. Who may write at all is `memory-room`'s business.
+ * Why the embedded log does not take a write as the room stands. Asked before anything is written; it changes nothing
+ * but for what is due to be trimmed. Repeats are `memory-room`'s business.
  */
 
-import { type MemoryLimits, type RoomRecord, trimRoom } from './memory-record.ts';
+import type { UserId } from '../signal.ts';
+import { type MemoryLimits, type RoomRecord, trimRoom, waitForTokens } from './memory-record.ts';
 import { findRetractable } from './memory-retract.ts';
-import type { Appended, Change, IfVersion } from './room-log.ts';
+import { isBound, whyNotRule } from './memory-rules.ts';
+import { type Appended, type Change, type IfVersion, type Rate, takenAfterEnd, type Write } from './room-log.ts';
 
 export type Refused = Extract<Appended, { outcome: 'refused' }>;
 
@@ -17,8 +19,23 @@ export const refuse = (code: Refused['code'], more: Partial<Refused> = {}): Refu
   ...more,
 });
 
-/** Null where the change can be made. */
-export function checkChange(record: RoomRecord, change: Change, limits: MemoryLimits, now: number): Refused | null {
+export const rateKey = ({ name }: Rate, by: UserId): string => `${name} ${by}`;
+
+/** The first reason not to keep the write, or null. A refused write leaves no trace, no token spent. */
+export function checkWrite(record: RoomRecord, write: Write, limits: MemoryLimits, now: number): Refused | null {
+  const { by, role, rate, change } = write;
+  const { rules, ended, rates } = record;
+  if (ended && !takenAfterEnd.has(change.type)) return refuse('room-ended');
+  if (isBound(rules, 'ban', { id: by, role }, now)) return refuse('banned');
+  if (write.mutable && isBound(rules, 'mute', { id: by, role }, now)) return refuse('muted');
+  const retryAfterMs = rate === null ? 0 : waitForTokens(rates, rateKey(rate, by), rate, now);
+  if (retryAfterMs > 0) return refuse('rate-limited', { retryAfterMs });
+  if (change.type !== 'rule') return checkChange(record, change, limits, now);
+  const code = whyNotRule(rules, change, role, limits.rulesMax, now);
+  return code === null ? null : refuse(code);
+}
+
+function checkChange(record: RoomRecord, change: Change, limits: MemoryLimits, now: number): Refused | null {
   if (change.type === 'retract') {
     trimRoom(record, limits, now);
     return findRetractable(record, change.target) === null ? refuse('not-found') : null;

@@ -8,9 +8,9 @@
 
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
-import type { RoomId, UserId } from '../signal.ts';
+import type { Role, RoomId, UserId } from '../signal.ts';
 import { whereIs } from './memory-directory.ts';
-import type { MemoryLimits, RoomRecord } from './memory-record.ts';
+import { type MemoryLimits, newRecord, type RoomRecord } from './memory-record.ts';
 import { MemoryRoom } from './memory-room.ts';
 import type { Position } from './position.ts';
 import type {
@@ -18,11 +18,13 @@ import type {
   Entered,
   Follower,
   Heard,
+  Reader,
   Reading,
   Renewed,
   Reported,
   RoomLog,
   RoomState,
+  Rule,
   Write,
 } from './room-log.ts';
 
@@ -120,7 +122,7 @@ export class MemoryStore {
     this.#sweepSome(now);
     let room = this.#rooms.get(id);
     if (room === undefined || room.record.forgetAtMs <= now) {
-      room = MemoryRoom.create(this.#limits, this.#publisher(id), this.#run, now);
+      room = MemoryRoom.create(this.#limits, this.#publisher(id), this.#run, now, room?.record);
       this.#rooms.set(id, room);
     }
     room.fence(this.#run);
@@ -146,10 +148,12 @@ export class MemoryStore {
     };
   }
 
+  #revive(id: RoomId, record: RoomRecord): MemoryRoom {
+    return new MemoryRoom(this.#limits, this.#publisher(id), record);
+  }
+
   #reviveAll({ rooms }: Snapshot): Map<RoomId, MemoryRoom> {
-    const revive = (id: RoomId, record: RoomRecord): MemoryRoom =>
-      new MemoryRoom(this.#limits, this.#publisher(id), structuredClone(record));
-    return new Map([...rooms].map(([id, record]) => [id, revive(id, record)]));
+    return new Map([...rooms].map(([id, record]) => [id, this.#revive(id, structuredClone(record))]));
   }
 
   #replaceRooms(rooms: Map<RoomId, MemoryRoom>): void {
@@ -169,8 +173,14 @@ export class MemoryStore {
         return;
       }
       const [id, room] = next.value;
-      if (room.record.forgetAtMs <= now) this.#rooms.delete(id);
+      if (room.record.forgetAtMs <= now) this.#forget(id, room.record, now);
     }
+  }
+
+  /** Nothing of the room is kept but what outlives it. */
+  #forget(id: RoomId, { epoch, run, rules, ended, forgetAtMs }: RoomRecord, now: number): void {
+    if (rules.keptUntilMs <= now) this.#rooms.delete(id);
+    else if (forgetAtMs > 0) this.#rooms.set(id, this.#revive(id, { ...newRecord(epoch, run, 0), rules, ended }));
   }
 }
 
@@ -199,8 +209,12 @@ class MemoryLink implements RoomLog {
     return this.#ask(id, (room, now) => room.read(after, limit, now));
   }
 
-  async readState(id: RoomId, reader: UserId | null = null): Promise<RoomState> {
+  async readState(id: RoomId, reader: Reader | null = null): Promise<RoomState> {
     return this.#ask(id, (room, now) => room.readState(reader, now));
+  }
+
+  async readRules(id: RoomId): Promise<readonly Rule[]> {
+    return this.#ask(id, (room, now) => room.readRules(now));
   }
 
   async follow(id: RoomId, follower: Follower): Promise<void> {
@@ -212,8 +226,8 @@ class MemoryLink implements RoomLog {
     this.#followers.delete(id);
   }
 
-  async enter(id: RoomId, user: UserId | null): Promise<Entered> {
-    return this.#ask(id, (room, now) => room.enter(this.nodeId, user, now));
+  async enter(id: RoomId, user: UserId | null, role: Role = 'viewer'): Promise<Entered> {
+    return this.#ask(id, (room, now) => room.enter(this.nodeId, user, role, now));
   }
 
   async leave(id: RoomId, user: UserId): Promise<void> {

@@ -1,18 +1,19 @@
 /**
  * What the embedded log remembers of one room, as plain values: copying it is taking a backup. Here are the parts that
- * need care of their own: kept entries, rules and rate buckets. Who is where is `memory-directory`'s. What a write means is
- * `memory-room`'s business.
+ * need care of their own: kept entries and rate buckets. Who is where is `memory-directory`'s, rules are `memory-rules`'. What
+ * a write means is `memory-room`'s business.
  */
 
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import type { Settings } from '../settings.ts';
-import type { Entry, Epoch, StatePart, UserId } from '../signal.ts';
+import type { Entry, Epoch, StatePart } from '../signal.ts';
 import { type ChatRecord, newChat } from './memory-chat.ts';
 import { type Directory, newDirectory } from './memory-directory.ts';
 import { type HeadcountRecord, newHeadcount } from './memory-headcount.ts';
+import { newRules, type RuleRecord } from './memory-rules.ts';
 import { type Ancestor, lineageMax } from './position.ts';
-import type { Appended, Change, Rate } from './room-log.ts';
+import type { Appended, Rate } from './room-log.ts';
 
 export type MemoryLimits = Pick<
   Settings,
@@ -20,6 +21,8 @@ export type MemoryLimits = Pick<
   | 'logBytesMax'
   | 'logTtlS'
   | 'roomTtlS'
+  | 'rulesTtlS'
+  | 'rulesMax'
   | 'statePartsMax'
   | 'countMs'
   | 'audienceMs'
@@ -66,12 +69,6 @@ export interface CounterRecord {
   toldAtMs: number;
 }
 
-/** Until when, in Unix milliseconds; `Infinity` for good. */
-export interface RuleRecord {
-  readonly ban: Map<UserId, number>;
-  readonly mute: Map<UserId, number>;
-}
-
 export interface SeenRecord {
   readonly digest: string;
   readonly answer: Extract<Appended, { outcome: 'kept' }>;
@@ -107,12 +104,17 @@ export const newRecord = (epoch: Epoch, run: number, forgetAtMs: number): RoomRe
   parts: new Map(),
   counters: new Map(),
   chat: newChat(),
-  rules: { ban: new Map(), mute: new Map() },
+  rules: newRules(),
   seen: new Map(),
   rates: { fullAtMs: new Map(), sweepAtSize: bucketsMin },
   directory: newDirectory(),
   headcount: newHeadcount(),
 });
+
+/** What is left of a room that is forgotten: its rules and its end; null where they are too. */
+export function remainsOf({ rules, ended }: RoomRecord, now: number): Pick<RoomRecord, 'rules' | 'ended'> | null {
+  return rules.keptUntilMs > now ? { rules, ended } : null;
+}
 
 /** Ends the epoch of a room, of which nobody knows what the store has lost. */
 export function beginEpoch(record: RoomRecord, run: number): void {
@@ -205,19 +207,6 @@ export function findSeen(seen: Map<string, SeenRecord>, key: string, now: number
     seen.delete(name);
   }
   return seen.get(key);
-}
-
-// Rules.
-
-export const isRuled = (rules: RuleRecord, rule: 'ban' | 'mute', user: UserId, now: number): boolean =>
-  (rules[rule].get(user) ?? 0) > now;
-
-/** Sets or lifts a rule. Those that ran out go by the way, so that what is kept is what is in force. */
-export function setRule(rules: RuleRecord, change: Extract<Change, { type: 'rule' }>, now: number): void {
-  const users = rules[change.rule];
-  for (const [user, untilMs] of users) if (untilMs <= now) users.delete(user);
-  if (change.seconds === null) users.delete(change.user);
-  else users.set(change.user, change.seconds === 0 ? Infinity : now + change.seconds * 1000);
 }
 
 // Rate buckets.

@@ -5,29 +5,28 @@
  */
 
 import { Refusal } from '../errors.ts';
-import type { Entry, Lane, UserId } from '../signal.ts';
+import type { Entry, Lane, Role, UserId } from '../signal.ts';
 import { conforms, declare, declaredInMs, noteSpare } from './memory-chat.ts';
-import { checkChange, type Refused, refuse } from './memory-check.ts';
+import { checkWrite, rateKey, refuse } from './memory-check.ts';
 import { lease, noteEntered, noteLeft, whereIs } from './memory-directory.ts';
 import { takeReport } from './memory-headcount.ts';
 import {
   beginEpoch,
   countUp,
   findSeen,
-  isRuled,
   keep,
   keptCount,
   type MemoryLimits,
   newEpoch,
   newRecord,
   type RoomRecord,
-  setRule,
+  remainsOf,
   type Told,
   take,
   trimRoom,
-  waitForTokens,
 } from './memory-record.ts';
 import { retract } from './memory-retract.ts';
+import { isBound, keepRules, listRules, setRule } from './memory-rules.ts';
 import { formatPosition, judge, type Position, type Tail } from './position.ts';
 import {
   type Appended,
@@ -36,10 +35,12 @@ import {
   type Heard,
   isSampled,
   onceTtlMs,
+  type Reader,
   type Reading,
   type Renewed,
   type Reported,
   type RoomState,
+  type Rule,
   sampledChat,
   type Write,
 } from './room-log.ts';
@@ -69,8 +70,13 @@ export class MemoryRoom {
     this.record = record;
   }
 
-  static create(limits: MemoryLimits, publish: Publish, run: number, now: number): MemoryRoom {
-    return new MemoryRoom(limits, publish, newRecord(newEpoch(), run, now + idleRoomMs));
+  /** A room begins, or begins anew: then with the rules and the end of the one that was forgotten. */
+  static create(limits: MemoryLimits, publish: Publish, run: number, now: number, old?: RoomRecord): MemoryRoom {
+    const remains = old === undefined ? null : remainsOf(old, now);
+    const record = { ...newRecord(newEpoch(), run, now + idleRoomMs), ...remains, isWritten: remains !== null };
+    const room = new MemoryRoom(limits, publish, record);
+    room.#outlive(now);
+    return room;
   }
 
   /** A store that came back may have lost its latest entries; nobody can tell, so the numbers get a new epoch. */
@@ -94,16 +100,16 @@ export class MemoryRoom {
     if (seen) {
       return seen.digest === write.once?.digest ? { ...seen.answer, repeated: true } : refuse('key-reused');
     }
-    const refused = this.#check(write, now);
+    const refused = checkWrite(record, write, this.#limits, now);
     if (refused) return refused;
     if (onceKey !== null && record.seen.size >= onceKeysMax) {
       throw new Refusal('overloaded', 'The room remembers as many idempotency keys as it may.');
     }
 
-    if (write.rate) take(record.rates, rateKey(write), write.rate, now);
-    const result = this.#apply(write.change, now);
+    if (write.rate) take(record.rates, rateKey(write.rate, write.by), write.rate, now);
+    const result = this.#apply(write, now);
     record.isWritten = true;
-    record.forgetAtMs = now + this.#limits.roomTtlS * 1000;
+    this.#outlive(now);
     const answer: Kept = {
       outcome: 'kept',
       position: { epoch: record.epoch, offset: record.offset },
@@ -134,15 +140,19 @@ export class MemoryRoom {
     return { tail, entries, retracted: this.record.retracted };
   }
 
-  readState(reader: UserId | null, now: number): RoomState {
+  readState(reader: Reader | null, now: number): RoomState {
     const tail = this.tail(now);
-    const { total, parts } = this.record;
-    return { tail, total, parts: new Map(parts), banned: this.#isBanned(reader, now) };
+    const { total, parts, ended } = this.record;
+    return { tail, total, parts: new Map(parts), banned: reader !== null && this.#isBanned(reader, now), ended };
   }
 
-  enter(node: string, user: UserId | null, now: number): Entered {
-    this.#outlive(now);
-    const banned = this.#isBanned(user, now);
+  readRules(now: number): Rule[] {
+    return listRules(this.record.rules, now);
+  }
+
+  enter(node: string, user: UserId | null, role: Role, now: number): Entered {
+    if (!this.record.isWritten) this.#outlive(now);
+    const banned = this.#isBanned({ id: user, role }, now);
     const isPut = user !== null && !banned;
     const lapsed = isPut && noteEntered(this.record.directory, node, user, now).lapsed;
     return { tail: this.tail(now), ended: this.record.ended, banned, lapsed };
@@ -168,23 +178,11 @@ export class MemoryRoom {
     return { told, againMs };
   }
 
-  #isBanned(user: UserId | null, now: number): boolean {
-    return user !== null && isRuled(this.record.rules, 'ban', user, now);
+  #isBanned(reader: Reader, now: number): boolean {
+    return isBound(this.record.rules, 'ban', reader, now);
   }
 
-  /** The first reason not to keep the write. It changes nothing: a refused write leaves no trace, no token spent. */
-  #check(write: Write, now: number): Refused | null {
-    if (this.record.ended) return refuse('room-ended');
-    if (this.#isBanned(write.by, now)) return refuse('banned');
-    if (write.mutable && isRuled(this.record.rules, 'mute', write.by, now)) return refuse('muted');
-    if (write.rate) {
-      const retryAfterMs = waitForTokens(this.record.rates, rateKey(write), write.rate, now);
-      if (retryAfterMs > 0) return refuse('rate-limited', { retryAfterMs });
-    }
-    return checkChange(this.record, write.change, this.#limits, now);
-  }
-
-  #apply(change: Change, now: number): Result {
+  #apply({ change, role }: Write, now: number): Result {
     switch (change.type) {
       case 'event': {
         if (!isSampled(change)) return { connected: this.#add(change, now), total: 0, pending: false };
@@ -209,8 +207,8 @@ export class MemoryRoom {
           ...retract(this.record, change, (told) => this.#add(told, now)),
         };
       case 'rule':
-        setRule(this.record.rules, change, now);
-        this.#add({ kind: change.kind, lane: 'must', audience: 'all', body: change.body }, now);
+        setRule(this.record.rules, change, role, now);
+        this.#add({ kind: change.kind, lane: 'must', audience: `staff:${change.user}`, body: change.body }, now);
         break;
       case 'end':
         for (const [name, { isPending }] of this.record.counters) if (isPending) this.#settle(name, now);
@@ -289,10 +287,12 @@ export class MemoryRoom {
     return 0;
   }
 
-  /** Only writes keep a written room; one that nobody wrote lives as long as somebody is there. */
+  /** From now on the room is kept for as long as one that is not used any more. */
   #outlive(now: number): void {
-    if (!this.record.isWritten) this.record.forgetAtMs = now + idleRoomMs;
+    const { record } = this;
+    const { roomTtlS, rulesTtlS } = this.#limits;
+    record.forgetAtMs = now + (record.isWritten ? roomTtlS * 1000 : idleRoomMs);
+    if (record.ended || record.rules.ban.size + record.rules.mute.size > 0)
+      keepRules(record.rules, record.forgetAtMs + rulesTtlS * 1000);
   }
 }
-
-const rateKey = (write: Write): string => `${write.rate?.name} ${write.by}`;

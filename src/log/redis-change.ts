@@ -7,7 +7,7 @@ import type { Settings } from '../settings.ts';
 import { encodeContent } from './entry-text.ts';
 import { type Change, isSampled, lastingKinds } from './room-log.ts';
 
-export type ChangeSettings = Pick<Settings, 'chatPerSecond' | 'statePartsMax' | 'countMs'>;
+export type ChangeSettings = Pick<Settings, 'chatPerSecond' | 'statePartsMax' | 'countMs' | 'rulesMax'>;
 
 export function describeChange(change: Change, settings: ChangeSettings): (string | number)[] {
   switch (change.type) {
@@ -34,8 +34,8 @@ export function describeChange(change: Change, settings: ChangeSettings): (strin
     case 'retract':
       return [change.body, change.target.epoch, change.target.offset, lasting];
     case 'rule': {
-      const content = encodeContent(change.kind, 'must', 'all', change.body);
-      return [content, `${change.rule}:${change.user}`, change.seconds ?? ''];
+      const content = encodeContent(change.kind, 'must', `staff:${change.user}`, change.body);
+      return [content, `${change.rule}:${change.user}`, change.seconds ?? '', settings.rulesMax];
     }
     case 'end':
       return [encodeContent('end', 'must', 'all', change.body)];

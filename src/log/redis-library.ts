@@ -11,12 +11,14 @@ const read = (file: string): string => readFileSync(new URL(`./scripts/${file}.l
 
 const text = [
   'shared',
+  'rules',
   'chat',
   'retract',
   'append',
   'settle',
   'read',
   'read-state',
+  'read-rules',
   'attend',
   'prolong',
   'headcount',
@@ -27,7 +29,16 @@ const text = [
   .join('\n');
 const digest = createHash('sha256').update(text).digest('hex').slice(0, 8);
 
-export type LibraryFunction = 'append' | 'settle' | 'read' | 'read_state' | 'attend' | 'prolong' | 'report' | 'renew';
+export type LibraryFunction =
+  | 'append'
+  | 'settle'
+  | 'read'
+  | 'read_state'
+  | 'read_rules'
+  | 'attend'
+  | 'prolong'
+  | 'report'
+  | 'renew';
 
 export const libraryName = `ringside_${digest}`;
 /** The shebang must be the first line; the rest of the prelude names the functions. */

@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.ts';
 import type { Settings } from '../settings.ts';
-import type { Epoch, RoomId, StatePart, UserId } from '../signal.ts';
+import { type Epoch, type Role, type RoomId, rankOf, type StatePart, type UserId } from '../signal.ts';
 import { decodeHeadcount, decodeTail, LogTextError, readNumber } from './entry-text.ts';
 import { type Attended, Gathering, type Step } from './gathering.ts';
 import {
@@ -30,6 +30,7 @@ import { RedisFeed } from './redis-feed.ts';
 import type { LibraryFunction } from './redis-library.ts';
 import { RedisLink } from './redis-link.ts';
 import { toReading } from './redis-reading.ts';
+import { readRules } from './redis-rules.ts';
 import { RedisServers } from './redis-servers.ts';
 import {
   type Appended,
@@ -37,11 +38,13 @@ import {
   type Follower,
   leaseMs,
   onceTtlMs,
+  type Reader,
   type Reading,
   type Renewed,
   type Reported,
   type RoomLog,
   type RoomState,
+  type Rule,
   type Write,
 } from './room-log.ts';
 
@@ -113,7 +116,8 @@ class RedisLog implements RoomLog {
       rulesKey(room),
     ];
     if (rate) keys.push(rateKey(room, by, rate.name));
-    const args = [by, once?.digest ?? '', once ? onceTtlMs : this.#sentTtlMs, write.mutable ? 1 : 0];
+    const bound = `${rankOf(write.role)}${write.mutable ? 'm' : ''}`;
+    const args = [by, once?.digest ?? '', once ? onceTtlMs : this.#sentTtlMs, bound];
     const tokens = rate ? [1000 / rate.perSecond, rate.burst, rate.cost] : ['', '', ''];
     const described = describeChange(change, this.#settings);
     const reply = await this.#call('append', room, keys, [...args, ...tokens, change.type, ...described]);
@@ -135,10 +139,10 @@ class RedisLog implements RoomLog {
     );
   }
 
-  async readState(room: RoomId, reader: UserId | null = null): Promise<RoomState> {
-    const readers = reader === null ? [] : [reader];
+  async readState(room: RoomId, reader: Reader | null = null): Promise<RoomState> {
+    const readers = reader === null || reader.id === null ? [] : [`${rankOf(reader.role)}${reader.id}`];
     const answer = await this.#ask('read_state', room, [rulesKey(room)], readers);
-    const [tailText = '', total, banned, ...cells] = answer;
+    const [tailText = '', total, banned, ended, ...cells] = answer;
     const tail = this.#readTail(room, tailText);
     const parts = new Map<string, StatePart>();
     for (let i = 0; i + 1 < cells.length; i += 2) {
@@ -147,7 +151,12 @@ class RedisLog implements RoomLog {
       else if (part.value !== null || part.version >= tail.first) parts.set(cells[i] ?? '', part);
     }
     const totalRead = this.#understand(room, () => readNumber(total, tailText));
-    return { tail, total: totalRead, parts, banned: banned === '1' };
+    return { tail, total: totalRead, parts, banned: banned === '1', ended: ended === '1' };
+  }
+
+  async readRules(room: RoomId): Promise<readonly Rule[]> {
+    const answer = await this.#ask('read_rules', room, [rulesKey(room)], []);
+    return readRules(answer, (field) => this.#logger.error({ room, field }, 'a rule is broken and left out'));
   }
 
   follow(room: RoomId, follower: Follower): Promise<void> {
@@ -158,8 +167,8 @@ class RedisLog implements RoomLog {
     return this.#feed.unfollow(room);
   }
 
-  enter(room: RoomId, user: UserId | null): Promise<Entered> {
-    return this.#gathering.enter(room, user);
+  enter(room: RoomId, user: UserId | null, role: Role = 'viewer'): Promise<Entered> {
+    return this.#gathering.enter(room, user, role);
   }
 
   leave(room: RoomId, user: UserId): Promise<void> {
@@ -172,7 +181,7 @@ class RedisLog implements RoomLog {
   }
 
   async renew(room: RoomId, viewers = 0, seen: Position | null = null): Promise<Renewed> {
-    const keys = [whereKey(room), nodesKey(room), audienceKey(room)];
+    const keys = [whereKey(room), nodesKey(room), audienceKey(room), rulesKey(room)];
     const args = [this.#nodeId, leaseMs, viewers, this.#settings.audienceMs, seen?.epoch ?? '', seen?.offset ?? 0];
     const [tail = '', lapsed, ...reported] = await this.#ask('renew', room, keys, args);
     return { tail: this.#readTail(room, tail), lapsed: lapsed === '1', ...this.#readReported(room, reported) };
@@ -194,7 +203,7 @@ class RedisLog implements RoomLog {
   }
 
   async #attend(room: RoomId, steps: readonly Step[]): Promise<Attended> {
-    const marked = steps.map(({ user, comes }) => `${comes ? '+' : '-'}${user}`);
+    const marked = steps.map(({ user, comes, role }) => `${comes ? `+${rankOf(role)}` : '-'}${user}`);
     const keys = [whereKey(room), nodesKey(room), rulesKey(room)];
     const [tail = '', ended, lapsed, ...banned] = await this.#ask('attend', room, keys, [
       this.#nodeId,
@@ -203,7 +212,7 @@ class RedisLog implements RoomLog {
     ]);
     return {
       ...{ tail: this.#readTail(room, tail), ended: ended === '1', lapsed: lapsed === '1' },
-      banned: new Set(banned as UserId[]),
+      banned: new Set(banned.flatMap((number) => steps[Number(number) - 1] ?? [])),
     };
   }
 
@@ -235,13 +244,13 @@ class RedisLog implements RoomLog {
     keys: readonly string[],
     args: readonly (string | number)[],
   ): Promise<unknown> {
-    const { logEntriesMax, logTtlS, roomTtlS } = this.#settings;
+    const { logEntriesMax, logTtlS, roomTtlS, rulesTtlS } = this.#settings;
     // The last part of a random UUID: 48 bits, and drawing them costs less than asking whether they are needed.
     const epoch = randomUUID().slice(-12);
     return this.#link.call(
       name,
       [logKey(room), metaKey(room), stateKey(room), ...keys],
-      [roomChannel(room), epoch, logEntriesMax, logTtlS * 1000, roomTtlS, ...args],
+      [roomChannel(room), epoch, logEntriesMax, logTtlS * 1000, `${roomTtlS} ${rulesTtlS}`, ...args],
     );
   }
 

@@ -19,15 +19,17 @@
  * - What was retracted is never read again. In its place a blank is read: its number, time, kind and audience (`staff`
  *   for what was spare), in lane `blank`, with the body `{"by":"<id of the retract entry>"}`. Gaps count it like what it
  *   was. The `retract` entry goes to whom the entry was for, so whoever could have it is told.
+ * - A rule binds only users whose role is lower than that of who set it, judged by the role with which they come or
+ *   write. Rules and the end outlive the room by `RULES_TTL_S`, and a rule with an end never ceases before that.
  * - Every call ends within `LOG_DEADLINE_MS` plus a little, by an answer or by a Refusal: `log-unavailable` when
  *   surely nothing was written, `outcome-unknown` when that cannot be known, `overloaded` when the log holds as much as
  *   it may.
  *
- * The log knows rooms, users and nodes. It does not know viewers, roles, HTTP, or what an action means.
+ * The log knows rooms, users, their roles, and nodes. It does not know viewers, HTTP, or what an action means.
  */
 
 import type { RefusalCode } from '../errors.ts';
-import type { Audience, Entry, Epoch, Lane, RoomId, StatePart, UserId } from '../signal.ts';
+import type { Audience, Entry, Epoch, Identity, Lane, Role, RoomId, StatePart, UserId } from '../signal.ts';
 import type { Position, Tail } from './position.ts';
 
 /** A token bucket per user and name: `burst` at once, then `perSecond`. */
@@ -82,7 +84,10 @@ export type Change =
    * first answer. `not-found` where there is no such entry (any more), or it is of one of the `lastingKinds`.
    */
   | { readonly type: 'retract'; readonly target: Position; readonly body: string }
-  /** Sets (`untilMs` 0: for good, else Unix milliseconds) or lifts (null) a rule on a user, and tells everyone. */
+  /**
+   * Sets or lifts a rule on a user, and tells the staff and the user. `not-this-role` where a rule in force was set by a
+   * higher role than the writer's: that one stays as it is. `rules-full` where the room has `RULES_MAX` in force.
+   */
   | {
       readonly type: 'rule';
       readonly kind: string;
@@ -93,8 +98,8 @@ export type Change =
       readonly body: string;
     }
   /**
-   * Ends the room: pending sums of counters become state and spare entries are declared first, in the same step. This is the room's last entry, and
-   * every later write is refused with `room-ended`.
+   * Ends the room: pending sums of counters become state and spare entries are declared first, in the same step. Every
+   * later write is refused with `room-ended`, but for moderation: retractions, and rules set or lifted.
    */
   | { readonly type: 'end'; readonly body: string };
 
@@ -108,10 +113,12 @@ export const isSampled = (event: Extract<Change, { type: 'event' }>): boolean =>
 export interface Write {
   readonly room: RoomId;
   readonly by: UserId;
+  /** The writer's, by which rules bind it or do not. */
+  readonly role: Role;
   /** Makes a repeat harmless. The key is scoped to room and user; the digest tells another body from the same. */
   readonly once: { readonly key: string; readonly digest: string } | null;
   readonly rate: Rate | null;
-  /** Whether a mute of `by` refuses this write. A ban always does. */
+  /** Whether a mute of `by` refuses this write. A ban always does. Neither does where it does not bind the role. */
   readonly mutable: boolean;
   readonly change: Change;
 }
@@ -139,7 +146,14 @@ export type Appended =
       readonly retryAfterMs: number;
       readonly version: number;
     };
-type LimitCode = 'rate-limited' | 'key-reused' | 'version-conflict' | 'state-full' | 'not-found';
+type LimitCode =
+  | 'rate-limited'
+  | 'key-reused'
+  | 'version-conflict'
+  | 'state-full'
+  | 'not-found'
+  | 'not-this-role'
+  | 'rules-full';
 
 /** What the log publishes to a node that follows the room. */
 export type Heard =
@@ -204,6 +218,23 @@ export interface RoomState {
   readonly parts: ReadonlyMap<string, StatePart>;
   /** Whether the reader is banned from the room. */
   readonly banned: boolean;
+  readonly ended: boolean;
+}
+
+/** Who asks: a rule on the user binds it, or does not, by its role. */
+export type Reader = Pick<Identity, 'id' | 'role'>;
+
+/** A ban or mute that is in force. */
+export interface Rule {
+  readonly rule: 'ban' | 'mute';
+  readonly user: UserId;
+  readonly sinceMs: number;
+  /** Null: for good. */
+  readonly untilMs: number | null;
+  /** Of who set it: users of a lower role are bound. */
+  readonly role: Role;
+  /** Of the entry that set it. */
+  readonly body: string;
 }
 
 export interface RoomLog {
@@ -217,22 +248,27 @@ export interface RoomLog {
   /** Entries after a position (from the tail for null), and the tail to judge the position by. */
   read(room: RoomId, after: Position | null, limit: number): Promise<Reading>;
   /** `reader`: who asks, and may be banned; the state is told all the same. */
-  readState(room: RoomId, reader?: UserId | null): Promise<RoomState>;
+  readState(room: RoomId, reader?: Reader | null): Promise<RoomState>;
+  /** The rules that are in force, in any order. */
+  readRules(room: RoomId): Promise<readonly Rule[]>;
 
   /** Settled once messages flow: whatever is appended from then on is heard. One follower per room and node. */
   follow(room: RoomId, follower: Follower): Promise<void>;
   unfollow(room: RoomId): Promise<void>;
 
-  /** Puts a user with a stream on this node into the room's directory. `null` (no token) only asks. */
-  enter(room: RoomId, user: UserId | null): Promise<Entered>;
+  /**
+   * Puts a user with a stream on this node into the room's directory. `null` (no token) only asks. `role`: of the stream's
+   * token; absent, `viewer`, whom every ban binds.
+   */
+  enter(room: RoomId, user: UserId | null, role?: Role): Promise<Entered>;
   /** The user's last stream in this room on this node is gone. */
   leave(room: RoomId, user: UserId): Promise<void>;
   /** Tells the nodes that have the user on record that its streams in the room may last until then (Unix ms). */
   prolong(room: RoomId, user: UserId, expiresAtMs: number): Promise<void>;
   /**
-   * Keeps this node's records in the directory valid for another `leaseMs`, tells the tail, and reports by the way.
-   * `seen`: the last entry that the log gave this node. If the log has less in that epoch, it came back older without
-   * noticing, and begins a new epoch. Never pass what a client says.
+   * Keeps this node's records in the directory valid for another `leaseMs`, and the room from being forgotten; tells the
+   * tail, and reports by the way. `seen`: the last entry that the log gave this node. If the log has less in that epoch,
+   * it came back older without noticing, and begins a new epoch. Never pass what a client says.
    */
   renew(room: RoomId, viewers?: number, seen?: Position | null): Promise<Renewed>;
   /**
@@ -256,6 +292,8 @@ export interface RoomLog {
 export const lastingKinds: ReadonlySet<string> = new Set([
   ...['state', 'gap', 'end', 'retract', 'ban', 'unban', 'mute', 'unmute'],
 ]);
+/** Changes that a room takes after its end too. */
+export const takenAfterEnd: ReadonlySet<Change['type']> = new Set(['retract', 'rule']);
 /** What `settle` calls the spare entries of a room; no counter has this name. */
 export const sampledChat = 'chat';
 /** The least time between two declarations of spare entries in a room, in milliseconds. */

@@ -125,9 +125,10 @@ export class Viewer implements Sounded {
     if (!this.isWaiting) this.send(heartbeat);
   }
 
-  /** Says why, and closes. Every ending but the viewer's own leaving comes through here. */
-  end(cause: EndingCause): void {
-    const data = JSON.stringify({ cause, comeBack: endings[cause].comeBack });
+  /** Says why, and closes. Every ending but the viewer's own leaving comes through here. `reason`: of who ended it. */
+  end(cause: EndingCause, reason: string | null = null): void {
+    const { comeBack } = endings[cause];
+    const data = JSON.stringify({ cause, comeBack, ...(reason === null ? {} : { reason }) });
     this.endWith(cause, eventFrame({ event: 'end', data }));
   }
 

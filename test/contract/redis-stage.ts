@@ -29,6 +29,7 @@ export const comment = (body = '{"text":"hello"}'): Change => ({
 export const writeOf = (room: RoomId, change: Change = comment(), more: Partial<Write> = {}): Write => ({
   room,
   by: anna,
+  role: change.type === 'rule' ? 'moderator' : 'viewer',
   once: null,
   rate: null,
   mutable: true,
@@ -91,6 +92,15 @@ local function age_fields(key, is_time)
     if is_time(all[i], all[i + 1]) then redis.call('HSET', key, all[i], older_int(all[i + 1])) end
   end
 end
+-- 'end' to a moment, a rule to '<until, ms; 0 for good> <rank> <since, ms> ...'
+local function age_rules(key)
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    local value = string.gsub(all[i + 1], '^[1-9]%d*', older_int)
+    value = string.gsub(value, '^(%d+ %d )(%d+)', function(head, since) return head .. older_int(since) end)
+    redis.call('HSET', key, all[i], value)
+  end
+end
 -- '<arrival, microseconds>' or '<arrival> <due, ms> ...'
 local function age_chat(key)
   local chat = redis.call('HGET', key, 'chat')
@@ -133,7 +143,7 @@ for _, key in ipairs(redis.call('KEYS', 'rs:*')) do
     if kind == 'log' then age_entries(key)
     elseif kind == 'audience' then age_audience(key)
     elseif kind == 'nodes' then age_fields(key, function() return true end)
-    elseif kind == 'rules' then age_fields(key, function(_, value) return value ~= '0' end)
+    elseif kind == 'rules' then age_rules(key)
     elseif kind == 'meta' then
       age_fields(key, function(name) return name == 'touched' or name == 'told' or string.match(name, '^t:') end)
       age_chat(key)

@@ -164,7 +164,7 @@ function refusalContract(open: OpenHarness): void {
       for (const { epoch, offset } of lasting) await stage.refuse('not-found', retract({ epoch, offset }));
       assert.equal((await stage.tail()).offset, entries.length);
       await stage.keep(end);
-      await stage.refuse('room-ended', retract({ epoch: position.epoch, offset: entries.length + 1 }));
+      await stage.refuse('not-found', retract({ epoch: position.epoch, offset: entries.length + 1 }));
     },
     { chatPerSecond: 2 },
   );

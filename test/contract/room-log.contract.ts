@@ -8,6 +8,7 @@ import { describe } from 'node:test';
 import { attendingContract } from './attending.ts';
 import { hearingContract } from './hearing.ts';
 import { keepingContract } from './keeping.ts';
+import { moderatingContract } from './moderating.ts';
 import { presenceContract } from './presence.ts';
 import { readingContract } from './reading.ts';
 import { retractingContract } from './retracting.ts';
@@ -23,6 +24,7 @@ export function roomLogContract(name: string, open: OpenHarness): void {
   describe(`${name}: coming and going in crowds`, () => attendingContract(open));
   describe(`${name}: how many watch`, () => presenceContract(open));
   describe(`${name}: repeats, rules, rates and the end`, () => writingContract(open));
+  describe(`${name}: whom rules bind, and what outlives a room`, () => moderatingContract(open));
   describe(`${name}: state and counters`, () => keepingContract(open));
   describe(`${name}: an event that counts`, () => tallyContract(open));
   describe(`${name}: taking events back`, () => retractingContract(open));

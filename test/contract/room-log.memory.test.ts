@@ -10,7 +10,14 @@ import { roomLogContract } from './room-log.contract.ts';
 import { event, freshRoom, type Harness, put, Stage, user } from './stage.ts';
 
 const defaults: MemoryLimits = {
-  ...{ logEntriesMax: 10_000, logBytesMax: 16_777_216, logTtlS: 3600, roomTtlS: 604_800 },
+  ...{
+    logEntriesMax: 10_000,
+    logBytesMax: 16_777_216,
+    logTtlS: 3600,
+    roomTtlS: 604_800,
+    rulesTtlS: 604_800,
+    rulesMax: 100,
+  },
   ...{ statePartsMax: 64, countMs: 1000, audienceMs: 2000, chatPerSecond: 0 },
 };
 

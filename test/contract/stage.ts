@@ -21,7 +21,15 @@ import { waitFor } from '../helpers/wait-for.ts';
 /** What a test may set; the rest is as the implementation likes. */
 export type LogSettings = Pick<
   Settings,
-  'logEntriesMax' | 'logTtlS' | 'roomTtlS' | 'statePartsMax' | 'countMs' | 'audienceMs' | 'chatPerSecond'
+  | 'logEntriesMax'
+  | 'logTtlS'
+  | 'roomTtlS'
+  | 'rulesTtlS'
+  | 'rulesMax'
+  | 'statePartsMax'
+  | 'countMs'
+  | 'audienceMs'
+  | 'chatPerSecond'
 >;
 
 /** One store, and the nodes that share it. */
@@ -103,7 +111,8 @@ export class Stage {
   }
 
   append(change: Change, more: Partial<Write> = {}, log: RoomLog = this.log): Promise<Appended> {
-    const plain: Write = { room: this.room, by: user('ann'), once: null, rate: null, mutable: true, change };
+    const role = change.type === 'rule' ? 'moderator' : 'viewer';
+    const plain: Write = { room: this.room, by: user('ann'), role, once: null, rate: null, mutable: true, change };
     return log.append({ ...plain, ...more });
   }
 

@@ -98,7 +98,7 @@ function repeatTraceContract(open: OpenHarness): void {
 }
 
 function ruleContract(open: OpenHarness): void {
-  promise('a ban refuses every write of that user until it is lifted, and everyone is told', open, async (stage) => {
+  promise('a ban refuses every write of that user until it is lifted, and every node is told', open, async (stage) => {
     const ear = await stage.follow();
     await stage.keep(rule('ban', ann, 0), { by: bob });
     await stage.refuse('banned', event());
@@ -108,7 +108,7 @@ function ruleContract(open: OpenHarness): void {
     await stage.keep(event('ann may again'));
     await ear.has(4);
     const [ban] = ear.entries;
-    assert.deepEqual([ban?.kind, ban?.lane, ban?.audience, ban?.body], ['ban', 'must', 'all', '{"user":"ann"}']);
+    assert.deepEqual([ban?.kind, ban?.lane, ban?.audience, ban?.body], ['ban', 'must', 'staff:ann', '{"user":"ann"}']);
     assert.deepEqual(
       ear.entries.map(({ kind }) => kind),
       ['ban', 'comment', 'unban', 'comment'],
@@ -196,24 +196,28 @@ function rateContract(open: OpenHarness): void {
 }
 
 function endContract(open: OpenHarness): void {
-  promise('the end is the last entry of a room, and every later write is refused', open, async (stage) => {
-    const ear = await stage.follow();
-    await stage.keep(put('title', 'a'));
-    await stage.keep(count(1));
-    await stage.keep(count(1));
-    const { position } = await stage.keep(end);
-    for (const change of [event(), put('title', 'b'), count(1), rule('mute', bob, 0), end]) {
-      await stage.refuse('room-ended', change);
-    }
-    await stage.log.settle(stage.room, 'likes');
-    assert.equal((await stage.tail()).offset, position.offset);
-    await ear.has(position.offset);
-    const last = ear.entries.at(-1);
-    assert.deepEqual(
-      [last?.offset, last?.kind, last?.lane, last?.audience, last?.body],
-      [position.offset, 'end', 'must', 'all', '{"cause":"ended"}'],
-    );
-  });
+  promise(
+    'the end is a room`s last entry but for moderation, and every other write is refused',
+    open,
+    async (stage) => {
+      const ear = await stage.follow();
+      await stage.keep(put('title', 'a'));
+      await stage.keep(count(1));
+      await stage.keep(count(1));
+      const { position } = await stage.keep(end);
+      for (const change of [event(), put('title', 'b'), count(1), end]) {
+        await stage.refuse('room-ended', change);
+      }
+      await stage.log.settle(stage.room, 'likes');
+      assert.equal((await stage.tail()).offset, position.offset);
+      await ear.has(position.offset);
+      const last = ear.entries.at(-1);
+      assert.deepEqual(
+        [last?.offset, last?.kind, last?.lane, last?.audience, last?.body],
+        [position.offset, 'end', 'must', 'all', '{"cause":"ended"}'],
+      );
+    },
+  );
 
   promise(
     'a sum that was pending is state before the end, and every adding to it is in it',

@@ -3,6 +3,7 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { actions as allActions } from '../../src/actions/index.ts';
 import { getPages } from '../../src/http/get-pages.ts';
+import { getRules } from '../../src/http/get-rules.ts';
 import { getState } from '../../src/http/get-state.ts';
 import { type Door, type IdentityOptions, registerIdentity } from '../../src/http/identity.ts';
 import { loggerOptions } from '../../src/http/logging.ts';
@@ -64,6 +65,7 @@ export async function buildHttp(options: BuildOptions = {}): Promise<Built> {
   });
   const settler = new Settler({ log, clock, countMs: settings.countMs, waitingMax: settings.roomsMax });
   await app.register(postAction({ settings, actions: options.actions ?? allActions, log, door, settler }));
+  await app.register(getRules({ log, door }));
   await app.register(putState({ log, door }));
   await app.register(getState({ log, door }));
   await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), log, door }));

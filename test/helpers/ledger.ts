@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 
 /**
  * Who may see a record, said independently of the gateway's own gate. `by`: chat that is left out for all but its author
- * and staff; `crowd`: all but staff, who were told of what was left out for the crowd.
+ * and staff; `crowd`: all but staff, who were told of what was left out for the crowd; `actedOn`: that person and staff.
  */
 export type Seen =
   | 'all'
@@ -16,7 +16,8 @@ export type Seen =
   | 'crowd'
   | { readonly tag: string }
   | { readonly users: readonly string[] }
-  | { readonly by: string };
+  | { readonly by: string }
+  | { readonly actedOn: string };
 
 export interface Person {
   readonly id: string;
@@ -49,6 +50,7 @@ export function maySee(seen: Seen, person: Person): boolean {
   if (seen === 'staff') return person.isStaff;
   if (seen === 'crowd') return !person.isStaff;
   if ('by' in seen) return person.isStaff || seen.by === person.id;
+  if ('actedOn' in seen) return person.isStaff || seen.actedOn === person.id;
   if ('tag' in seen) return person.tags.includes(seen.tag);
   return seen.users.includes(person.id);
 }

@@ -211,7 +211,7 @@ export class Watcher {
 
   /** What everybody of its class gets, and so is counted where it is missed. */
   #isShared({ seen }: Written): boolean {
-    return typeof seen === 'string' || 'tag' in seen || ('by' in seen && this.person.isStaff);
+    return typeof seen === 'string' || 'tag' in seen || (!('users' in seen) && this.person.isStaff);
   }
 
   #entry(event: string, id: string, fields: Record<string, unknown>): void {

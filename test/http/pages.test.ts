@@ -26,7 +26,14 @@ function enterRoom(from: Built = built) {
   rooms += 1;
   const room = `room-${rooms}`;
   const write = async (change: Change): Promise<Position> => {
-    const plain = { room: room as RoomId, by: 'ann' as UserId, once: null, rate: null, mutable: false };
+    const plain = {
+      room: room as RoomId,
+      by: 'ann' as UserId,
+      role: 'service' as const,
+      once: null,
+      rate: null,
+      mutable: false,
+    };
     const answer = await from.log.append({ ...plain, change });
     assert.ok(answer.outcome === 'kept', JSON.stringify(answer));
     return answer.position;

@@ -25,6 +25,7 @@ describe('sampled chat of a flood over two gateways', () => {
         const answer = await log.append({
           room,
           by: 'ann' as UserId,
+          role: 'viewer',
           once: null,
           rate: null,
           mutable: true,

@@ -300,7 +300,7 @@ describe('what since can prove', () => {
       ['b', { version: 10, value: null }],
       ['c', { version: 7, value: '2' }],
     ]);
-    const state = { tail, total: 10, parts, banned: false };
+    const state = { tail, total: 10, parts, banned: false, ended: false };
     assert.deepEqual(JSON.parse(writeState(state, null)), {
       epoch: 'new',
       total: 10,

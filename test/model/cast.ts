@@ -10,7 +10,7 @@ import type { Person, Seen } from '../helpers/ledger.ts';
 export const room = 'model' as RoomId;
 
 /** What a writer chooses; the rest is the log's to decide. */
-export type Addressed = Exclude<Seen, 'crowd' | { readonly by: string }>;
+export type Addressed = Exclude<Seen, 'crowd' | { readonly by: string } | { readonly actedOn: string }>;
 
 export const people: readonly Person[] = [
   { id: 'ann', isStaff: false, tags: [] },
@@ -131,6 +131,7 @@ export function slowly(log: RoomLog, roll: (sides: number) => number, watch: Log
     prolong: log.prolong.bind(log),
     read: delayed(log.read, (_room, after) => watch.reading(after)),
     readState: delayed(log.readState),
+    readRules: log.readRules.bind(log),
     enter: delayed(log.enter, (_room, user) => watch.entering(user)),
     renew: delayed(log.renew),
     report: delayed(log.report),

@@ -44,6 +44,7 @@ function scheduled(log: RoomLog, scheduler: fc.Scheduler): RoomLog {
     prolong: log.prolong.bind(log),
     read: answering('read', log.read),
     readState: answering('readState', log.readState),
+    readRules: log.readRules.bind(log),
     enter: answering('enter', log.enter),
     renew: log.renew.bind(log),
     report: log.report.bind(log),

@@ -11,6 +11,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Addressed, people } from './cast.ts';
 import { World } from './world.ts';
+import type { Ruler } from './writers.ts';
 
 const runs = Number(process.env['RUNS'] ?? 500);
 const seed = process.env['SEED'] === undefined ? Date.now() % 2 ** 31 : Number(process.env['SEED']);
@@ -19,6 +20,7 @@ type Step = readonly [name: string, run: (world: World) => void | Promise<void>]
 
 const viewer = fc.nat(people.length - 1);
 const node = fc.nat(1);
+const ruler = fc.constantFrom<Ruler>('moderator', 'host');
 const part = fc.constantFrom('title', 'pinned', 'mood');
 const someUsers = fc.subarray(
   people.map(({ id }) => id),
@@ -74,8 +76,8 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: step('reload', (world, who: number) => world.reload(who), viewer) },
   { weight: 2, arbitrary: step('like', (world, by: number) => world.writers.like(by), fc.integer({ min: 1, max: 9 })) },
   { weight: 1, arbitrary: step('prolong', (world, who: number) => world.prolong(who), viewer) },
-  { weight: 2, arbitrary: step('ban', (world, who: number) => world.ban(who), viewer) },
-  { weight: 1, arbitrary: step('unban', (world, who: number) => world.unban(who), viewer) },
+  { weight: 2, arbitrary: step('ban', (world, who: number, by: Ruler) => world.ban(who, by), viewer, ruler) },
+  { weight: 1, arbitrary: step('unban', (world, who: number, by: Ruler) => world.unban(who, by), viewer, ruler) },
   { weight: 2, arbitrary: step('stall', (world, who: number) => world.stall(who), viewer) },
   { weight: 2, arbitrary: step('drain', (world, who: number) => world.drain(who), viewer) },
   { weight: 1, arbitrary: step('trim', (world) => world.writers.trim()) },

@@ -89,7 +89,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'an author is not shown its own words where they were left out for others',
     file: 'src/hub/room.ts',
-    find: 'else if (own !== null && mayReceive(entry.audience, audience.receiver)) tape.add(own);\n',
+    find: 'else if (own !== null && mayHoldOwn(entry.audience, audience.receiver)) tape.add(own);\n',
     replace: '',
   },
   {

@@ -17,7 +17,7 @@ import { Ledger } from '../helpers/ledger.ts';
 import { Breath, dice, type LogWatch, people, room, slowly, TimedSocket, turn } from './cast.ts';
 import { Chronicle } from './chronicle.ts';
 import { Seat, type Visit } from './seat.ts';
-import { Writers } from './writers.ts';
+import { type Ruler, Writers } from './writers.ts';
 
 export const limits = { entries: 25, ttlMs: 600_000, replayMax: 20 };
 const nodes = ['one', 'two'] as const;
@@ -66,15 +66,15 @@ export class World {
     });
   }
 
-  /** A stream that is open now must end, and is given nothing that was written after the ban. */
-  ban(viewer: number): void {
+  /** A stream that is open now must end if the ban binds it, and is given nothing that was written after it. */
+  ban(viewer: number, by: Ruler = 'host'): void {
     const { person, watcher, isConnected } = this.#seat(viewer);
-    const written = this.writers.rule('ban', person.id);
-    if (isConnected) watcher.barrier ??= written;
+    const written = this.writers.rule('ban', person.id, by);
+    if (isConnected && this.writers.isBanned(person)) watcher.barrier ??= written;
   }
 
-  unban(viewer: number): void {
-    this.writers.rule('unban', this.#seat(viewer).person.id);
+  unban(viewer: number, by: Ruler = 'host'): void {
+    this.writers.rule('unban', this.#seat(viewer).person.id, by);
   }
 
   restart(): void {
@@ -169,14 +169,14 @@ export class World {
     this.healNodes();
     await this.#quiet();
     for (const [viewer, { person, isConnected, visit }] of this.seats.entries()) {
-      if (this.writers.banned.has(person.id)) {
+      if (this.writers.isBanned(person)) {
         assert.ok(!isConnected, `${person.id} is banned, and still watches`);
         this.connect(viewer, viewer % 2, true);
       } else if (visit?.expiresAtMs !== Number.POSITIVE_INFINITY) this.cut(viewer);
     }
     await this.#quiet();
     for (const [viewer, { person, isConnected }] of this.seats.entries()) {
-      if (!this.writers.banned.has(person.id)) continue;
+      if (!this.writers.isBanned(person)) continue;
       assert.ok(!isConnected, `${person.id} is banned, and was let in`);
       this.unban(viewer);
     }

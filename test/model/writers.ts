@@ -6,9 +6,9 @@
 import assert from 'node:assert/strict';
 import type { MemoryStore, Snapshot } from '../../src/log/memory-log.ts';
 import { type Appended, type Change, sampledChat, type Write } from '../../src/log/room-log.ts';
-import type { Entry, UserId } from '../../src/signal.ts';
+import type { Entry, Role, UserId } from '../../src/signal.ts';
 import type { FakeClock } from '../helpers/fake-clock.ts';
-import type { Ledger, What, Written } from '../helpers/ledger.ts';
+import type { Ledger, Person, What, Written } from '../helpers/ledger.ts';
 import { type Addressed, room, toAudience } from './cast.ts';
 import type { Chronicle } from './chronicle.ts';
 
@@ -23,17 +23,21 @@ interface Keyed {
   readonly atMs: number;
 }
 
+/** Who sets rules. The model's staff are moderators: a moderator's ban does not bind them, a host's does. */
+export type Ruler = 'moderator' | 'host';
+
 interface Copy {
   readonly snapshot: Snapshot;
   readonly tip: Written | null;
   readonly likes: number;
-  readonly banned: ReadonlySet<string>;
+  readonly bans: ReadonlyMap<string, Ruler>;
   readonly epochs: readonly string[];
 }
 
 export class Writers {
   likes = 0;
-  banned = new Set<string>();
+  /** Who is banned, and by whom. */
+  bans = new Map<string, Ruler>();
   /** Whether the store has lost entries that it had acknowledged. */
   hasLost = false;
   readonly #store: MemoryStore;
@@ -118,15 +122,25 @@ export class Writers {
     this.#noteSum(answer.position.offset);
   }
 
-  /** Bans a person or lifts the ban; null where the log is away. */
-  rule(kind: 'ban' | 'unban', user: string): Written | null {
+  /** Bans a person or lifts the ban; null where the log is away, or the ban is a higher role's and stays. */
+  rule(kind: 'ban' | 'unban', user: string, role: Ruler): Written | null {
     const mark = this.#mark();
     const seconds = kind === 'ban' ? 0 : null;
-    const body = JSON.stringify({ user, text: mark });
+    const body = JSON.stringify({ from: { id: 'writer', name: null, role }, user, text: mark });
     const change: Change = { type: 'rule', kind, rule: 'ban', user: user as UserId, seconds, body };
-    const written = this.#keep(change, { seen: 'all', mark, part: null });
-    if (written !== null) kind === 'ban' ? this.banned.add(user) : this.banned.delete(user);
-    return written;
+    const answer = this.#write(change, null, role);
+    if (answer === null) return null;
+    const isRefused = this.bans.get(user) === 'host' && role === 'moderator';
+    assert.equal(answer.outcome === 'kept' ? 'kept' : answer.code, isRefused ? 'not-this-role' : 'kept');
+    if (answer.outcome !== 'kept') return null;
+    if (kind === 'ban') this.bans.set(user, role);
+    else this.bans.delete(user);
+    return this.#note({ offset: answer.position.offset, seen: { actedOn: user }, mark, part: null });
+  }
+
+  isBanned({ id, isStaff }: Person): boolean {
+    const by = this.bans.get(id);
+    return by === 'host' || (by === 'moderator' && !isStaff);
   }
 
   trim(): void {
@@ -137,7 +151,7 @@ export class Writers {
     const { tip } = this.#ledger;
     const { epochs } = this.#chronicle;
     const snapshot = this.#store.snapshot();
-    this.#copy = { snapshot, tip, likes: this.likes, banned: new Set(this.banned), epochs };
+    this.#copy = { snapshot, tip, likes: this.likes, bans: new Map(this.bans), epochs };
   }
 
   /** The store comes back as the copy that was made: what was written since is lost. */
@@ -152,7 +166,7 @@ export class Writers {
 
   loseAll(): void {
     const snapshot = { rooms: new Map() };
-    this.#comeBack({ snapshot, tip: null, likes: 0, banned: new Set(), epochs: [] });
+    this.#comeBack({ snapshot, tip: null, likes: 0, bans: new Map(), epochs: [] });
     this.#copy = null;
   }
 
@@ -171,13 +185,13 @@ export class Writers {
   }
 
   #comeBack(
-    { snapshot, tip, likes, banned, epochs }: Copy,
+    { snapshot, tip, likes, bans, epochs }: Copy,
     restore = (older: Snapshot): void => this.#store.restore(older),
   ): void {
     restore(snapshot);
     this.#ledger.tip = tip;
     this.likes = likes;
-    this.banned = new Set(banned);
+    this.bans = new Map(bans);
     this.#chronicle.comeBack(epochs);
     this.#keyed = null;
     this.hasLost = true;
@@ -218,13 +232,13 @@ export class Writers {
   }
 
   /** Null where the log is away. */
-  #write(change: Change, once: Write['once'] = null): Appended | null {
+  #write(change: Change, once: Write['once'] = null, role: Role = 'host'): Appended | null {
     if (this.#store.failure !== null) return null;
     const now = this.#clock.now();
     const at = this.#store.room(room, now);
     this.#chronicle.see(at.record.epoch, at.record.lineage.length);
     const given = once === null ? null : { key: once.key, digest: once.digest };
-    return at.append({ room, by: 'writer' as UserId, once: given, rate: null, mutable: false, change }, now);
+    return at.append({ room, by: 'writer' as UserId, role, once: given, rate: null, mutable: false, change }, now);
   }
 
   #mark(): string {

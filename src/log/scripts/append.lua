@@ -2,7 +2,8 @@
 --
 -- KEYS: 1 log  2 meta  3 state  4 seen (of this write's key)  5 where  6 nodes  7 rules  8 rate (only if ARGV 10 is set)
 -- ARGV: 1 to 5 as in shared.lua
---   6 user who writes   7 digest of the write   8 how long the answer is remembered, ms   9 '1' if a mute refuses it
+--   6 user who writes   7 digest of the write   8 how long the answer is remembered, ms
+--   9 rank of the user's role, and 'm' behind it if a mute refuses the write
 --   10 ms per token, or ''   11 burst   12 cost   13 type of the change   14 content of the entry ('' for a count; to retract, its body)
 --   then by type:
 --   event   15 targets of a peer entry, separated by spaces, or ''   16 CHAT_PER_SECOND where the lane is chat, else ''
@@ -11,7 +12,7 @@
 --   count   15 counter   16 by   17 COUNT_MS
 --   tally   15 the first lines of the receipt  16 its body  17 whom it is for  18 counter  19 by  20 COUNT_MS
 --   retract 15 epoch of the entry  16 its offset  17 kinds that cannot be retracted, each between spaces
---   rule    15 field of the rules hash   16 seconds (0 for good), or '' to lift it
+--   rule    15 field of the rules hash   16 seconds (0 for good), or '' to lift it   17 RULES_MAX
 --   end     nothing
 -- Returns one line:
 --   kept <epoch> <offset> <at> <connected> <total> <pending 0 or 1>
@@ -21,8 +22,8 @@
 
 -- How often a counter that moves is told to the nodes.
 local count_told_ms = 100
--- Rules that ran out are looked for whenever the hash has grown by so many.
-local rules_swept = 256
+-- What a room takes after its end too.
+local taken_after_end = { retract = true, rule = true }
 
 local function refusal(code, retry_ms, version)
   return 'refused ' .. code .. ' ' .. int(retry_ms or 0) .. ' ' .. int(version or 0)
@@ -59,18 +60,6 @@ local function sweep_removed(room)
   for i = 1, #cells, 2 do
     if not is_live(cells[i + 1]) and version_of(cells[i + 1]) < first then
       call('HDEL', room.state, cells[i])
-    end
-  end
-end
-
-local function sweep_rules(room, rules)
-  if call('HLEN', rules) % rules_swept ~= 0 then
-    return
-  end
-  local all = call('HGETALL', rules)
-  for i = 1, #all, 2 do
-    if not is_in_force(all[i + 1], room.now) then
-      call('HDEL', rules, all[i])
     end
   end
 end
@@ -155,19 +144,19 @@ function changes.retract(room, keys, args)
 end
 
 function changes.rule(room, keys, args)
-  call('HEXISTS', keys[7], args[15])
+  local field, seconds, rank = args[15], tonumber(args[16]), tonumber(match(args[9], '^%d'))
+  local code = why_not_rule(room, keys[7], field, seconds ~= nil, rank, tonumber(args[17]))
+  if code then
+    return refusal(code)
+  end
   add(room, args[14])
   if not room.ruled then
     call('HSET', room.meta, 'ruled', '1')
   end
-  if args[16] == '' then
-    call('HDEL', keys[7], args[15])
-    return
-  end
-  local seconds = tonumber(args[16])
-  if call('HSET', keys[7], args[15], seconds == 0 and '0' or int(room.now + seconds * 1000)) == 1 then
-    call('EXPIRE', keys[7], expiry_s(room), 'NX')
-    sweep_rules(room, keys[7])
+  if seconds then
+    set_rule(room, keys[7], field, seconds, rank, match(args[14], '\n(.*)$'))
+  else
+    call('HDEL', keys[7], field)
   end
 end
 
@@ -193,7 +182,8 @@ local function unsettled(room)
   return pending, sums
 end
 
-changes['end'] = function(room, _, args)
+changes['end'] = function(room, keys, args)
+  call('HEXISTS', keys[7], 'end')
   local pending, sums = unsettled(room)
   for _, counter in ipairs(pending) do
     settle_counter(room, counter, tonumber(sums[counter]))
@@ -201,26 +191,30 @@ changes['end'] = function(room, _, args)
   declare_before_end(room)
   add(room, args[14])
   call('HSET', room.meta, 'ended', room.at)
+  call('HSET', keys[7], 'end', room.at)
+  keep_rules(room, keys[7])
 end
 
 local function barred(room, keys, args)
-  if room.ended then
+  if room.ended and not taken_after_end[args[13]] then
     return refusal('room-ended')
   end
   if not room.ruled then
     return
   end
+  local rank, is_mutable = match(args[9], '^(%d)(m?)')
   local rules = call('HMGET', keys[7], 'ban:' .. args[6], 'mute:' .. args[6])
-  if is_in_force(rules[1], room.now) then
+  if is_bound(rules[1], tonumber(rank), room.now) then
     return refusal('banned')
   end
-  if args[9] == '1' and is_in_force(rules[2], room.now) then
+  if is_mutable == 'm' and is_bound(rules[2], tonumber(rank), room.now) then
     return refusal('muted')
   end
 end
 
 local function append(keys, args)
   local room = open_room(keys, args)
+  know_rules(room, keys[7])
   local digest = args[7] .. '\n'
   local seen, rate
   if args[10] == '' then

@@ -2,17 +2,18 @@
 -- tells what is known at the door. Many at once, as viewers come and go in crowds.
 --
 -- KEYS: 1 log  2 meta  3 state  4 where  5 nodes  6 rules
--- ARGV: 1 to 5 as in shared.lua  6 node  7 length of the lease, ms  then each user, after '+' who comes and after '-'
---   who has left; nobody to ask only. A user who is banned is not put in.
+-- ARGV: 1 to 5 as in shared.lua  6 node  7 length of the lease, ms  then each user, after '+' and
+--   the rank of its role who comes and after '-' who has left; nobody to ask only. Who is banned is not put in.
 -- Returns: the tail, '1' if the room has ended, '1' if a user was put in and the node had no valid lease until now
---   ('0' else), then those of the users who are banned.
+--   ('0' else), then the numbers of the steps, from 1, whose users are banned.
 -- Errors: those of Redis.
 
 -- Each user once, and the steps as they are to be taken.
 local function read_steps(args)
   local users, steps, is_named = {}, {}, {}
   for i = 8, #args do
-    local step = { comes = string.sub(args[i], 1, 1) == '+', user = string.sub(args[i], 2) }
+    local rank, user = match(args[i], '^%+(%d)(.+)$')
+    local step = { comes = rank ~= nil, rank = tonumber(rank), user = user or string.sub(args[i], 2) }
     steps[#steps + 1] = step
     if not is_named[step.user] then
       is_named[step.user] = true
@@ -22,23 +23,26 @@ local function read_steps(args)
   return users, steps
 end
 
--- Those of the users who are banned: as a table to look into, and in a row.
-local function banned_of(room, rules, users)
-  local is_out, row = {}, {}
+-- Marks the steps of users who are banned in the role that they come with; answers the numbers of these steps.
+local function mark_banned(room, rules, users, steps)
+  local row = {}
   if not room.ruled or #users == 0 then
-    return is_out, row
+    return row
   end
-  local fields = {}
+  local fields, bans = {}, {}
   for i, user in ipairs(users) do
     fields[i] = 'ban:' .. user
   end
-  for i, until_ms in ipairs(call('HMGET', rules, unpack(fields))) do
-    if is_in_force(until_ms, room.now) then
-      is_out[users[i]] = true
-      row[#row + 1] = users[i]
+  for i, rule in ipairs(call('HMGET', rules, unpack(fields))) do
+    bans[users[i]] = rule
+  end
+  for i, step in ipairs(steps) do
+    step.is_out = step.comes and is_bound(bans[step.user], step.rank, room.now)
+    if step.is_out then
+      row[#row + 1] = int(i)
     end
   end
-  return is_out, row
+  return row
 end
 
 -- A user's nodes, with this one or without it. When it is added, those whose lease ran out go, so that the text cannot
@@ -54,11 +58,11 @@ local function moved(known, node, comes, is_valid)
 end
 
 -- Takes the steps on a copy of the users' records; answers the records, which were changed, and whether one was put in.
-local function take_steps(steps, records, node, is_out, is_valid)
+local function take_steps(steps, records, node, is_valid)
   local changed, is_put = {}, false
   for _, step in ipairs(steps) do
     local known = records[step.user]
-    if not (step.comes and is_out[step.user]) then
+    if not step.is_out then
       is_put = is_put or step.comes
       local nodes = moved(known, node, step.comes, is_valid)
       if nodes ~= (known or '') then
@@ -90,7 +94,8 @@ end
 local function attend(keys, args)
   local room = open_room(keys, args)
   local node, users, steps = args[6], read_steps(args)
-  local is_out, banned = banned_of(room, keys[6], users)
+  know_rules(room, keys[6])
+  local banned = mark_banned(room, keys[6], users, steps)
   local is_lapsed = false
   if #users > 0 then
     local is_valid = valid_nodes(room.now, keys[5])
@@ -98,7 +103,7 @@ local function attend(keys, args)
     for i, known in ipairs(call('HMGET', keys[4], unpack(users))) do
       records[users[i]] = known or nil
     end
-    local changed, is_put = take_steps(steps, records, node, is_out, is_valid)
+    local changed, is_put = take_steps(steps, records, node, is_valid)
     write_records(keys[4], records, changed)
     if is_put then
       is_lapsed = not is_valid[node]
@@ -108,8 +113,8 @@ local function attend(keys, args)
     end
   end
   local answer = { tail_of(room, first_of(room)), room.ended and '1' or '0', is_lapsed and '1' or '0' }
-  for i, user in ipairs(banned) do
-    answer[3 + i] = user
+  for i, step in ipairs(banned) do
+    answer[3 + i] = step
   end
   return answer
 end

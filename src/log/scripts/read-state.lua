@@ -1,15 +1,16 @@
 -- Every state part of a room.
 --
 -- KEYS: 1 log  2 meta  3 state  4 rules
--- ARGV: 1 to 5 as in shared.lua  6 user who reads, or nothing
--- Returns: the tail, the version of the newest change, '1' if the user is banned ('0' else), then part and cell in turn. A cell is `<version> <json>`, or
---   `<version>` alone for a part that was removed.
+-- ARGV: 1 to 5 as in shared.lua  6 rank and user who reads, in one word, or nothing
+-- Returns: the tail, the version of the newest change, '1' if the user is banned ('0' else), '1' if the room has ended, then part and cell
+--   in turn. A cell is `<version> <json>`, or `<version>` alone for a part that was removed.
 -- Errors: those of Redis.
 
 local function read_state(keys, args)
   local room = open_room(keys, args)
-  local banned = is_banned(room, keys[4], args[6]) and '1' or '0'
-  local answer = { tail_of(room, first_of(room)), call('HGET', room.meta, 'total') or '0', banned }
+  know_rules(room, keys[4])
+  local banned, ended = banned_flag(room, keys[4], args[6]), room.ended and '1' or '0'
+  local answer = { tail_of(room, first_of(room)), call('HGET', room.meta, 'total') or '0', banned, ended }
   for _, text in ipairs(call('HGETALL', room.state)) do
     answer[#answer + 1] = text
   end

@@ -1,6 +1,7 @@
--- Keeps a node's records in the room's directory valid, tells the tail, and takes a report by the way.
+-- Keeps a node's records in the room's directory valid and the room from being forgotten, tells the tail, and takes a
+-- report by the way.
 --
--- KEYS: 1 log  2 meta  3 state  4 where  5 nodes  6 audience
+-- KEYS: 1 log  2 meta  3 state  4 where  5 nodes  6 audience  7 rules
 -- ARGV: 1 to 5 as in shared.lua  6 node  7 length of the lease, ms  8 streams  9 AUDIENCE_MS  10 epoch of the last entry
 --   that the node was given, or ''  11 its offset
 -- Returns: the tail, '1' if the lease had run out or was gone ('0' else): the node's users must enter again; then what
@@ -11,6 +12,8 @@ local function renew(keys, args)
   local room = open_room(keys, args)
   if room.touched == 0 then
     call('EXPIRE', room.meta, unwritten_s)
+  else
+    touch(room, keys[7])
   end
   local lease_ms = tonumber(args[7])
   local read = read_headcount(keys[4], keys[5], keys[6])

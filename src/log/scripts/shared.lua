@@ -3,7 +3,7 @@
 -- KEYS of every function that opens a room begin with: 1 log, 2 meta, 3 state.
 -- ARGV of every such function begins with:
 --   1 the room's channel   2 an epoch to use if a new one is needed   3 LOG_ENTRIES_MAX
---   4 LOG_TTL_S in milliseconds   5 ROOM_TTL_S
+--   4 LOG_TTL_S in milliseconds   5 ROOM_TTL_S and RULES_TTL_S, separated by a space
 -- Every function may write, be it only because the fence begins a new epoch: all are called on the primary.
 -- Whatever can fail for the type of a key is read before the first write, so that a failed call leaves no trace.
 
@@ -36,7 +36,9 @@ end
 -- A room without meta begins anew. What else is left of it must go, or old entries would carry new numbers.
 local function begin_room(room, candidate)
   call('DEL', room.log, room.state, room.meta)
-  call('HSET', room.meta, 'epoch', candidate, 'history', history_id(), 'offset', '0')
+  -- Rules may be left of a room that was forgotten; know_rules finds out.
+  room.ruled = '?'
+  call('HSET', room.meta, 'epoch', candidate, 'history', history_id(), 'offset', '0', 'ruled', room.ruled)
   call('EXPIRE', room.meta, unwritten_s)
   room.epoch, room.offset, room.heard, room.ended, room.touched, room.chat = candidate, 0, '0', nil, 0, nil
   room.retracted = nil
@@ -67,6 +69,7 @@ end
 local function open_room(keys, args)
   local now = begin()
   local meta = call('HMGET', keys[2], 'epoch', 'history', 'offset', 'heard', 'ended', 'touched', 'ruled', 'chat', 'retracted')
+  local room_ttl_s, rules_ttl_s = match(args[5], '^(%d+) (%d+)$')
   local room = {
     log = keys[1],
     meta = keys[2],
@@ -74,7 +77,8 @@ local function open_room(keys, args)
     channel = args[1],
     entries_max = args[3],
     log_ttl_ms = tonumber(args[4]),
-    room_ttl_s = tonumber(args[5]),
+    room_ttl_s = tonumber(room_ttl_s),
+    rules_ttl_s = tonumber(rules_ttl_s),
     now = now,
     at = int(now),
     epoch = meta[1],
@@ -100,30 +104,21 @@ end
 
 -- A tenth more than promised, because the expiry is refreshed only when a tenth has passed.
 local function expiry_s(room)
-  return int(math.ceil(room.room_ttl_s * 1.1))
+  return math.ceil(room.room_ttl_s * 1.1)
 end
 
 local function touch(room, rules)
   if room.now - room.touched >= room.room_ttl_s * 100 then
     local expiry = expiry_s(room)
     call('HSET', room.meta, 'touched', room.at)
-    call('EXPIRE', room.meta, expiry)
-    call('EXPIRE', room.log, expiry)
-    call('EXPIRE', room.state, expiry)
-    call('EXPIRE', rules, expiry)
+    call('EXPIRE', room.meta, int(expiry))
+    call('EXPIRE', room.log, int(expiry))
+    call('EXPIRE', room.state, int(expiry))
+    call('EXPIRE', rules, int(expiry + room.rules_ttl_s), 'GT')
   end
 end
 
 -- Nil for what no gateway wrote.
--- A rule holds until a moment, or for good.
-local function is_in_force(until_ms, now)
-  return until_ms and (until_ms == '0' or tonumber(until_ms) > now)
-end
-
-local function is_banned(room, rules, user)
-  return user and room.ruled and is_in_force(call('HGET', rules, 'ban:' .. user), room.now)
-end
-
 local function entry_at(entry)
   return tonumber(match(entry[2][2], '^%d+ %d+ %w+ (%d+)'))
 end
@@ -242,7 +237,7 @@ end
 
 local function set_part(room, part, cell)
   if call('HSET', room.state, part, cell) == 1 then
-    call('EXPIRE', room.state, expiry_s(room), 'NX')
+    call('EXPIRE', room.state, int(expiry_s(room)), 'NX')
   end
 end
 

@@ -65,7 +65,8 @@ function build() {
         }
         return { tail: tail(), lapsed: false, told: null, againMs: 0 };
       }),
-    readState: () => answer((): RoomState => ({ tail: tail(), total: 0, parts: new Map(), banned: false })),
+    readState: () =>
+      answer((): RoomState => ({ tail: tail(), total: 0, parts: new Map(), banned: false, ended: false })),
   };
   const taken: number[] = [];
   const losses: Loss[] = [];

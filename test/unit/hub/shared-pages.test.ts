@@ -10,7 +10,15 @@ import { FakeClock } from '../../helpers/fake-clock.ts';
 const room = 'match-7' as RoomId;
 const [ann, bob] = ['ann' as UserId, 'bob' as UserId];
 const limits = {
-  ...{ logEntriesMax: 1_000, logBytesMax: 16_777_216, logTtlS: 3600, roomTtlS: 604_800, audienceMs: 1000 },
+  ...{
+    logEntriesMax: 1_000,
+    logBytesMax: 16_777_216,
+    logTtlS: 3600,
+    roomTtlS: 604_800,
+    rulesTtlS: 604_800,
+    rulesMax: 100,
+    audienceMs: 1000,
+  },
   ...{ statePartsMax: 64, countMs: 1000, chatPerSecond: 0 },
 };
 const event = (n: number, audience: Audience = 'all'): Change => ({
@@ -32,7 +40,15 @@ function open(more: Partial<typeof limits> = {}) {
   };
   const pages = new SharedPages(counted, clock, { stateInlineBytes: 1000 });
   const write = async (change: Change): Promise<Position> => {
-    const answer = await log.append({ room, by: ann, once: null, rate: null, mutable: false, change });
+    const answer = await log.append({
+      room,
+      by: ann,
+      role: 'moderator',
+      once: null,
+      rate: null,
+      mutable: false,
+      change,
+    });
     assert.ok(answer.outcome === 'kept', JSON.stringify(answer));
     return answer.position;
   };

@@ -12,7 +12,7 @@ const [ann, bob, cat] = ['ann', 'bob', 'cat'] as [UserId, UserId, UserId];
 const deadlineMs = 2000;
 const tailAt = (offset: number): Tail => ({ epoch: 'e' as Epoch, offset, first: 1, lineage: [] });
 const attended = (more: Partial<Attended> = {}): Attended => ({
-  ...{ tail: tailAt(1), ended: false, lapsed: false, banned: new Set<UserId>() },
+  ...{ tail: tailAt(1), ended: false, lapsed: false, banned: new Set<Step>() },
   ...more,
 });
 
@@ -102,7 +102,9 @@ describe('gathering', () => {
     const left = gathering.leave(room, bob);
     call(1).answer(attended());
     await nextTurn();
-    call(2).answer(attended({ ended: true, lapsed: true, banned: new Set([bob]) }));
+    const [first] = call(2).steps;
+    assert.ok(first);
+    call(2).answer(attended({ ended: true, lapsed: true, banned: new Set([first]) }));
     const answers = await Promise.all(asked);
     assert.deepEqual(
       answers.map(({ banned, lapsed, ended }) => [banned, lapsed, ended]),

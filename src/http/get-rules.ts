@@ -1,0 +1,56 @@
+/** `GET /rooms/:room/rules`: for moderators, who is banned or muted in a room now: since when, until when, by whom, why. */
+
+import type { FastifyInstance } from 'fastify';
+import { Refusal } from '../errors.ts';
+import { binds } from '../hub/bans.ts';
+import type { RoomLog, Rule } from '../log/room-log.ts';
+import { isAtLeast } from '../signal.ts';
+import { type Door, speakerOf } from './identity.ts';
+import { checkShape, problems, readSecurity, roomOf, roomParams, rulesAnswer, tokenQuery } from './schemas.ts';
+
+export interface GetRulesOptions {
+  readonly log: Pick<RoomLog, 'readRules'>;
+  readonly door: Door;
+}
+
+export function getRules({ log, door }: GetRulesOptions) {
+  return async (app: FastifyInstance): Promise<void> => {
+    app.route({
+      method: 'GET',
+      url: '/rooms/:room/rules',
+      exposeHeadRoute: false,
+      schema: {
+        operationId: 'listRules',
+        summary: 'List the bans and mutes of a room',
+        description: 'For moderators: the rules that are in force, the oldest first.',
+        security: readSecurity,
+        params: roomParams,
+        querystring: tokenQuery,
+        response: { 200: rulesAnswer, ...problems },
+      },
+      validatorCompiler: checkShape,
+      handler: async (request, reply) => {
+        const room = roomOf(request);
+        const speaker = speakerOf(await door.identify(request, room));
+        if (!isAtLeast(speaker.role, 'moderator')) {
+          throw new Refusal('not-this-role', 'Listing rules takes the role moderator.');
+        }
+        const rules = await log.readRules(room);
+        if (rules.some(({ rule, user, role }) => rule === 'ban' && binds({ user, by: role }, speaker))) {
+          throw new Refusal('banned', 'The user is banned from this room.');
+        }
+        reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }).type('application/json');
+        return JSON.stringify({ rules: rules.toSorted(byAge).map(describe) });
+      },
+    });
+  };
+}
+
+/** As the entry that set it said, which holds who that was and why. */
+function describe({ rule, user, sinceMs, untilMs, role, body }: Rule): Record<string, unknown> {
+  const { from, reason = null } = JSON.parse(body) as { from?: object; reason?: string | null };
+  return { rule, user, since: sinceMs, until: untilMs, by: { ...from, role }, reason };
+}
+
+const byAge = (one: Rule, other: Rule): number =>
+  one.sinceMs - other.sinceMs || (`${one.user} ${one.rule}` < `${other.user} ${other.rule}` ? -1 : 1);

@@ -1,0 +1,92 @@
+-- Rules on users: bans and mutes, who set them, and whom they bind. With them in one hash, because it outlives the room
+-- too, lies that the room has ended.
+--
+-- KEYS and ARGV: those of the functions that use this.
+--
+-- The fields:
+--   ban:<user>, mute:<user>   `<until, ms; 0 for good> <rank of the role that set it> <since, ms> <body of its entry>`
+--   end                       when the room ended, ms
+
+-- Rules that ran out are looked for whenever the hash has grown by so many, and where it is full.
+local rules_swept = 256
+
+-- The rank of a rule that is in force; nil where it is none, or nothing that a gateway wrote.
+local function rank_of(rule, now)
+  local until_ms, rank = match(rule or '', '^(%d+) (%d) ')
+  if until_ms == '0' or (until_ms and tonumber(until_ms) > now) then
+    return tonumber(rank)
+  end
+end
+
+-- Rules bind users of a lower rank than that of who set them.
+local function is_bound(rule, rank, now)
+  local own = rank_of(rule, now)
+  return own ~= nil and rank < own
+end
+
+-- They outlive the room by RULES_TTL_S, and are kept for so many seconds at least. What is kept longer already stays so.
+local function keep_rules(room, rules, seconds)
+  local expiry = int(math.max(expiry_s(room) + room.rules_ttl_s, seconds or 0))
+  call('EXPIRE', rules, expiry, 'NX')
+  call('EXPIRE', rules, expiry, 'GT')
+end
+
+-- A room that begins anew may be one that was forgotten: then its rules and its end are in force, and it is kept like one
+-- that was written.
+local function know_rules(room, rules)
+  if room.ruled ~= '?' then
+    return
+  end
+  if call('EXISTS', rules) == 0 then
+    room.ruled = nil
+    call('HDEL', room.meta, 'ruled')
+    return
+  end
+  room.ruled, room.ended = '1', call('HGET', rules, 'end') or nil
+  call('HSET', room.meta, 'ruled', '1')
+  if room.ended then
+    call('HSET', room.meta, 'ended', room.ended)
+  end
+  touch(room, rules)
+end
+
+-- As an argument: '1' if the user is banned, '0' else. `reader` is a rank and the user, or nothing.
+local function banned_flag(room, rules, reader)
+  local rank, user = match(reader or '', '^(%d)(.+)$')
+  local is_banned = user and room.ruled and is_bound(call('HGET', rules, 'ban:' .. user), tonumber(rank), room.now)
+  return is_banned and '1' or '0'
+end
+
+local function sweep_rules(room, rules)
+  local all = call('HGETALL', rules)
+  for i = 1, #all, 2 do
+    if all[i] ~= 'end' and not rank_of(all[i + 1], room.now) then
+      call('HDEL', rules, all[i])
+    end
+  end
+end
+
+-- Why a rule of the hash cannot be set or lifted by a rank; nil where it can.
+local function why_not_rule(room, rules, field, is_set, rank, rules_max)
+  local known = call('HGET', rules, field)
+  if (rank_of(known, room.now) or 0) > rank then
+    return 'not-this-role'
+  end
+  if not is_set or known then
+    return
+  end
+  local count = call('HLEN', rules)
+  if count >= rules_max or (count + 1) % rules_swept == 0 then
+    sweep_rules(room, rules)
+    count = call('HLEN', rules)
+  end
+  if count - call('HEXISTS', rules, 'end') >= rules_max then
+    return 'rules-full'
+  end
+end
+
+local function set_rule(room, rules, field, seconds, rank, body)
+  local until_ms = seconds == 0 and '0' or int(room.now + seconds * 1000)
+  call('HSET', rules, field, until_ms .. ' ' .. int(rank) .. ' ' .. room.at .. ' ' .. body)
+  keep_rules(room, rules, seconds)
+end
