@@ -33,8 +33,9 @@ const endCauses = {
   replaced: 'This stream was replaced by another one.',
 };
 
-export const describeEnd = ({ cause, comeBack }) => {
-  const sentence = endCauses[cause] ?? `The stream ended: ${cause}.`;
+export const describeEnd = ({ cause, comeBack, reason }) => {
+  const why = reason ? ` The reason: ${reason}` : '';
+  const sentence = `${endCauses[cause] ?? `The stream ended: ${cause}.`}${why}`;
   return comeBack === 'yes' ? `${sentence} Coming back…` : sentence;
 };
 

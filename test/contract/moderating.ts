@@ -89,7 +89,7 @@ function superiorContract(open: OpenHarness): void {
     await stage.refuse('banned', rule('ban', ann, null), { by: ann, role: 'moderator', mutable: false });
   });
 
-  promise('a rule that ran out is no higher role`s any more', open, async (stage) => {
+  promise("a rule that ran out is no higher role's any more", open, async (stage) => {
     await stage.keep(rule('ban', ann, 2), { by: bob, role: 'service' });
     await stage.harness.tick(2001);
     await stage.keep(rule('ban', ann, 1), { by: cat, role: 'moderator' });

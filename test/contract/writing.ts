@@ -197,7 +197,7 @@ function rateContract(open: OpenHarness): void {
 
 function endContract(open: OpenHarness): void {
   promise(
-    'the end is a room`s last entry but for moderation, and every other write is refused',
+    "the end is a room's last entry but for moderation, and every other write is refused",
     open,
     async (stage) => {
       const ear = await stage.follow();

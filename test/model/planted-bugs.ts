@@ -123,4 +123,34 @@ export const plantedBugs: readonly PlantedBug[] = [
     find: 'if (tail.epoch !== this.position.epoch || tail.offset > this.position.offset) this.#doubt();',
     replace: 'if (tail.epoch === this.position.epoch && tail.offset > this.position.offset) this.#doubt();',
   },
+  {
+    name: 'a ban ends the streams of those whom it does not bind, whose role is as high as that of who set it',
+    file: 'src/hub/bans.ts',
+    find: 'user === id && !isAtLeast(role, by)',
+    replace: 'user === id',
+  },
+  {
+    name: 'at the door a ban is not judged by roles',
+    file: 'src/log/memory-rules.ts',
+    find: 'known.untilMs > now && !isAtLeast(role, known.role)',
+    replace: 'known.untilMs > now',
+  },
+  {
+    name: 'a ban of a higher role is lifted by a lower one',
+    file: 'src/log/memory-rules.ts',
+    find: 'rankOf(known.role) > rankOf(role)',
+    replace: 'rankOf(known.role) > rankOf(role) + 1',
+  },
+  {
+    name: 'the room is told whom the staff acted on',
+    file: 'src/hub/audience.ts',
+    find: 'return isStaff(receiver) || receiver.id === audience.slice(besideStaff.length);',
+    replace: 'return true;',
+  },
+  {
+    name: 'who was acted on is not told',
+    file: 'src/hub/audience.ts',
+    find: 'if (audience.startsWith(besideStaff)) return [audience.slice(besideStaff.length) as UserId];',
+    replace: 'if (audience.startsWith(besideStaff)) return [];',
+  },
 ];

@@ -29,6 +29,9 @@ export class Seat {
   socket: TimedSocket | null = null;
   visit: Visit | null = null;
   isComing = false;
+  /** Whether a ban has bound this person at any moment since it came: on this stream, and on the way to the next. */
+  #hasBeenBanned = false;
+  #isBannedOnTheWay = false;
   /** Settled when the hub has decided about the last visit. */
   arriving: Promise<void> = Promise.resolve();
   /** When the token runs out: the earliest and the latest, as news of a newer one may be lost. */
@@ -50,8 +53,14 @@ export class Seat {
     return this.socket !== null && !this.socket.destroyed;
   }
 
+  noteBan(): void {
+    this.#hasBeenBanned = true;
+    this.#isBannedOnTheWay = true;
+  }
+
   /** About to ask for a stream. */
   come(visit: Visit): Identity {
+    this.#isBannedOnTheWay = false;
     this.visit = visit;
     this.#cameWith = this.watcher.lastId;
     this.tails.length = 0;
@@ -61,6 +70,7 @@ export class Seat {
 
   sit(socket: TimedSocket, nowMs: number): void {
     this.#seatedAtMs = nowMs;
+    this.#hasBeenBanned = this.#isBannedOnTheWay;
     this.socket = socket;
     this.earliestEndMs = this.visit?.expiresAtMs ?? 0;
     this.latestEndMs = this.earliestEndMs;
@@ -75,6 +85,7 @@ export class Seat {
     watcher.feed(socket.take());
     this.#judge(chronicle);
     this.#excuse(socket, excuses);
+    assert.ok(watcher.ending !== 'banned' || this.#hasBeenBanned, `${this.#name} was banned by nobody who may`);
     const lastMs = Math.max(this.latestEndMs, this.#seatedAtMs);
     assert.ok(socket.lastWriteAtMs <= lastMs, `${this.#name} was written to after its token had expired`);
     const isTooLate = this.#seatedAtMs >= this.latestEndMs && watcher.resume !== null;

@@ -71,9 +71,11 @@ export class World {
     const { person, watcher, isConnected } = this.#seat(viewer);
     const written = this.writers.rule('ban', person.id, by);
     if (isConnected && this.writers.isBanned(person)) watcher.barrier ??= written;
+    this.#noteBans();
   }
 
   unban(viewer: number, by: Ruler = 'host'): void {
+    this.#noteBans();
     this.writers.rule('unban', this.#seat(viewer).person.id, by);
   }
 
@@ -217,6 +219,7 @@ export class World {
   async #come(seat: Seat, visit: Visit): Promise<void> {
     const { watcher } = seat;
     const identity = seat.come(visit);
+    this.#noteBans();
     const from = watcher.lastId === null ? null : (parsePosition(watcher.lastId) ?? 'unreadable');
     const hub = this.#hubs[visit.node];
     const admission = await hub
@@ -230,12 +233,17 @@ export class World {
 
   /** Hands to each watcher what its socket got, also from one that was closed. */
   #read(): void {
+    this.#noteBans();
     const now = this.clock.now();
     this.#hasTrimmed ||= this.chronicle.moment(now).first > 1;
     this.#wasLong ||= (this.ledger.tip?.offset ?? 0) > limits.replayMax;
     const hasLost = this.writers.hasLost || this.chronicle.hasBegunAnew;
     const excuses = { hasTrimmed: this.#hasTrimmed, hasLost, wasLong: this.#wasLong };
     for (const seat of this.seats) seat.read(now, this.chronicle, excuses);
+  }
+
+  #noteBans(): void {
+    for (const seat of this.seats) if (this.writers.isBanned(seat.person)) seat.noteBan();
   }
 
   /** Notes how the log stands whenever it answers somebody who joins at a node. */

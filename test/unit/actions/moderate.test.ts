@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dataOf, decide, fits, speaker } from './ask.ts';
+import { dataOf, decide, fits, refusalOf, speaker } from './ask.ts';
 
 const from = { id: 'ann', name: 'Ann', role: 'moderator' };
 
 for (const kind of ['ban', 'mute'] as const) {
-  test(`a ${kind} lasts as long as it says, and everyone reads why`, () => {
+  test(`a ${kind} lasts as long as it says, and says why`, () => {
     const { change, mutable } = decide(kind, { user: 'bob', seconds: 60, reason: 'spam' }, speaker('moderator'));
     assert.equal(change.type, 'rule');
     assert.deepEqual(
@@ -38,6 +38,13 @@ for (const kind of ['ban', 'mute'] as const) {
     assert.equal(fits(`un${kind}`, { user: 'bob', seconds: 1 }), false);
   });
 }
+
+test('nobody sets a rule on oneself, and anybody may ask to have one lifted', () => {
+  for (const kind of ['ban', 'mute']) {
+    assert.equal(refusalOf(kind, { user: 'ann' }), 'not-this-role');
+    assert.equal(decide(`un${kind}`, { user: 'ann' }, speaker('moderator')).change.type, 'rule');
+  }
+});
 
 test('a rule names one user, and gives a reason of at most 200 code points', () => {
   for (const kind of ['ban', 'unban', 'mute', 'unmute']) {

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { classOf, isFor, isOnTapeOf, mayReceive, type Receiver, targetsOf } from '../../../src/hub/audience.ts';
+import {
+  classOf,
+  isFor,
+  isOnTapeOf,
+  mayHoldOwn,
+  mayReceive,
+  namedIn,
+  type Receiver,
+  targetsOf,
+} from '../../../src/hub/audience.ts';
 import { type Audience, type Entry, type Epoch, type Role, roles, type UserId } from '../../../src/signal.ts';
 
 const user = fc.constantFrom('ann', 'bob', 'cat').map((id) => id as UserId);
@@ -12,7 +21,7 @@ const receiver: fc.Arbitrary<Receiver> = fc.record({
   tags: fc.array(tag, { maxLength: 4 }),
 });
 const shared: fc.Arbitrary<Audience> = fc.oneof(
-  fc.constantFrom<Audience>('all', 'staff'),
+  fc.constantFrom<Audience>('all', 'staff', 'staff:nobody'),
   tag.map((name): Audience => `tag:${name}`),
 );
 
@@ -38,6 +47,27 @@ test('what is for named users is for nobody else, be it the host', () => {
   assert.ok(!mayReceive(audience, { id: 'bob' as UserId, role: 'host', tags: ['ann'] }));
   assert.ok(!mayReceive(audience, { id: null, role: 'service', tags: [] }));
   assert.ok(!mayReceive([], { id: 'ann' as UserId, role: 'host', tags: [] }));
+});
+
+test('what is for the staff and one user is for these, and passes no class of viewers', () => {
+  const audience: Audience = 'staff:ann';
+  const may = (id: string | null, role: Role): boolean =>
+    mayReceive(audience, { id: id as UserId, role, tags: ['ann'] });
+  assert.deepEqual(
+    roles.map((role) => may('bob', role)),
+    [false, true, true, true],
+  );
+  assert.deepEqual([may('ann', 'viewer'), may(null, 'viewer'), may('an', 'viewer')], [true, false, false]);
+  const entry: Entry = {
+    ...{ epoch: 'e' as Epoch, offset: 7, at: 1, kind: 'mute', lane: 'must', audience },
+    body: '{}',
+  };
+  assert.deepEqual(namedIn(entry), ['ann']);
+  for (const role of roles) {
+    const { receiver } = classOf({ id: 'ann' as UserId, role, tags: [] });
+    assert.equal(isOnTapeOf(entry, receiver), role !== 'viewer');
+    assert.equal(mayHoldOwn(audience, receiver), true);
+  }
 });
 
 test('who is of one class may receive the same shared entries as the class itself', () => {
