@@ -104,7 +104,7 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   await app.register(getState({ log, door }));
   await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), log, door }));
   await app.register(getRules({ log, door }));
-  await app.register(putState({ log, door }));
+  await app.register(putState({ settings, log, door }));
   await app.register(postAction({ settings, actions, log, door, settler }));
   await app.register(postSession({ settings, log, door }));
   const servesDemo = settings.demo === 'on' || (settings.demo === 'auto' && !hasTokenKey(settings));

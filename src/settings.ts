@@ -212,7 +212,7 @@ export const settingsTable = [
     min: 65536,
     max: 1073741824,
     unit: 'bytes',
-    meaning: 'Bytes of entries that a room keeps in the embedded log.',
+    meaning: 'Bytes of entries that a room keeps, each counted with 128 more for its place.',
     atBound: 'The oldest is trimmed, as above.',
   },
   {

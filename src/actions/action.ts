@@ -9,7 +9,7 @@ import type { Refusal } from '../errors.ts';
 import type { Appended, Change, Rate } from '../log/room-log.ts';
 import type { Role, Speaker } from '../signal.ts';
 
-/** What an action wants done. `rate` null: as often as the speaker likes. */
+/** What an action wants done. `rate` null: for what can happen once only. */
 export interface Decision {
   readonly change: Change;
   readonly rate: Rate | null;
@@ -38,6 +38,9 @@ export interface Action<Schema extends TSchema = TSchema> {
   /** What the answer says beside `id` and `at`. */
   answer?(appended: Extract<Appended, { outcome: 'kept' }>): Record<string, unknown>;
 }
+
+/** Writes of state, be they by an action or by the routes of the parts: 100 at once, then 50 a second. */
+export const stateRate: Rate = { name: 'state', burst: 100, perSecond: 50, cost: 1 };
 
 /** Keeps the body's type inside an action while the index holds actions of every shape. */
 export const defineAction = <Schema extends TSchema>(action: Action<Schema>): Action => action as unknown as Action;

@@ -2,7 +2,7 @@
 
 import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';
-import { defineAction, eventBody } from './action.ts';
+import { defineAction, eventBody, stateRate } from './action.ts';
 import { data, eventId, isTooDeep, partDepthMax, text } from './fields.ts';
 
 export const pin = defineAction({
@@ -15,8 +15,7 @@ export const pin = defineAction({
   defaults: { data: {} },
   needsKey: false,
   decide({ speaker, body, textOf }) {
-    // Like any write of state it has no rate.
-    const rest = { rate: null, mutable: false };
+    const rest = { rate: stateRate, mutable: false };
     if (Object.keys(body).length === 0) return { change: { type: 'remove', part: 'pin', ifVersion: null }, ...rest };
     if (body.text === undefined) return new Refusal('malformed', 'A pin has a text; an empty body takes the pin away.');
     if (isTooDeep(body.data, partDepthMax)) {

@@ -2,7 +2,7 @@
 
 import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';
-import { defineAction } from './action.ts';
+import { defineAction, stateRate } from './action.ts';
 import { data, isTooDeep, partDepthMax } from './fields.ts';
 
 export const settings = defineAction({
@@ -16,8 +16,7 @@ export const settings = defineAction({
     }
     return {
       change: { type: 'put', part: 'settings', value: textOf('data') ?? '{}', ifVersion: null },
-      // Like any write of state it has no rate.
-      rate: null,
+      rate: stateRate,
       mutable: false,
     };
   },

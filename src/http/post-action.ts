@@ -6,7 +6,7 @@ import { Compile } from 'typebox/compile';
 import type { Action } from '../actions/action.ts';
 import { Refusal } from '../errors.ts';
 import { formatPosition } from '../log/position.ts';
-import { type Rate, type RoomLog, sampledChat } from '../log/room-log.ts';
+import { type RoomLog, sampledChat } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import { isAtLeast } from '../signal.ts';
 import { canonicalBody } from './canonical-json.ts';
@@ -15,7 +15,7 @@ import { acceptJson, bodyBytesMax, type JsonBody, memberText } from './json-body
 import { faultsOf, ShapeRefusal } from './problem.ts';
 import { acceptedAnswer, actionParams, checkShape, idempotencyHeaders, problems, roomOf } from './schemas.ts';
 import type { Settler } from './settler.ts';
-import { append, once, readKey } from './write.ts';
+import { append, once, readKey, scaleRate } from './write.ts';
 
 export interface PostActionOptions {
   readonly settings: Pick<Settings, 'rateScale'>;
@@ -115,10 +115,3 @@ export function postAction({ settings, actions, log, door, settler }: PostAction
     });
   };
 }
-
-/** However slow the rate is made, one write must fit into its burst, or it would never be let through. */
-const scaleRate = (rate: Rate, percent: number): Rate => ({
-  ...rate,
-  burst: Math.max(rate.cost, (rate.burst * percent) / 100),
-  perSecond: (rate.perSecond * percent) / 100,
-});

@@ -5,17 +5,20 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { stateRate } from '../actions/action.ts';
 import { Refusal } from '../errors.ts';
 import { formatPosition } from '../log/position.ts';
 import type { Change, IfVersion, RoomLog } from '../log/room-log.ts';
+import type { Settings } from '../settings.ts';
 import { isAtLeast, isPlainName, type RoomId, reservedNames, type Speaker } from '../signal.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { type Door, speakerOf } from './identity.ts';
 import { acceptJson, bodyBytesMax, type JsonBody } from './json-body.ts';
 import { changedAnswer, checkShape, partParams, problems, putStateHeaders, roomOf } from './schemas.ts';
-import { append, type Kept, once, readKey } from './write.ts';
+import { append, type Kept, once, readKey, scaleRate } from './write.ts';
 
 export interface PutStateOptions {
+  readonly settings: Pick<Settings, 'rateScale'>;
   readonly log: Pick<RoomLog, 'append'>;
   readonly door: Door;
 }
@@ -24,7 +27,7 @@ export interface PutStateOptions {
 export const valueDepthMax = 32;
 /** The log judges the condition in its one step, after it has looked for an earlier answer to the same key. */
 const writerFor =
-  ({ log, door }: PutStateOptions) =>
+  ({ settings, log, door }: PutStateOptions) =>
   async (request: FastifyRequest, makeChange: (ifVersion: IfVersion) => Change): Promise<Kept> => {
     const { room, part, speaker } = await readTarget(door, request);
     const key = readKey(request);
@@ -36,11 +39,13 @@ const writerFor =
     });
     const change = makeChange(ifVersion);
     const { id: by, role } = speaker;
-    return append(log, { room, by, role, once: same, rate: null, mutable: false, change });
+    const rate = scaleRate(stateRate, settings.rateScale);
+    return append(log, { room, by, role, once: same, rate, mutable: false, change });
   };
 
-export function putState({ log, door }: PutStateOptions) {
-  const write = writerFor({ log, door });
+export function putState(options: PutStateOptions) {
+  const { door } = options;
+  const write = writerFor(options);
   const guard = async (request: FastifyRequest): Promise<void> => {
     await readTarget(door, request);
   };

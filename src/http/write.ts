@@ -3,7 +3,7 @@
 import { hash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { Refusal } from '../errors.ts';
-import type { Appended, RoomLog, Write } from '../log/room-log.ts';
+import type { Appended, Rate, RoomLog, Write } from '../log/room-log.ts';
 
 /** The entry that a write became. */
 export type Kept = Extract<Appended, { outcome: 'kept' }>;
@@ -37,6 +37,13 @@ export function once(key: string | null, asked: () => readonly string[]): Write[
   // As a JSON list, no two different requests can read the same.
   return { key, digest: hash('sha256', JSON.stringify(asked()), 'base64url') };
 }
+
+/** However slow the rate is made, one write must fit into its burst, or it would never be let through. */
+export const scaleRate = (rate: Rate, percent: number): Rate => ({
+  ...rate,
+  burst: Math.max(rate.cost, (rate.burst * percent) / 100),
+  perSecond: (rate.perSecond * percent) / 100,
+});
 
 /**
  * Appends a write.

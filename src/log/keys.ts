@@ -5,10 +5,11 @@
 
 import type { RoomId, UserId } from '../signal.ts';
 
-/** Stream: the entries, with the id `<offset>-0`. */
+/** Stream: the entries, with the id `<offset>-0`: the text, and the bytes that were written to the room before. */
 export const logKey = (room: RoomId): string => `rs:{${room}}:log`;
 /**
- * Hash: epoch, history (whose data this is; see shared.lua), offset, heard, total, lineage, ended, touched, chat (what is sampled; see chat.lua), what was
+ * Hash: epoch, history (whose data this is; see shared.lua), offset, heard, total, lineage, ended, touched, bytes and
+ * bytes_gone (see trim_bytes in shared.lua), chat (what is sampled; see chat.lua), what was
  * retracted (see retract.lua), and the counters.
  */
 export const metaKey = (room: RoomId): string => `rs:{${room}}:meta`;

@@ -244,13 +244,20 @@ class RedisLog implements RoomLog {
     keys: readonly string[],
     args: readonly (string | number)[],
   ): Promise<unknown> {
-    const { logEntriesMax, logTtlS, roomTtlS, rulesTtlS } = this.#settings;
+    const { logEntriesMax, logBytesMax, logTtlS, roomTtlS, rulesTtlS } = this.#settings;
     // The last part of a random UUID: 48 bits, and drawing them costs less than asking whether they are needed.
     const epoch = randomUUID().slice(-12);
     return this.#link.call(
       name,
       [logKey(room), metaKey(room), stateKey(room), ...keys],
-      [roomChannel(room), epoch, logEntriesMax, logTtlS * 1000, `${roomTtlS} ${rulesTtlS}`, ...args],
+      [
+        roomChannel(room),
+        epoch,
+        `${logEntriesMax} ${logBytesMax}`,
+        logTtlS * 1000,
+        `${roomTtlS} ${rulesTtlS}`,
+        ...args,
+      ],
     );
   }
 

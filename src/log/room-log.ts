@@ -15,7 +15,7 @@
  *   entries there are after `from` and before the `gap`, and the first of them is the one right after `from`. At most
  *   one per `declareMs`: with the next chat or by `settle`; and before the room's end always. What is undeclared
  *   survives whatever the entries survive.
- * - What was trimmed by count or age is never served again, and every read says what is left.
+ * - What was trimmed by count, bytes or age is never served again, and every read says what is left.
  * - What was retracted is never read again. In its place a blank is read: its number, time, kind and audience (`staff`
  *   for what was spare), in lane `blank`, with the body `{"by":"<id of the retract entry>"}`. Gaps count it like what it
  *   was. The `retract` entry goes to whom the entry was for, so whoever could have it is told.

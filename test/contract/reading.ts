@@ -9,6 +9,7 @@ import { count, event, freshRoom, idOf, type OpenHarness, promise, put, rule, ty
 export function readingContract(open: OpenHarness): void {
   readContract(open);
   trimContract(open);
+  bytesContract(open);
   roomContract(open);
   restartContract(open);
   forgetContract(open);
@@ -101,6 +102,50 @@ function trimContract(open: OpenHarness): void {
       assert.equal((await stage.log.readState(stage.room)).parts.get('title')?.value, '"stays"');
     },
     { logTtlS: 1 },
+  );
+}
+
+/** Bytes of an entry in the tests of bytes, and how many entries of that size a room may keep. */
+const [large, largeMax] = [8_000, 10];
+const bytesMax = largeMax * (large + 400);
+
+function bytesContract(open: OpenHarness): void {
+  promise(
+    'a room keeps no more bytes than it may, whatever writes them, and an older id is told how many it missed',
+    open,
+    async (stage) => {
+      const kept = async (): Promise<number> => {
+        const { first, offset, epoch } = await stage.tail();
+        const { missed, offsets } = await resume(stage, `${epoch}.0`);
+        assert.deepEqual(
+          [missed, offsets],
+          [first - 1, Array.from({ length: offset - first + 1 }, (_, n) => first + n)],
+        );
+        return offsets.length;
+      };
+      for (let n = 1; n <= 40; n += 1) {
+        await stage.keep(n % 2 ? put('x', 'x'.repeat(large)) : event('x'.repeat(large)));
+        assert.ok((await kept()) <= largeMax, `${await kept()} after ${n}`);
+      }
+      assert.ok((await kept()) >= largeMax - 1, `only ${await kept()}`);
+      // Small ones take the place of the large ones.
+      await stage.keepMany(300);
+      assert.ok((await kept()) >= 250, `only ${await kept()}`);
+    },
+    { logBytesMax: bytesMax },
+  );
+
+  promise(
+    'bytes of entries that went by count or by age are not counted any more',
+    open,
+    async (stage) => {
+      for (let n = 0; n < 50; n += 1) await stage.keep(event('x'.repeat(large)));
+      assert.equal((await stage.tail()).first, 42);
+      await stage.harness.tick(60_000);
+      for (let n = 0; n < 9; n += 1) await stage.keep(event('x'.repeat(large)));
+      assert.equal((await stage.tail()).first, 51);
+    },
+    { logEntriesMax: 9, logTtlS: 60, logBytesMax: bytesMax },
   );
 }
 

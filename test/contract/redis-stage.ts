@@ -131,7 +131,7 @@ local function age_entries(key)
   if #entries > 0 then redis.call('DEL', key) end
   for _, entry in ipairs(entries) do
     local head, at, rest = string.match(entry[2][2], '^(%d+ %d+ %w+ )(%d+)(.*)$')
-    redis.call('XADD', key, entry[1], 'e', head .. older_int(at) .. rest)
+    redis.call('XADD', key, entry[1], 'e', head .. older_int(at) .. rest, unpack(entry[2], 3))
   end
 end
 for _, key in ipairs(redis.call('KEYS', 'rs:*')) do

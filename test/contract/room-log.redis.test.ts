@@ -195,6 +195,30 @@ describe('the log on one Redis', () => {
     assert.equal(lapsed, true);
   });
 
+  test('one part that is set again and again fills no more memory than a room may have, also where entries were deleted', async () => {
+    const logBytesMax = 256 * 1024;
+    const log = await open(server.url, 'node-1', { logBytesMax });
+    const room = newRoom();
+    const value = JSON.stringify('x'.repeat(16_000));
+    const put: Change = { type: 'put', part: 'x', value, ifVersion: null };
+    const write = async (times: number) => {
+      for (let n = 0; n < times; n += 1) await kept(log.append(writeOf(room, put)));
+      const { offset, first } = (await log.renew(room)).tail;
+      const bytes = Number(await server.cli('memory', 'usage', logKey(room), 'samples', '0'));
+      assert(bytes < logBytesMax * 1.4, `${bytes} bytes`);
+      return offset - first + 1;
+    };
+    // 16 fit; when one too many is there, one or two go.
+    assert([15, 16].includes(await write(100)));
+    const { offset } = (await log.renew(room)).tail;
+    await server.cli('xdel', logKey(room), ...[12, 11, 5, 4, 0].map((back) => `${offset - back}-0`));
+    await write(20);
+    assert([15, 16].includes(await write(20)));
+    await server.cli('del', logKey(room));
+    assert.equal(await write(3), 3);
+    assert([15, 16].includes(await write(20)));
+  });
+
   test('functions that Redis forgot are loaded again within the call', async () => {
     const log = await open(server.url);
     const room = newRoom();

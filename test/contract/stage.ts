@@ -22,6 +22,7 @@ import { waitFor } from '../helpers/wait-for.ts';
 export type LogSettings = Pick<
   Settings,
   | 'logEntriesMax'
+  | 'logBytesMax'
   | 'logTtlS'
   | 'roomTtlS'
   | 'rulesTtlS'

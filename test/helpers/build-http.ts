@@ -66,7 +66,7 @@ export async function buildHttp(options: BuildOptions = {}): Promise<Built> {
   const settler = new Settler({ log, clock, countMs: settings.countMs, waitingMax: settings.roomsMax });
   await app.register(postAction({ settings, actions: options.actions ?? allActions, log, door, settler }));
   await app.register(getRules({ log, door }));
-  await app.register(putState({ log, door }));
+  await app.register(putState({ settings, log, door }));
   await app.register(getState({ log, door }));
   await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), log, door }));
   app.get('/rooms/:room/me', async (request) => door.identify(request, roomOf(request)));

@@ -128,6 +128,35 @@ describe('setting a state part', () => {
   });
 });
 
+describe('the rate of writing state', () => {
+  it('is one for setting and removing parts and for the actions that do so', async () => {
+    const { put, remove, name } = enterRoom();
+    const act = (kind: string, body: unknown) =>
+      built.app.inject({
+        method: 'POST',
+        url: `/rooms/${name}/actions/${kind}`,
+        payload: JSON.stringify(body),
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${roomToken('host', name)}` },
+      });
+    for (let n = 0; n < 97; n += 1) assert.equal((await put('x', `${n}`)).statusCode, 200);
+    assert.equal((await remove('x')).statusCode, 200);
+    assert.equal((await act('pin', { text: 'a' })).statusCode, 202);
+    assert.equal((await act('settings', { data: {} })).statusCode, 202);
+    for (const refused of [
+      await put('x', '1'),
+      await remove('x'),
+      await act('pin', {}),
+      await act('settings', { data: {} }),
+    ]) {
+      assert.equal(refused.json().code, 'rate-limited');
+      assert.equal(refused.headers['retry-after'], '1');
+    }
+    built.clock.advance(20);
+    assert.equal((await put('x', '1')).statusCode, 200);
+    assert.equal((await put('x', '1')).json().code, 'rate-limited');
+  });
+});
+
 describe('a condition', () => {
   it('If-Match lets only the writer through that knows the version', async () => {
     const { put, remove } = enterRoom();

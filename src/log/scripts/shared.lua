@@ -2,8 +2,8 @@
 --
 -- KEYS of every function that opens a room begin with: 1 log, 2 meta, 3 state.
 -- ARGV of every such function begins with:
---   1 the room's channel   2 an epoch to use if a new one is needed   3 LOG_ENTRIES_MAX
---   4 LOG_TTL_S in milliseconds   5 ROOM_TTL_S and RULES_TTL_S, separated by a space
+--   1 the room's channel   2 an epoch to use if a new one is needed   3 LOG_ENTRIES_MAX and LOG_BYTES_MAX, with a space
+--   between   4 LOG_TTL_S in milliseconds   5 ROOM_TTL_S and RULES_TTL_S, with a space between
 -- Every function may write, be it only because the fence begins a new epoch: all are called on the primary.
 -- Whatever can fail for the type of a key is read before the first write, so that a failed call leaves no trace.
 
@@ -41,7 +41,7 @@ local function begin_room(room, candidate)
   call('HSET', room.meta, 'epoch', candidate, 'history', history_id(), 'offset', '0', 'ruled', room.ruled)
   call('EXPIRE', room.meta, unwritten_s)
   room.epoch, room.offset, room.heard, room.ended, room.touched, room.chat = candidate, 0, '0', nil, 0, nil
-  room.retracted = nil
+  room.retracted, room.bytes, room.bytes_gone = nil, 0, 0
 end
 
 -- Another data set than the one in which the last entry was numbered may lack some that others saw. The new epoch says so.
@@ -66,19 +66,33 @@ local function begin()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Gateways differ in it only while their settings are changed.
+local sizes, lives, entries_max, bytes_max, room_ttl_s, rules_ttl_s
+
+local function read_limits(size_text, life_text)
+  if size_text ~= sizes or life_text ~= lives then
+    sizes, lives = size_text, life_text
+    entries_max, bytes_max = match(sizes, '^(%d+) (%d+)$')
+    room_ttl_s, rules_ttl_s = match(lives, '^(%d+) (%d+)$')
+    bytes_max, room_ttl_s, rules_ttl_s = tonumber(bytes_max), tonumber(room_ttl_s), tonumber(rules_ttl_s)
+  end
+end
+
 local function open_room(keys, args)
   local now = begin()
-  local meta = call('HMGET', keys[2], 'epoch', 'history', 'offset', 'heard', 'ended', 'touched', 'ruled', 'chat', 'retracted')
-  local room_ttl_s, rules_ttl_s = match(args[5], '^(%d+) (%d+)$')
+  read_limits(args[3], args[5])
+  local meta = call('HMGET', keys[2], 'epoch', 'history', 'offset', 'heard', 'ended', 'touched', 'ruled', 'chat', 'retracted',
+    'bytes', 'bytes_gone')
   local room = {
     log = keys[1],
     meta = keys[2],
     state = keys[3],
     channel = args[1],
-    entries_max = args[3],
+    entries_max = entries_max,
+    bytes_max = bytes_max,
     log_ttl_ms = tonumber(args[4]),
-    room_ttl_s = tonumber(room_ttl_s),
-    rules_ttl_s = tonumber(rules_ttl_s),
+    room_ttl_s = room_ttl_s,
+    rules_ttl_s = rules_ttl_s,
     now = now,
     at = int(now),
     epoch = meta[1],
@@ -93,6 +107,9 @@ local function open_room(keys, args)
     chat = meta[8],
     -- See retract.lua. Set with the first retraction.
     retracted = meta[9],
+    -- See trim_bytes.
+    bytes = tonumber(meta[10] or 0),
+    bytes_gone = tonumber(meta[11] or 0),
   }
   if not room.epoch then
     begin_room(room, args[2])
@@ -187,6 +204,40 @@ local function trim_some(room)
   call('XTRIM', room.log, 'MINID', keep)
 end
 
+-- What an entry takes beside its text, roughly.
+local entry_overhead = 128
+local bytes_read_at_once = 16
+
+-- The bytes that had been written to the room before an entry; 0 where it does not say so.
+local function bytes_before(entry)
+  return tonumber(entry[2][4] or 0) or 0
+end
+
+-- Holds LOG_BYTES_MAX. `bytes` is what was ever written, and each entry carries the sum before it: so what is kept is
+-- known from the oldest entry, in whatever way others went. `bytes_gone` is the sum before the oldest that was seen last,
+-- at most what is gone, so that nothing is looked up while that cannot be too much. When entries go, it is a few more than
+-- must, so that not every write trims.
+local function trim_bytes(room)
+  if room.bytes - room.bytes_gone <= room.bytes_max then
+    return
+  end
+  local last, from, wanted, oldest = int(room.offset) .. '-0', '-', nil, nil
+  repeat
+    local entries = call('XRANGE', room.log, from, last, 'COUNT', bytes_read_at_once)
+    for _, entry in ipairs(entries) do
+      local before = bytes_before(entry)
+      wanted = wanted or (room.bytes - before > room.bytes_max and room.bytes - room.bytes_max * 31 / 32 or before)
+      if before >= wanted or entry[1] == last then
+        oldest, room.bytes_gone = entry[1], before
+        break
+      end
+      from = '(' .. entry[1]
+    end
+  until oldest or #entries == 0
+  call('XTRIM', room.log, 'MINID', oldest or last)
+  call('HSET', room.meta, 'bytes_gone', int(room.bytes_gone))
+end
+
 -- Somebody else has written to the stream beyond our numbers. Nobody was ever told of that, so it goes, and the stream
 -- takes our next number again.
 local function drop_strangers(room)
@@ -197,15 +248,17 @@ local function drop_strangers(room)
 end
 
 local function keep(room, offset, text)
-  local reply = try('XADD', room.log, 'MAXLEN', '~', room.entries_max, offset .. '-0', 'e', text)
+  local before = int(room.bytes)
+  local reply = try('XADD', room.log, 'MAXLEN', '~', room.entries_max, offset .. '-0', 'e', text, 'b', before)
   -- Where all is well it is a string, and a string has no such field.
   if reply.err and string.find(reply.err, 'equal or smaller', 1, true) then
     drop_strangers(room)
-    reply = try('XADD', room.log, 'MAXLEN', '~', room.entries_max, offset .. '-0', 'e', text)
+    reply = try('XADD', room.log, 'MAXLEN', '~', room.entries_max, offset .. '-0', 'e', text, 'b', before)
   end
   if reply.err then
     error(reply)
   end
+  room.bytes = room.bytes + entry_overhead + #text
 end
 
 -- Numbers, keeps and publishes one entry. `content` is all of its text that does not depend on the room: kind, lane,
@@ -218,20 +271,21 @@ local function add(room, content, nodes, field, value)
   room.offset = room.offset + 1
   room.last = offset
   if nodes then
-    call('HSET', room.meta, 'offset', offset)
+    call('HSET', room.meta, 'offset', offset, 'bytes', int(room.bytes))
     for _, node in ipairs(nodes) do
       call('SPUBLISH', room.channel .. ':' .. node, text)
     end
   else
     room.heard = offset
     if field then
-      call('HSET', room.meta, 'offset', offset, 'heard', offset, field, value or offset)
+      call('HSET', room.meta, 'offset', offset, 'heard', offset, 'bytes', int(room.bytes), field, value or offset)
     else
-      call('HSET', room.meta, 'offset', offset, 'heard', offset)
+      call('HSET', room.meta, 'offset', offset, 'heard', offset, 'bytes', int(room.bytes))
     end
     call('SPUBLISH', room.channel, text)
   end
   trim_some(room)
+  trim_bytes(room)
   return offset
 end
 

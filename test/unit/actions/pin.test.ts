@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { stateRate } from '../../../src/actions/action.ts';
 import { decide, fits, nested, refusalOf, speaker } from './ask.ts';
 
 test('a pin is the state part of that name, with who pinned it', () => {
   const { change, rate } = decide('pin', { text: 'Goal!', id: 'k.7' }, speaker('host'));
   assert.ok(change.type === 'put');
-  assert.deepEqual([change.part, change.ifVersion, rate], ['pin', null, null]);
+  assert.deepEqual([change.part, change.ifVersion, rate], ['pin', null, stateRate]);
   const from = { id: 'ann', name: 'Ann', role: 'host' };
   assert.deepEqual(JSON.parse(change.value), { from, text: 'Goal!', id: 'k.7', data: {} });
 });

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { stateRate } from '../../../src/actions/action.ts';
 import { decide, fits, nested, refusalOf, speaker } from './ask.ts';
 
 test('settings are the state part of that name, and replace those before', () => {
   const { change, rate, mutable } = decide('settings', { data: { slow: true } }, speaker('host'));
   assert.deepEqual(change, { type: 'put', part: 'settings', value: '{"slow":true}', ifVersion: null });
-  assert.deepEqual([rate, mutable], [null, false]);
+  assert.deepEqual([rate, mutable], [stateRate, false]);
 });
 
 test('they are one object that nests as deep as a part may', () => {
