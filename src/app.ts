@@ -21,6 +21,7 @@ import { getState } from './http/get-state.ts';
 import { getStream } from './http/get-stream.ts';
 import { registerIdentity } from './http/identity.ts';
 import { loggerOptions } from './http/logging.ts';
+import { acceptNormalTargets } from './http/normal-form.ts';
 import { postAction } from './http/post-action.ts';
 import { postSession } from './http/post-session.ts';
 import { registerProblems, sendProblem } from './http/problem.ts';
@@ -98,6 +99,7 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   });
 
   await registerPublic(app, settings);
+  acceptNormalTargets(app);
   const door = await registerIdentity(app, { settings, clock, ownSecret: options.ownSecret });
   await app.register(getStream({ hub, floor, door }));
   await app.register(getEvents({ pull: new Pull(hub, log, settings), door }));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { startGateway, tokenOf } from '../helpers/gateway.ts';
 import { type Nginx, type Reply, startNginx, startUpstream, type Upstream } from '../helpers/nginx.ts';
+import { type RawAnswer, rawRequest, sendRaw } from '../helpers/raw-http.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 let home: string;
@@ -104,18 +105,49 @@ describe('an answer that anybody may have', () => {
     assert.equal(await answer.text(), first);
   });
 
-  it('is another for each query and each origin', async () => {
-    const path = fresh();
+  it('is another for each version that is named and for each origin', async () => {
+    const [state, pages] = [fresh(), fresh('pages/3')];
     const texts = await Promise.all([
-      textOf(path),
-      textOf(`${path}?since=1`),
-      // The same to a gateway, which decodes names; under one key it would be given to those who asked for the whole.
-      textOf(`${path}?%73ince=1`),
-      textOf(`${path}?x=1`),
-      textOf(path, { origin: 'https://a.example' }),
-      textOf(path, { origin: 'https://b.example' }),
+      textOf(state),
+      textOf(`${state}?since=1`),
+      textOf(`${state}?since=k3.1`),
+      textOf(pages),
+      textOf(`${pages}?v=k3.1`),
+      textOf(state, { origin: 'https://a.example' }),
+      textOf(state, { origin: 'https://b.example' }),
     ]);
     assert.equal(new Set(texts).size, texts.length);
+  });
+
+  it('is the same whatever else is in the query, which the gateway is not told', async () => {
+    const [state, part, pages] = [fresh(), fresh('state/score'), fresh('pages/3')];
+    const same = [
+      [state, `${state}?`, `${state}?x=1`, `${state}?x=2&y`, `${state}?v=1&&=`, `${state}?SINCE=1&sinc=2&sincee=3`],
+      [`${state}?since=5`, `${state}?x=1&since=5`, `${state}?since=5&x`, `${state}?x=since=1&since=5&y=`],
+      [part, `${part}?since=1`, `${part}?v=2`],
+      [pages, `${pages}?since=1`, `${pages}?x=v=1`],
+      [`${pages}?v=a.1`, `${pages}?v=a.1&since=3`],
+    ];
+    for (const [plain = '', ...others] of same) {
+      const text = await textOf(plain);
+      for (const other of others) assert.equal(await textOf(other), text, other);
+    }
+    assert.deepEqual(
+      upstream.received.map(({ path }) => path),
+      same.map(([plain]) => plain),
+    );
+  });
+
+  it('is asked of the gateway where what the query names cannot be taken as it stands', async () => {
+    const path = fresh();
+    const odd = ['since=1&since=1', 'since=', 'since', 'since=%31', 'since=1,2', 'since=A', 'x=1&since=1&since'];
+    for (const query of odd) {
+      assert.notEqual(await textOf(`${path}?${query}`), await textOf(`${path}?${query}`), query);
+    }
+    assert.deepEqual(
+      upstream.received.map((one) => one.path),
+      odd.flatMap((query) => [`${path}?${query}`, `${path}?${query}`]),
+    );
   });
 
   it('is not kept where the gateway does not say that it may be', async () => {
@@ -150,6 +182,78 @@ describe('an answer to somebody with a token', () => {
       assert.equal((await ask(to, { ...headers, 'if-none-match': '"k.7"' })).status, 304);
     });
   }
+});
+
+describe('a token', () => {
+  /** Each header as it is written here, in this order. */
+  const asking = (path: string, headers: readonly string[]): Promise<RawAnswer> =>
+    sendRaw(nginx.port, rawRequest(`GET ${path}`, headers));
+
+  const spellings: readonly (readonly [string, string, readonly string[]])[] = [
+    ['in a cookie after a tab', '', ['Cookie: theme=dark;\tringside=abc']],
+    ['in a cookie with spaces around its name', '', ['Cookie: theme=dark;  ringside = abc']],
+    ['in a cookie with nothing before it', '', ['Cookie: ;ringside=abc']],
+    ['in the second of two cookie headers', '', ['Cookie: theme=dark', 'Cookie: ringside=abc']],
+    ['in a cookie that is there twice', '', ['Cookie: ringside=; ringside=abc']],
+    ['by a scheme in small letters', '', ['Authorization: bearer abc']],
+    ['in a header after a tab', '', ['Authorization:\tBearer abc']],
+    ['at the end of the query', '?since=1&x=2&access_token=abc', []],
+    ['twice in the query', '?access_token=&access_token=abc', []],
+    ['without a value', '?access_token', []],
+    ['behind a question mark', '?x=?&access_token=abc', []],
+  ];
+  for (const [how, query, headers] of spellings) {
+    it(`${how} never gets what is for all, and leaves nothing for others`, async () => {
+      const path = fresh();
+      const anybody = await textOf(`${path}${query.includes('since=1') ? '?since=1' : ''}`);
+      const own = [await asking(`${path}${query}`, headers), await asking(`${path}${query}`, headers)];
+      assert.ok(own.every(({ status }) => status === 200));
+      assert.equal(new Set([anybody, ...own.map(({ body }) => body)]).size, 3);
+      assert.equal(await textOf(`${path}${query.includes('since=1') ? '?since=1' : ''}`), anybody);
+    });
+  }
+
+  it('in a spelling that only a decoder would read is refused', async () => {
+    const path = fresh();
+    for (const query of ['%61ccess_token=abc', 'access%5ftoken=abc', 'x#&access_token=abc']) {
+      assert.equal((await asking(`${path}?${query}`, [])).status, 400, query);
+    }
+    assert.equal(upstream.received.length, 0);
+  });
+
+  it('of which there are two is refused, as nobody can say which counts', async () => {
+    const { status } = await asking(fresh(), ['Authorization: Basic x', 'Authorization: Bearer abc']);
+    assert.equal(status, 400);
+    assert.equal(upstream.received.length, 0);
+  });
+});
+
+describe('cookies', () => {
+  const cookieFor = async (...headers: readonly string[]): Promise<string | undefined> => {
+    upstream.received.splice(0);
+    await sendRaw(nginx.port, rawRequest(`GET ${fresh('events')}`, headers));
+    return upstream.received[0]?.headers.cookie;
+  };
+
+  it('other than ours do not reach the gateway', async () => {
+    assert.equal(
+      await cookieFor('Cookie: theme=dark; ringside=abc.d-e_f; ringsider=1; xringside=2'),
+      'ringside=abc.d-e_f',
+    );
+    assert.equal(await cookieFor('Cookie: theme=dark; xringside=2; RINGSIDE=3; "ringside"=4'), undefined);
+    assert.equal(await cookieFor(), undefined);
+  });
+
+  it('of the platform may have 17 KB beside a token in the address', async () => {
+    const large = Array.from({ length: 17 }, (_, at) => `platform${at}=${'x'.repeat(1000)}`).join('; ');
+    const path = fresh('events');
+    const { status } = await sendRaw(
+      nginx.port,
+      rawRequest(`GET ${path}?access_token=${'t'.repeat(4096)}`, [`Cookie: ${large}; ringside=${'u'.repeat(4096)}`]),
+    );
+    assert.equal(status, 200);
+    assert.equal(upstream.received[0]?.headers.cookie, `ringside=${'u'.repeat(4096)}`);
+  });
 });
 
 describe('the state of a public room', () => {

@@ -1,0 +1,33 @@
+/**
+ * What a request target must look like before anything is decided by it: a path in normal form, so that nginx, the
+ * router and whoever reads a log mean the same by it. nginx.conf holds the same rule and refuses first; this is for who
+ * reaches a gateway without it.
+ */
+
+import type { FastifyInstance } from 'fastify';
+import { Refusal } from '../errors.ts';
+
+/**
+ * Segments of unreserved characters (RFC 3986, section 2.3), none of them empty, `.` or `..`: nothing of ours is called
+ * anything else. So no percent code, no `//`, no `;` or `#`, and no scheme and host before the path.
+ */
+const normalPath = /^\/(?:(?!\.\.?\/)[\w.~-]+\/)*(?:(?!\.\.?$)[\w.~-]+)?$/;
+/** The router ends the query at a number sign and decodes names, which others do not. */
+const oddQuery = /#|(?:^|&)[^=&]*%/;
+
+export function isNormalTarget(target: string): boolean {
+  const end = target.indexOf('?');
+  if (end === -1) return normalPath.test(target);
+  return normalPath.test(target.slice(0, end)) && !oddQuery.test(target.slice(end + 1));
+}
+
+/** Refuses every request, whatever its path would lead to, whose target is not in normal form. */
+export function acceptNormalTargets(app: FastifyInstance): void {
+  app.addHook('onRequest', async ({ raw }) => {
+    if (isNormalTarget(raw.url ?? '')) return;
+    throw new Refusal(
+      'malformed',
+      'The path must be in normal form, of unreserved characters, and no name in the query may hold a percent code.',
+    );
+  });
+}
