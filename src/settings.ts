@@ -398,11 +398,12 @@ export const settingsTable = [
   {
     name: 'HEARTBEAT_MS',
     kind: 'integer',
-    default: 15000,
+    default: 2000,
     min: 50,
     max: 300000,
     unit: 'milliseconds',
-    meaning: 'Silence after which a stream gets a comment line.',
+    meaning:
+      'Silence after which a stream gets a comment line, at the next full second. nginx.conf ends a stream that is silent for 6 s, which must be at least three of these.',
   },
   {
     name: 'RETRY_MS',

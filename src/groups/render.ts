@@ -103,7 +103,8 @@ function spreadsOf({ hotRooms }: Groups): readonly (readonly string[])[] {
 /**
  * Two upstreams for each place. Streams go to the server with the fewest; writes go round, over connections that are
  * kept open, as "the fewest" would send them all to a server that was just restarted. When no server of the place
- * answers, those of other groups do: any server can serve any room.
+ * answers, those of other groups do: any server can serve any room. Where there is no other group, the same servers are
+ * tried once more, since of servers that are all left alone nginx would ask none.
  */
 function upstreamsOf(groups: Groups): string {
   const places = [...groups.groups.map(({ name }) => [name]), ...spreadsOf(groups)];
@@ -112,9 +113,12 @@ function upstreamsOf(groups: Groups): string {
       const isOwn = ({ name }: ServerGroup): boolean => names.includes(name);
       const own = groups.groups.filter(isOwn).flatMap(({ servers }) => servers);
       const others = groups.groups.filter((group) => !isOwn(group)).flatMap(({ servers }) => servers);
+      const spare = others.filter(({ isDrained }) => !isDrained);
+      const again = own.length > 1 ? own.filter(({ isDrained }) => !isDrained) : [];
       const servers = [
-        ...own.map((server) => serverLine(server, server.isDrained ? 'down' : '')),
-        ...others.filter(({ isDrained }) => !isDrained).map((server) => serverLine(server, 'backup')),
+        ...own.map((server) => serverLine(server, leftAlone, server.isDrained ? ' down' : '')),
+        ...spare.map((server) => serverLine(server, leftAlone, ' backup')),
+        ...(spare.length > 0 ? [] : again.map((server) => serverLine(server, 'max_fails=0', ' backup'))),
       ].join('\n');
       const place = placeName(names);
       return `# ${names.join(', ')}
@@ -136,13 +140,13 @@ ${servers}
 }
 
 /**
- * On one machine a refused connection costs nothing, and a full queue of a unix socket looks like one: a server is tried
- * each time. Over a network a dead machine costs a timeout, so after three it is left alone for three seconds.
+ * A server that could not be connected to, or was silent for as long as a way waits, is left alone for three seconds: so
+ * a process that is stopped, whose connections the kernel goes on accepting, costs the first who comes that time, and
+ * not everybody.
  */
-function serverLine({ name, address, weight }: GroupServer, state: '' | 'down' | 'backup'): string {
-  const fails = address.startsWith('unix:') ? 'max_fails=0' : 'max_fails=3 fail_timeout=3s';
-  return `  server ${address} weight=${weight} ${fails}${state === '' ? '' : ` ${state}`}; # ${name}`;
-}
+const leftAlone = 'max_fails=1 fail_timeout=3s';
+const serverLine = ({ name, address, weight }: GroupServer, fails: string, state: string): string =>
+  `  server ${address} weight=${weight} ${fails}${state}; # ${name}`;
 
 /** Whose word on the client's address and scheme counts, and whom the limits leave alone. */
 function proxiesOf({ trustedProxies, unlimited }: Groups): string {

@@ -75,6 +75,13 @@ describe('a write behind nginx', () => {
     assert.equal(upstreams[1]?.received.length, 10);
   });
 
+  it('is answered as soon as one server is back, though nginx had left all alone', async () => {
+    await Promise.all(upstreams.map((upstream) => upstream.close()));
+    for (let nth = 0; nth < 4; nth += 1) assert.equal((await write('POST')).status, 503);
+    upstreams = await Promise.all(names.map((name) => startUpstream(name, home)));
+    assert.equal((await write('POST')).status, 200);
+  });
+
   it('gets what the gateway refuses it with, word for word', async () => {
     const headers = { 'content-type': 'application/problem+json', 'retry-after': '7' };
     for (const status of [429, 503]) {

@@ -49,9 +49,9 @@ describe('what is rendered', () => {
   it('sends streams where the fewest are, and has other groups stand in', () => {
     const streams = upstreamIn(confOf(), 'blue.streams');
     assert.match(streams, /least_conn;/);
-    assert.match(streams, /server unix:\/run\/ringside\/blue-1\.sock weight=1 max_fails=0; # blue-1/);
-    assert.match(streams, /blue-2\.sock weight=1 max_fails=0 down; # blue-2/);
-    assert.match(streams, /server 10\.0\.0\.1:8080 weight=2 max_fails=3 fail_timeout=3s backup; # green-1/);
+    assert.match(streams, /server unix:\/run\/ringside\/blue-1\.sock weight=1 max_fails=1 fail_timeout=3s; # blue-1/);
+    assert.match(streams, /blue-2\.sock weight=1 max_fails=1 fail_timeout=3s down; # blue-2/);
+    assert.match(streams, /server 10\.0\.0\.1:8080 weight=2 max_fails=1 fail_timeout=3s backup; # green-1/);
     assert.match(upstreamIn(confOf(), 'blue.writes'), /keepalive 32;/);
     // A drained server gets nothing from anybody.
     assert.doesNotMatch(upstreamIn(confOf(), 'green.streams'), /blue-2/);
@@ -64,6 +64,19 @@ describe('what is rendered', () => {
     const streams = upstreamIn(conf, `${place}.streams`);
     assert.match(streams, /blue-1/);
     assert.match(streams, /green-1/);
-    assert.doesNotMatch(streams, /backup/);
+  });
+
+  it('has servers that are all left alone asked once more where no other group stands in', () => {
+    const conf = confOf({
+      groups: { blue: { servers: ['a', 'b', 'c'].map((name) => server(name, { drain: name === 'c' })) } },
+    });
+    const again = upstreamIn(conf, 'blue.writes').match(/^.* backup;.*$/gm) ?? [];
+    assert.deepEqual(
+      again.map((line) => line.trim()),
+      ['a', 'b'].map((name) => `server unix:/run/ringside/${name}.sock weight=1 max_fails=0 backup; # ${name}`),
+    );
+    // Of one server nginx never lets go.
+    const alone = confOf({ groups: { blue: { servers: [server('a')] } } });
+    assert.doesNotMatch(upstreamIn(alone, 'blue.writes'), /backup/);
   });
 });
