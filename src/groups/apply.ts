@@ -6,6 +6,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Groups, GroupsRefusal } from './groups-file.ts';
+import { addressFault, isNotRunning, takeHealth } from './health.ts';
 import { askRunning, call, type Running, type Words } from './nginx.ts';
 import { drainNode, moveRoom, serversOf, takeCensuses } from './nodes.ts';
 import { makePlan, type Plan, type Step, stepsOf, tooSlow } from './plan.ts';
@@ -29,7 +30,7 @@ export interface Applied {
   readonly isAgreed: boolean;
   /** Viewers that were handed over. */
   readonly moved: number;
-  /** What a gateway would not do, a sentence each. */
+  /** What was not done, a sentence each. */
   readonly failures: readonly string[];
 }
 
@@ -72,11 +73,34 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
     await reload(options, rendering);
     report(`nginx runs ${rendering.digest}`);
   }
-  return handOver(options, now);
+  const done = await handOver(options, now);
+  return { ...done, failures: [...done.failures, ...(await leftUndone(plan, now, groups))] };
 }
 
-async function planNow(before: Groups | null, after: Groups): Promise<Plan> {
-  return makePlan(before, after, await takeCensuses(serversOf(before, after)));
+/**
+ * What could not be done at all: servers that take no orders and on which somebody may still be watching. One that does
+ * not run has nobody, and one that the file gives no admin address is only missed where it was to be drained.
+ */
+async function leftUndone({ unasked }: Plan, before: Groups | null, after: Groups): Promise<readonly string[]> {
+  const kept = new Map(after.groups.flatMap(({ servers }) => servers).map((server) => [server.name, server]));
+  const sentences = await Promise.all(
+    serversOf(before, after).map(async ({ name, address, admin }) => {
+      const reason = unasked.find(({ server }) => server === name)?.reason;
+      const isLeaving = kept.get(name)?.isDrained ?? true;
+      if (reason === undefined || (admin === null && !isLeaving)) return [];
+      if (isNotRunning(await addressFault(address))) return [];
+      return isLeaving
+        ? [`${name} was not drained: ${reason}. Whoever watches there stays until it ends.`]
+        : [`Nobody was moved from ${name}: ${reason}. Apply again when it answers.`];
+    }),
+  );
+  return sentences.flat();
+}
+
+/** The plan as of now, by what the servers themselves say. */
+export async function planNow(before: Groups | null, after: Groups): Promise<Plan> {
+  const censuses = await takeCensuses(serversOf(before, after));
+  return makePlan(before, after, censuses, await takeHealth(after, censuses));
 }
 
 async function reload({ groups, reload: words }: ApplyOptions, { digest }: Rendering): Promise<void> {

@@ -9,6 +9,8 @@ export interface Question {
   readonly body?: unknown;
   /** 3000 where absent. */
   readonly timeoutMs?: number;
+  /** Over this unix socket, whatever host the address names. */
+  readonly socketPath?: string | null;
 }
 
 export interface JsonAnswer {
@@ -21,12 +23,14 @@ export interface JsonAnswer {
 const answerBytesMax = 16 * 1024 * 1024;
 
 /** @throws {Error} where nobody answers, or not in time, or with too much. */
-export function ask(url: string, { method = 'GET', body, timeoutMs = 3000 }: Question = {}): Promise<JsonAnswer> {
+export function ask(url: string, question: Question = {}): Promise<JsonAnswer> {
+  const { method = 'GET', body, timeoutMs = 3000, socketPath = null } = question;
   const text = body === undefined ? '' : JSON.stringify(body);
   return new Promise((resolve, reject) => {
     const open = url.startsWith('https:') ? requestHttps : requestHttp;
     const asked = open(url, {
       method,
+      ...(socketPath === null ? {} : { socketPath }),
       // A connection of before could end at a worker that routes by what was before.
       agent: false,
       signal: AbortSignal.timeout(timeoutMs),

@@ -5,12 +5,11 @@ import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import { isRoomId } from '../signal.ts';
-import { apply, groupsNow } from './apply.ts';
+import { apply, groupsNow, planNow } from './apply.ts';
 import { check } from './check.ts';
 import { type Groups, GroupsRefusal, readGroups } from './groups-file.ts';
 import { type Words, wordsIn } from './nginx.ts';
-import { serversOf, takeCensuses } from './nodes.ts';
-import { makePlan, movingIn, type Plan, tooSlow } from './plan.ts';
+import { movingIn, type Plan, tooSlow } from './plan.ts';
 import { render } from './render.ts';
 import { putRendering } from './rendered.ts';
 import { placesOf, slotOf } from './slots.ts';
@@ -31,6 +30,7 @@ export const usage = `ringside groups plan|render|check|apply [options]
   --room ROOM        plan: say where this room goes; check: the room whose stream is opened (ringside-check)
   --token-file PATH  check: a token for that stream
   --yes              apply: without asking
+  --force            apply: with --yes, also where a group or a hot room would be left without a server that answers
   --json             print JSON`;
 
 export interface Terminal {
@@ -64,6 +64,7 @@ const options = {
   room: { type: 'string' },
   'token-file': { type: 'string' },
   yes: { type: 'boolean', default: false },
+  force: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
 
@@ -77,6 +78,7 @@ interface Order {
   readonly token: string | null;
   readonly isTested: boolean;
   readonly isAgreed: boolean;
+  readonly isForced: boolean;
   readonly isJson: boolean;
 }
 
@@ -127,6 +129,7 @@ async function readOrder(words: readonly string[]): Promise<Order> {
     token: values['token-file'] === undefined ? null : (await read('--token-file', values['token-file'])).trim(),
     isTested: !values.untested,
     isAgreed: values.yes,
+    isForced: values.force,
     isJson: values.json,
   };
 }
@@ -141,7 +144,7 @@ async function read(option: string, path: string): Promise<string> {
 
 async function plan({ groups, folder, pace, room, isJson }: Order, { print }: Terminal): Promise<number> {
   const { running, now } = await groupsNow(groups, folder);
-  const made = makePlan(now, groups, await takeCensuses(serversOf(now, groups)));
+  const made = await planNow(now, groups);
   const against = running === null ? (now === null ? 'nothing' : 'rendered') : 'running';
   const where =
     room !== null && isRoomId(room) ? { room, slot: slotOf(room), groups: placesOf(groups).of(room) } : null;
@@ -165,7 +168,7 @@ const roomsShown = 20;
 
 function linesOf(plan: Plan, pace: number): readonly string[] {
   const { reconnectsPerSecond, seconds } = paceOf(plan, pace);
-  const { moves, drains, unasked } = plan;
+  const { moves, drains, unasked, dark, abandoned } = plan;
   const largest = [...moves].sort((a, b) => movingIn(b) - movingIn(a));
   return [
     `  slots      ${plan.slotsMoved} of 250 move`,
@@ -175,8 +178,10 @@ function linesOf(plan: Plan, pace: number): readonly string[] {
     ...(largest.length > roomsShown ? [`    and ${largest.length - roomsShown} more`] : []),
     ...drains.map(({ server, viewers }) => `  drain      ${server}, with ${viewers} viewers`),
     ...unasked.map(({ server, reason }) => `  not asked  ${server}: ${reason}`),
+    ...dark.map(({ server, reason }) => `  dark       ${server} takes nothing: ${reason}`),
     `  viewers    ${plan.viewers} come back, ${reconnectsPerSecond} per second, within ${seconds} s`,
     ...tooSlow(plan, pace),
+    ...abandoned,
   ];
 }
 
@@ -211,16 +216,22 @@ async function applyGroups(order: Order, { print, ask }: Terminal): Promise<numb
     isAgreed: async (plan) => {
       planned = plan;
       if (!isJson) for (const line of linesOf(plan, pace)) print(line);
-      if (order.isAgreed) return true;
+      const { abandoned } = plan;
+      if (order.isAgreed && (order.isForced || abandoned.length === 0)) return true;
+      if (abandoned.length > 0 && (order.isAgreed || ask === null))
+        throw new GroupsRefusal([
+          ...abandoned,
+          'Nothing was changed. Start a server there, or say --yes --force to apply it all the same.',
+        ]);
       if (ask === null) throw new GroupsRefusal(['There is nobody to ask; say --yes to apply this.']);
-      return /^y(?:es)?$/i.test((await ask('Apply this? [y/N] ')).trim());
+      return /^y(?:es)?$/i.test((await ask([...abandoned, 'Apply this? [y/N] '].join(' '))).trim());
     },
   });
   if (isJson) print(JSON.stringify({ isAgreed, moved, failures, plan: planned }));
   else if (!isAgreed) print('Nothing was changed.');
   else {
     for (const failure of failures) print(failure);
-    print(`Done: ${moved} viewers were handed over.`);
+    print(`${failures.length === 0 ? 'Done' : 'Not all was done'}: ${moved} viewers were handed over.`);
   }
   return isAgreed && failures.length === 0 ? 0 : 1;
 }

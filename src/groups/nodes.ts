@@ -30,11 +30,14 @@ export async function takeCensuses(servers: readonly GroupServer[]): Promise<Cen
   return new Map(await Promise.all(servers.map(async (server) => [server.name, await takeCensus(server)] as const)));
 }
 
-async function takeCensus({ admin }: GroupServer): Promise<Census | string> {
+async function takeCensus({ name, admin }: GroupServer): Promise<Census | string> {
   if (admin === null) return 'the file gives no admin address';
   try {
     const { status, json } = await ask(`${admin}/ops/rooms`);
-    return (status === 200 ? readCensus(json) : null) ?? `${admin}/ops/rooms answers ${status} and no census`;
+    const census = status === 200 ? readCensus(json) : null;
+    if (census === null) return `${admin}/ops/rooms answers ${status} and no census`;
+    // An order would reach somebody else's viewers.
+    return census.node === name ? census : `${admin} is the admin port of ${census.node} of ${census.group}`;
   } catch (error) {
     return `${admin} does not answer: ${(error as Error).message}`;
   }

@@ -6,6 +6,7 @@
 
 import type { RoomId } from '../signal.ts';
 import type { GroupServer, Groups } from './groups-file.ts';
+import { abandonedBy, type Health } from './health.ts';
 import { type Censuses, overMsMax, serversOf } from './nodes.ts';
 import { type Places, placesOf } from './slots.ts';
 
@@ -34,11 +35,15 @@ export interface Plan {
   readonly drains: readonly Drain[];
   /** Servers of which nothing is known: their viewers are not in the plan. */
   readonly unasked: readonly { readonly server: string; readonly reason: string }[];
+  /** Servers that could take nothing of what the file would send them now. */
+  readonly dark: readonly { readonly server: string; readonly reason: string }[];
+  /** Groups and hot rooms all of whose servers are dark, a sentence each with the consequence. */
+  readonly abandoned: readonly string[];
   readonly rooms: number;
   readonly viewers: number;
 }
 
-export function makePlan(before: Groups | null, after: Groups, censuses: Censuses): Plan {
+export function makePlan(before: Groups | null, after: Groups, censuses: Censuses, health: Health = new Map()): Plan {
   const placesBefore = before === null ? null : placesOf(before);
   const placesAfter = placesOf(after);
   const unasked: { server: string; reason: string }[] = [];
@@ -69,6 +74,8 @@ export function makePlan(before: Groups | null, after: Groups, censuses: Censuse
     moves,
     drains,
     unasked,
+    dark: [...health].flatMap(([server, reason]) => (reason === null ? [] : [{ server, reason }])),
+    abandoned: abandonedBy(after, health),
     rooms: new Set(moves.map(({ room }) => room)).size,
     viewers: [...moves.map(movingIn), ...drains.map(({ viewers }) => viewers)].reduce((sum, some) => sum + some, 0),
   };

@@ -11,7 +11,7 @@ import { buildAdmin } from '../../src/ops/admin.ts';
 import type { Floor } from '../../src/ops/admin-rooms.ts';
 import type { RoomId } from '../../src/signal.ts';
 import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { type Nginx, startNginx, startUpstream, type Upstream } from '../helpers/nginx.ts';
+import { type GroupsText, type Nginx, startNginx, startUpstream, type Upstream } from '../helpers/nginx.ts';
 
 interface Order {
   readonly node: string;
@@ -25,6 +25,11 @@ interface Order {
 interface Node {
   readonly admin: string;
   readonly viewers: Map<string, number>;
+  /** What `/readyz` says against it. */
+  whyNotReady: string | null;
+  /** As if it had been told to before. */
+  drain(): void;
+  /** Closes the admin port. */
   close(): Promise<void>;
 }
 
@@ -68,22 +73,30 @@ async function startNode(name: string, viewers: Record<string, number> = {}): Pr
     },
     strays: 0,
   };
-  const admin = buildAdmin({ whyNotReady: () => null, floor, nodeId: name, group: name.split('-')[0] ?? '' });
+  const whyNotReady = (): string | null => node.whyNotReady;
+  const admin = buildAdmin({ whyNotReady, floor, nodeId: name, group: name.split('-')[0] ?? '' });
   await admin.listen({ host: '127.0.0.1', port: 0 });
   const node: Node = {
     admin: `http://127.0.0.1:${(admin.server.address() as AddressInfo).port}`,
     viewers: counts,
+    whyNotReady: null,
+    drain() {
+      isDraining = true;
+    },
     close: () => admin.close(),
   };
   toClose.push(node.close);
   return node;
 }
 
-async function upstreamOf(name: string): Promise<Upstream> {
+const upstreams = new Map<string, Upstream>();
+async function upstreamOf(name: string): Promise<void> {
   const upstream = await startUpstream(name, home);
+  upstreams.set(name, upstream);
   toClose.push(upstream.close);
-  return upstream;
 }
+/** Ends what nginx reaches of a gateway; its admin port goes on. */
+const stop = async (name: string): Promise<void> => upstreams.get(name)?.close();
 
 interface Stage {
   readonly nginx: Nginx;
@@ -120,9 +133,17 @@ interface Told {
   readonly json: Record<string, unknown>;
 }
 
-async function ringside(nginx: Nginx, command: string, ...words: string[]): Promise<Told> {
+/** Where `answer` is given there is somebody to ask, who says no. */
+type Operated = Nginx & { readonly answer?: (question: string) => void };
+
+async function ringside(nginx: Operated, command: string, ...words: string[]): Promise<Told> {
   const lines: string[] = [];
-  const terminal = { print: (line: string) => void lines.push(line), ask: null };
+  const { answer } = nginx;
+  const ask = async (question: string): Promise<string> => {
+    answer?.(question);
+    return 'n';
+  };
+  const terminal = { print: (line: string) => void lines.push(line), ask: answer ? ask : null };
   const called = nginx.words.map((word) => (word.includes(' ') ? `"${word}"` : word)).join(' ');
   const code = await runGroups([command, '--file', nginx.file, '--nginx', called, ...words], terminal);
   const text = lines.join('\n');
@@ -210,6 +231,141 @@ describe('ringside groups apply', () => {
     for (let nth = 0; nth < 5; nth += 1) {
       assert.equal((await fetch(`${nginx.url}/rooms/x/state`)).headers.get('x-answered-by'), 'blue-2');
     }
+  });
+
+  const refusesToLeave = async (
+    { nginx }: Stage,
+    changed: GroupsText,
+    consequence: RegExp,
+    reason: RegExp,
+  ): Promise<void> => {
+    await nginx.edit(changed);
+    const digest = await digestOf(nginx);
+    const planned = await ringside(nginx, 'plan');
+    assert.match(planned.text, reason);
+    assert.match(planned.text, consequence);
+    const { code, text } = await ringside(nginx, 'apply', '--yes');
+    assert.equal(code, 1);
+    assert.match(text, consequence);
+    assert.match(text, /Nothing was changed\..* --yes --force/);
+    assert.equal(await digestOf(nginx), digest);
+    assert.equal(orders.length, 0);
+    const questions: string[] = [];
+    const answered = await ringside({ ...nginx, answer: (question) => questions.push(question) }, 'apply');
+    assert.equal(answered.code, 1);
+    assert.match(questions.join(), consequence);
+    assert.match(questions.join(), /Apply this\?/);
+    assert.equal(await digestOf(nginx), digest);
+  };
+
+  it('refuses to give slots to a group whose servers are all down, and asks with the consequence', async () => {
+    const here = await stage(['blue-1', 'green-1', 'red-1'], ['blue-1', 'green-1']);
+    await stop('red-1');
+    await here.nodes['red-1']?.close();
+    const changed = { groups: here.groups(['blue-1', 'green-1', 'red-1']) };
+    await refusesToLeave(
+      here,
+      changed,
+      /83 of 250 slots would be with the group red, which has no server/,
+      /red-1 takes nothing: /,
+    );
+    const forced = await ringside(here.nginx, 'apply', '--yes', '--force');
+    assert.equal(forced.code, 0, forced.text);
+    assert.match(forced.text, /83 of 250 slots[\s\S]*Done/);
+  });
+
+  it('refuses so too where only the address is wrong, and the admin port answers', async () => {
+    const here = await stage(['blue-1', 'red-1'], ['blue-1']);
+    await stop('red-1');
+    await refusesToLeave(
+      here,
+      { groups: here.groups(['blue-1', 'red-1']) },
+      /125 of 250 slots .* red/,
+      /red-1\.sock does not answer/,
+    );
+  });
+
+  it('refuses so too where all are draining, are not ready, or are others than the file says', async () => {
+    const here = await stage(['blue-1', 'red-1'], ['blue-1']);
+    const changed = { groups: here.groups(['blue-1', 'red-1']) };
+    const node = here.nodes['red-1'];
+    assert.ok(node);
+    node.whyNotReady = 'the room log is away';
+    await refusesToLeave(
+      here,
+      changed,
+      /125 of 250 slots/,
+      /red-1 takes nothing: it is not ready: the room log is away/,
+    );
+    node.whyNotReady = null;
+    node.drain();
+    await refusesToLeave(here, changed, /125 of 250 slots/, /red-1 takes nothing: it is draining, which is for good/);
+    const other = await startNode('green-7');
+    const misnamed = { groups: here.groups(['blue-1', 'red-1'], { 'red-1': { admin: other.admin } }) };
+    await refusesToLeave(here, misnamed, /125 of 250 slots/, /red-1 takes nothing: .* is the admin port of green-7/);
+  });
+
+  it('refuses to leave a hot room without a server, though its group gets no slots', async () => {
+    const here = await stage(['blue-1', 'red-1'], ['blue-1']);
+    await stop('red-1');
+    const groups = here.groups(['blue-1', 'red-1']);
+    const changed = { groups: { ...groups, red: { ...groups['red'], weight: 0 } }, hotRooms: { final: ['red'] } };
+    await refusesToLeave(here, changed, /The hot room final would be with red/, /red-1\.sock does not answer/);
+  });
+
+  it('says which servers take nothing where others of the group do, and goes on', async () => {
+    const { nginx, groups } = await stage(['blue-1', 'blue-2', 'red-1'], ['blue-1', 'blue-2']);
+    await stop('blue-2');
+    await nginx.edit({ groups: groups(['blue-1', 'blue-2', 'red-1']) });
+    const { code, text } = await ringside(nginx, 'apply', '--yes');
+    assert.equal(code, 0, text);
+    assert.match(text, /blue-2 takes nothing: .*blue-2\.sock does not answer/);
+  });
+
+  it('takes slots from a group that is down, and from the file, without a word against it', async () => {
+    const { nginx, nodes, groups } = await stage(['blue-1', 'red-1'], ['blue-1', 'red-1']);
+    await stop('red-1');
+    await nodes['red-1']?.close();
+    const both = groups(['blue-1', 'red-1']);
+    await nginx.edit({ groups: { ...both, red: { ...both['red'], weight: 0 } } });
+    assert.equal((await ringside(nginx, 'apply', '--yes')).code, 0);
+    await nginx.edit({ groups: groups(['blue-1']) });
+    const { code, text } = await ringside(nginx, 'apply', '--yes');
+    assert.equal(code, 0, text);
+  });
+
+  it('does not call a drain done of which the gateway has not heard', async () => {
+    const { nginx, nodes, groups } = await stage(['blue-1', 'blue-2', 'blue-3'], ['blue-1', 'blue-2', 'blue-3']);
+    // Their admin ports are mute; they themselves are there, and so may viewers be.
+    await nodes['blue-1']?.close();
+    await nodes['blue-3']?.close();
+    await nginx.edit({ groups: groups(['blue-1', 'blue-2'], { 'blue-1': { drain: true } }) });
+    const { code, text } = await ringside(nginx, 'apply', '--yes');
+    assert.equal(code, 1);
+    assert.match(text, /blue-1 was not drained: .* does not answer/);
+    assert.match(text, /blue-3 was not drained: /);
+    assert.doesNotMatch(text, /^Done/m);
+    assert.match(text, /^Not all was done: 0 viewers/m);
+  });
+
+  it('sends no order to an admin port that is another gateway', async () => {
+    const { nginx, groups } = await stage(['blue-1', 'blue-2'], ['blue-1', 'blue-2']);
+    const other = await startNode('green-7', { a: 5 });
+    await nginx.edit({ groups: groups(['blue-1', 'blue-2'], { 'blue-1': { drain: true, admin: other.admin } }) });
+    const { code, text } = await ringside(nginx, 'apply', '--yes');
+    assert.equal(code, 1);
+    assert.match(text, /blue-1 was not drained: .* is the admin port of green-7 of green/);
+    assert.deepEqual(orders, []);
+  });
+
+  it('says so where nginx does not take the new groups up, and moves nobody', async () => {
+    const { nginx, nodes, groups } = await stage(['blue-1', 'red-1'], ['blue-1']);
+    nodes['blue-1']?.viewers.set('a', 3);
+    await nginx.edit({ groups: groups(['blue-1', 'red-1']) });
+    const { code, text } = await ringside(nginx, 'apply', '--yes', '--reload', 'true');
+    assert.equal(code, 1);
+    assert.match(text, /nginx did not take up [0-9a-f]+ within 15 s.*Nobody was moved/);
+    assert.deepEqual(orders, []);
   });
 
   it('asks first, and without anybody to ask does nothing', async () => {

@@ -125,7 +125,17 @@ describe('the steps of a plan', () => {
   const planOf = (viewers: number, share = 1): Plan => {
     const room = 'a' as RoomId;
     const move = { server: 's', admin: 'http://s', room, viewers, share, to: ['blue'] };
-    return { slotsMoved: 0, slots: [], moves: [move], drains: [], unasked: [], rooms: 1, viewers };
+    return {
+      slotsMoved: 0,
+      slots: [],
+      moves: [move],
+      drains: [],
+      unasked: [],
+      dark: [],
+      abandoned: [],
+      rooms: 1,
+      viewers,
+    };
   };
 
   it('take as much time as the pace asks for, and somewhat more for those who come meanwhile', () => {

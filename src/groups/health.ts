@@ -1,0 +1,78 @@
+/**
+ * Whether servers can take what the file would send them. A server that cannot is a word to the operator; a group or a
+ * hot room without any that can is not applied by accident. Asked at the address by which nginx reaches it, as a slip
+ * there is as bad as a dead process, and at the admin port, which knows whether it wants traffic.
+ */
+
+import { ask } from './ask.ts';
+import type { GroupServer, Groups } from './groups-file.ts';
+import type { Censuses } from './nodes.ts';
+import { placesOf, slotsCount } from './slots.ts';
+
+/** By server name: why it takes nothing; null where it does. */
+export type Health = ReadonlyMap<string, string | null>;
+
+/** Asks every server of the file that is not drained, all at once. */
+export async function takeHealth({ groups }: Groups, censuses: Censuses): Promise<Health> {
+  const servers = groups.flatMap((group) => group.servers).filter(({ isDrained }) => !isDrained);
+  return new Map(
+    await Promise.all(servers.map(async (server) => [server.name, await whyNot(server, censuses)] as const)),
+  );
+}
+
+async function whyNot({ name, address, admin }: GroupServer, censuses: Censuses): Promise<string | null> {
+  const [whyUnheard, whyUnready] = await Promise.all([
+    addressFault(address),
+    admin === null ? null : adminFault(admin),
+  ]);
+  if (whyUnheard !== null) return whyUnheard;
+  const census = censuses.get(name);
+  if (admin === null || census === undefined) return null;
+  if (typeof census === 'string') return census;
+  if (census.isDraining) return 'it is draining, which is for good: restart it';
+  return whyUnready;
+}
+
+/** Null where it answers, whatever it says; else why not. */
+export async function addressFault(address: string): Promise<string | null> {
+  const socketPath = address.startsWith('unix:') ? address.slice('unix:'.length) : null;
+  try {
+    await ask(socketPath === null ? `http://${address}/` : 'http://localhost/', { socketPath });
+    return null;
+  } catch (error) {
+    return `${address} does not answer: ${(error as Error).message}`;
+  }
+}
+
+/** A fault that only a process that is not there has: one that hangs is still accepted for by the kernel. */
+export const isNotRunning = (fault: string | null): boolean => /ECONNREFUSED|ENOENT/.test(fault ?? '');
+
+async function adminFault(admin: string): Promise<string | null> {
+  try {
+    const { status, json } = await ask(`${admin}/readyz`);
+    const { reason = `/readyz answers ${status}` } = (json ?? {}) as { reason?: unknown };
+    return status === 200 ? null : `it is not ready: ${String(reason)}`;
+  } catch (error) {
+    return `${admin} does not answer: ${(error as Error).message}`;
+  }
+}
+
+/** What applying the file would do to rooms whose servers all take nothing, a sentence each. */
+export function abandonedBy(file: Groups, health: Health): readonly string[] {
+  const isDark = (names: readonly string[]): boolean =>
+    file.groups
+      .filter(({ name }) => names.includes(name))
+      .every(({ servers }) => servers.every(({ name, isDrained }) => isDrained || (health.get(name) ?? null) !== null));
+  const { slots } = placesOf(file);
+  const groups = file.groups.flatMap(({ name }) => {
+    const held = slots.filter((one) => one === name).length;
+    if (held === 0 || !isDark([name])) return [];
+    return [`${held} of ${slotsCount} slots would be with the group ${name}, which has no server that takes anything.`];
+  });
+  const rooms = [...file.hotRooms].flatMap(([room, names]) =>
+    isDark(names)
+      ? [`The hot room ${room} would be with ${names.join(', ')}, without a server that takes anything.`]
+      : [],
+  );
+  return [...groups, ...rooms];
+}
