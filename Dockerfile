@@ -2,7 +2,7 @@
 # test configurations with, for `ringside groups`. Settings are environment variables (docs/settings.md). In a container
 # HOST must be 0.0.0.0 to be reached, and then a token key is needed.
 
-FROM node:22-bookworm-slim AS build
+FROM node:22.20.0-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --include=dev --no-audit --no-fund
@@ -12,12 +12,12 @@ COPY pages ./pages
 COPY src ./src
 RUN npm run build
 
-FROM node:22-bookworm-slim AS packages
+FROM node:22.20.0-bookworm-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --no-audit --no-fund
 
-FROM node:22-bookworm-slim AS runtime
+FROM node:22.20.0-bookworm-slim AS runtime
 ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules

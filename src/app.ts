@@ -3,7 +3,6 @@
  * admin port beside. Reads no environment and opens no port; `main` and the tests do.
  */
 
-import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -40,6 +39,7 @@ import { buildAdmin } from './ops/admin.ts';
 import { LogCalls, watchLog } from './ops/log-calls.ts';
 import { Announcer } from './presence/announcer.ts';
 import type { Settings } from './settings.ts';
+import { packageVersion } from './version.ts';
 
 export interface GatewayOptions {
   readonly settings: Settings;
@@ -59,6 +59,8 @@ export interface Gateway {
   readonly floor: Floor;
   readonly log: RoomLog;
   readonly servesDemo: boolean;
+  /** Tokens are signed with `ownSecret`: no key is configured. */
+  readonly hasOwnKey: boolean;
   /** Hands the viewers over to other gateways, within `DRAIN_MS`; requests are answered meanwhile. */
   leave(): Promise<void>;
   /** Ends the streams, finishes the requests, lets go of the log. */
@@ -118,10 +120,10 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   };
   const watched = { hub, handover: floor, logCalls, clock };
   const { nodeId, group } = settings;
-  const admin = buildAdmin({ whyNotReady, floor, watched, nodeId, group, registerProblems });
+  const admin = buildAdmin({ whyNotReady, floor, watched, nodeId, group, version: packageVersion(), registerProblems });
   const ownLog = options.log === undefined ? log : null;
   const ways = waysOut({ app, admin, floor, ownLog }, options);
-  return { app, admin, hub, floor, log, servesDemo, ...ways };
+  return { app, admin, hub, floor, log, servesDemo, hasOwnKey: !hasTokenKey(settings), ...ways };
 }
 
 interface Leaving extends Pick<Gateway, 'app' | 'admin' | 'floor'> {
@@ -219,12 +221,6 @@ async function registerPublic(app: FastifyInstance, settings: Settings): Promise
   });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   await registerCrossOrigin(app, settings.corsOrigins);
-}
-
-/** From the package file, which lies above `src/` and `dist/` alike. */
-function packageVersion(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** The demo room, from the folder beside the code, under a policy that lets nothing else in. */

@@ -5,13 +5,19 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { inspect } from 'node:util';
 import closeWithGrace from 'close-with-grace';
 import { buildGateway, type Gateway } from './app.ts';
 import { systemClock } from './clock.ts';
-import { readSettings, type Settings, SettingsError } from './settings.ts';
+import { readEnvFile } from './env-file.ts';
+import { standardOutput, tameOutputs } from './outputs.ts';
+import { misspeltIn, readSettings, type Settings, SettingsError } from './settings.ts';
+import { packageVersion } from './version.ts';
 
 /** How long closing may take beyond `DRAIN_MS`: requests that are being answered, and the log. */
 const closeExtraMs = 5_000;
+/** And how long leaving may take beyond that. */
+const lastResortMs = 1_000;
 /**
  * Connections that may wait to be taken. With one more, TCP loses a client's greeting, which is tried again after 1, 3
  * and 7 seconds; Node's 511 are soon there when a crowd comes back at once. Linux grants `somaxconn` (4096).
@@ -21,24 +27,30 @@ const demoRoom = 'demo';
 const demoTokenLife = '12h';
 
 async function main(): Promise<void> {
-  if (existsSync('.env')) process.loadEnvFile('.env');
-  const settings = readSettings(process.env);
-  const gateway = await buildGateway({ settings, clock: systemClock, ownSecret: randomBytes(48).toString('base64') });
+  const environment = { ...readEnvFile('.env'), ...process.env };
+  const settings = readSettings(environment);
+  const ownSecret = randomBytes(48).toString('base64');
+  const gateway = await buildGateway({ settings, clock: systemClock, ownSecret, logTarget: standardOutput });
+  const { log } = gateway.app;
   closeWithGrace({ delay: settings.drainMs + closeExtraMs, logger: false }, async ({ signal, err }) => {
-    if (err) gateway.app.log.fatal({ err }, 'the gateway closes because of a mistake of its own');
-    else gateway.app.log.info(`closing on ${signal}`);
+    // Beside the time that this has, in case that even leaving by it does not end us.
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), settings.drainMs + closeExtraMs + lastResortMs).unref();
+    if (err) log.fatal({ err }, 'the gateway closes because of a mistake of its own');
+    else log.info(`closing on ${signal}`);
     if (!err) await gateway.leave();
     await gateway.close();
   });
+  for (const { name, meant } of misspeltIn(environment)) log.warn(`${name} is no setting; ${meant} is, and is not set`);
   const address = await listen(gateway, settings);
-  if (gateway.servesDemo && settings.listenSocket === null) printDemo(gateway, `${address}${settings.basePath}`);
+  if (gateway.servesDemo && settings.listenSocket === null) tellOfDemo(gateway, `${address}${settings.basePath}`);
 }
 
 async function listen({ app, admin }: Gateway, settings: Settings): Promise<string> {
   const { adminHost, adminPort, host, port, listenSocket, nodeId, group } = settings;
   await open(admin.listen({ host: adminHost, port: adminPort }), 'ADMIN_HOST and ADMIN_PORT');
   // Fastify logs this, once for each address that it opens.
-  const listenTextResolver = (address: string): string => `node ${nodeId} of group ${group} listens on ${address}`;
+  const listenTextResolver = (address: string): string =>
+    `ringside ${packageVersion()}: node ${nodeId} of group ${group} listens on ${address}`;
   if (listenSocket === null) return open(app.listen({ host, port, backlog, listenTextResolver }), 'HOST and PORT');
   await removeStale(listenSocket);
   return open(app.listen({ path: listenSocket, backlog, listenTextResolver }), 'LISTEN_SOCKET');
@@ -66,7 +78,13 @@ async function removeStale(path: string): Promise<void> {
   await rm(path, { force: true });
 }
 
-function printDemo({ app }: Gateway, address: string): void {
+/** With tokens only where the gateway has made their key itself: one of the operator's opens more than this process. */
+function tellOfDemo(gateway: Gateway, address: string): void {
+  if (gateway.hasOwnKey) process.stdout.write(demoLinks(gateway, address));
+  else gateway.app.log.info(`the demo room is ${address}/demo/?room=${demoRoom}#token= and a token of yours`);
+}
+
+function demoLinks({ app }: Gateway, address: string): string {
   const link = (sub: string, name: string, role: string): string => {
     const token = app.jwt.sign({ sub, name, rooms: { [demoRoom]: role } }, { expiresIn: demoTokenLife });
     return `${address}/demo/?room=${demoRoom}#token=${token}`;
@@ -82,12 +100,16 @@ function printDemo({ app }: Gateway, address: string): void {
     `  ${link('hanna', 'Hanna', 'host')}`,
     '',
   ];
-  process.stdout.write(`${lines.join('\n')}\n`);
+  return `${lines.join('\n')}\n`;
 }
 
-main().catch((error: unknown) => {
-  const sentence = error instanceof SettingsError ? error.message : error;
-  process.stderr.write(`${error instanceof SettingsError ? `${String(sentence)}\n` : ''}`);
-  if (!(error instanceof SettingsError)) console.error(error);
-  process.exit(1);
-});
+tameOutputs();
+if (['--version', '-v'].includes(process.argv[2] ?? '')) process.stdout.write(`${packageVersion()}\n`);
+else {
+  main().catch((error: unknown) => {
+    const text = error instanceof SettingsError ? error.message : inspect(error);
+    // Not before it is written: on a pipe that may take a moment.
+    process.stderr.write(`${text}\n`, () => process.exit(1));
+    setTimeout(() => process.exit(1), lastResortMs).unref();
+  });
+}

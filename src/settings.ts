@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { findMisspelt, type Misspelt } from './misspelt.ts';
 import { faultOfOrigin } from './origin.ts';
 
 interface Row {
@@ -129,7 +130,8 @@ export const settingsTable = [
     kind: 'choice',
     default: 'auto',
     choices: ['auto', 'on', 'off'],
-    meaning: 'Serve the demo room under /demo/. auto: only where no token key is set, so only on loopback.',
+    meaning:
+      'Serve the demo room under /demo/. auto: only where no token key is set, so only on loopback. Links with tokens are printed only there; elsewhere whoever opens it brings a token.',
   },
   // Tokens.
   { name: 'TOKEN_SECRET', kind: 'text', default: null, isSecret: true, meaning: 'HS256 secret of at least 32 bytes.' },
@@ -496,11 +498,26 @@ export class SettingsError extends Error {
 
 const camel = (name: string): string => name.toLowerCase().replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const secretNames = (settingsTable as readonly SettingRow[]).flatMap((row) =>
+  row.kind === 'text' && row.isSecret ? [row.name, `${row.name}_FILE`] : [],
+);
+
+/** Variables whose names are nearly those of settings. Whoever starts the gateway is to be told of them. */
+export const misspeltIn = (environment: Environment): readonly Misspelt[] =>
+  findMisspelt([...settingsTable.map(({ name }) => name), ...secretNames], environment);
+
 /**
- * Reads the settings from environment variables. Unknown variables are left alone: the environment has many owners.
+ * Reads the settings from environment variables. Unknown variables are left alone: the environment has many owners. But a
+ * key or an address that is nearly named must not be overlooked.
  * @throws {SettingsError} on the first value that is not as it should be.
  */
-export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+export function readSettings(environment: Environment): Settings {
+  for (const { name, meant } of misspeltIn(environment)) {
+    if (secretNames.includes(meant))
+      throw new SettingsError(`${name} is no setting; ${meant} is. Rename it, or set ${meant} too if it is not ours.`);
+  }
   const values: Record<string, unknown> = {};
   for (const row of settingsTable as readonly SettingRow[]) values[camel(row.name)] = readOne(row, environment);
   values['nodeId'] ??= `${
@@ -512,7 +529,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   return checkTogether(values as Settings);
 }
 
-function readOne(row: SettingRow, environment: Readonly<Record<string, string | undefined>>): unknown {
+function readOne(row: SettingRow, environment: Environment): unknown {
   const text = readText(row, environment);
   if (text === undefined) return row.default;
   switch (row.kind) {
@@ -542,7 +559,7 @@ function readOne(row: SettingRow, environment: Readonly<Record<string, string | 
 }
 
 /** An empty variable counts as absent, so that a compose file can pass every name on. */
-function readText(row: SettingRow, environment: Readonly<Record<string, string | undefined>>): string | undefined {
+function readText(row: SettingRow, environment: Environment): string | undefined {
   const direct = environment[row.name] || undefined;
   if (row.kind !== 'text' || !row.isSecret) return direct;
   const path = environment[`${row.name}_FILE`] || undefined;

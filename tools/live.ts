@@ -1,7 +1,7 @@
 /**
  * `npm run live`: the whole picture on one machine. Redis, two groups of two gateways on unix sockets, and nginx before
  * them, all in one temporary folder. Prints where the demo room is; ctrl-c ends everything in order, and nothing is
- * left. Where one of them ends by itself, it says which, and stops.
+ * left. Where one of them ends by itself or is killed, it says so and starts it again, as who runs the real thing would.
  */
 
 import { createHmac } from 'node:crypto';
@@ -15,7 +15,8 @@ import { readGroups } from '../src/groups/groups-file.ts';
 import { askRunning } from '../src/groups/nginx.ts';
 import { render } from '../src/groups/render.ts';
 import { putRendering } from '../src/groups/rendered.ts';
-import { Child } from './live/child.ts';
+import type { ChildOptions } from './live/child.ts';
+import { Keeper, usualKeeping } from './live/keeper.ts';
 import { environmentOf, type GatewayPlan, layOut, type Picture, redisDurability } from './live/picture.ts';
 
 const demoRoom = 'demo';
@@ -26,11 +27,13 @@ const nginxProgram = existsSync('/usr/sbin/nginx') ? '/usr/sbin/nginx' : 'nginx'
 /** A worker of another user could not open the sockets. */
 const asUs = process.getuid?.() === 0 ? ['-g', 'user root;'] : [];
 
-const running: Child[] = [];
+const running: Keeper[] = [];
 let folder: string | null = null;
 let stopping: Promise<void> | null = null;
 
 async function main(): Promise<void> {
+  // Whoever read what this prints may be gone; what runs is ended all the same.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   // Before anything is started: from here on all of it is ended, whatever comes.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => onSignal());
   folder = await mkdtemp(join(tmpdir(), 'ringside-live-'));
@@ -45,42 +48,33 @@ async function main(): Promise<void> {
 /** The first one ends all in order, the next one at once. */
 function onSignal(): void {
   if (stopping === null) void stop();
-  else for (const child of running) child.kill();
+  else for (const keeper of running) keeper.kill();
 }
 
-/** Starts a program, and stops everything where it ends before it was told to. */
-function start(
+/** Starts a program, and keeps it running. */
+async function start(
   picture: Picture,
-  options: { name: string; command: string; args: readonly string[]; environment?: Readonly<Record<string, string>> },
-): Child {
+  options: Omit<ChildOptions, 'folder' | 'logFile'>,
+  isReady: () => Promise<boolean>,
+): Promise<void> {
   if (stopping !== null) throw new Error(`${options.name} is not started any more.`);
-  const child = new Child({
-    ...options,
-    folder: picture.folder,
-    logFile: join(picture.file('logs'), `${options.name}.log`),
-  });
-  running.push(child);
-  void child.ended.then(async (sentence) => {
-    const words = stopping === null ? await child.lastWords() : '';
-    if (stopping !== null) return;
-    process.exitCode = 1;
-    process.stderr.write(`${sentence}; stopping the others. It had printed:\n${words}\n`);
-    await stop();
-  });
-  return child;
+  const logFile = join(picture.file('logs'), `${options.name}.log`);
+  const say = (sentence: string): void => void process.stderr.write(`${sentence}\n`);
+  const keeper = new Keeper({ ...options, folder: picture.folder, logFile, isReady }, { ...usualKeeping, say });
+  running.push(keeper);
+  await keeper.start();
 }
 
 async function startRedis(picture: Picture): Promise<void> {
   const { redisSocket, file } = picture;
   const args = ['--port', '0', '--unixsocket', redisSocket, '--dir', file('redis'), ...redisDurability];
-  const redis = start(picture, { name: 'redis', command: 'redis-server', args });
-  await redis.ready(() => canConnect(redisSocket));
+  await start(picture, { name: 'redis', command: 'redis-server', args }, () => canConnect(redisSocket));
 }
 
 async function startGateway(picture: Picture, plan: GatewayPlan): Promise<void> {
   const environment = environmentOf(picture, plan);
-  const gateway = start(picture, { name: plan.name, command: process.execPath, args: [gatewayEntry], environment });
-  await gateway.ready(async () => {
+  const options = { name: plan.name, command: process.execPath, args: [gatewayEntry], environment };
+  await start(picture, options, async () => {
     const { ok } = await fetch(`http://127.0.0.1:${plan.adminPort}/readyz`);
     return ok && (await canConnect(plan.socket));
   });
@@ -93,8 +87,8 @@ async function startNginx(picture: Picture): Promise<void> {
   await putRendering(file('generated'), render(groups), words);
   // A later -g would take the place of an earlier one.
   const [command = '', ...args] = words.slice(0, words.length - asUs.length);
-  const nginx = start(picture, { name: 'nginx', command, args: [...args, '-g', `daemon off;${asUs[1] ?? ''}`] });
-  await nginx.ready(async () => (await askRunning([`127.0.0.1:${port}`])) !== null);
+  const options = { name: 'nginx', command, args: [...args, '-g', `daemon off;${asUs[1] ?? ''}`] };
+  await start(picture, options, async () => (await askRunning([`127.0.0.1:${port}`])) !== null);
 }
 
 const nginxWords = ({ file }: Picture): readonly string[] => [
@@ -112,10 +106,10 @@ function canConnect(path: string): Promise<boolean> {
 /** Ends everything, who asks before who answers: nginx, the gateways together, Redis. */
 function stop(): Promise<void> {
   stopping ??= (async () => {
-    const named = (isFirst: (name: string) => boolean): Child[] => running.filter(({ name }) => isFirst(name));
-    await Promise.all(named((name) => name === 'nginx').map((child) => child.end()));
-    await Promise.all(named((name) => name !== 'nginx' && name !== 'redis').map((child) => child.end()));
-    await Promise.all(named((name) => name === 'redis').map((child) => child.end()));
+    const named = (isFirst: (name: string) => boolean): Keeper[] => running.filter(({ name }) => isFirst(name));
+    await Promise.all(named((name) => name === 'nginx').map((keeper) => keeper.end()));
+    await Promise.all(named((name) => name !== 'nginx' && name !== 'redis').map((keeper) => keeper.end()));
+    await Promise.all(named((name) => name === 'redis').map((keeper) => keeper.end()));
     if (folder !== null) await rm(folder, { recursive: true, force: true });
   })();
   return stopping;
@@ -146,6 +140,8 @@ ${gateways.map(({ name, adminPort }) => `    ${name.padEnd(8)} http://127.0.0.1:
   Change the groups file, such as "hotRooms": {"${demoRoom}": ["blue", "green"]}, and see what moves:
     npx ringside groups plan ${options}
     npx ringside groups apply ${options}
+
+  What ends or is killed, such as by kill -9, is started again.
 
   ctrl-c ends all of it.
 

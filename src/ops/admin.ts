@@ -28,16 +28,18 @@ export interface AdminOptions {
   /** As whom `/ops/rooms` answers. */
   readonly nodeId?: string;
   readonly group?: string;
+  /** Of this program. */
+  readonly version?: string;
   /** Registers how refusals are told. Absent: as Fastify does. */
   readonly registerProblems?: (admin: FastifyInstance) => void;
 }
 
 export function buildAdmin(options: AdminOptions): FastifyInstance {
-  const { whyNotReady, floor, watched, nodeId = '', group = '' } = options;
+  const { whyNotReady, floor, watched, nodeId = '', group = '', version = '' } = options;
   const admin = Fastify({ logger: false });
   options.registerProblems?.(admin);
   const whyNot = (): string | null => whyNotReady() ?? (floor?.isDraining ? 'draining' : null);
-  admin.get('/livez', async () => ({ status: 'alive' }));
+  admin.get('/livez', async () => ({ status: 'alive', version, node: nodeId, group }));
   admin.get('/readyz', async (_request, reply) => {
     const reason = whyNot();
     return reason === null ? { status: 'ready' } : reply.code(503).send({ status: 'not ready', reason });
@@ -46,7 +48,7 @@ export function buildAdmin(options: AdminOptions): FastifyInstance {
     const isReady = (): boolean => whyNot() === null;
     const loopDelay = new LoopDelay(watched.clock);
     admin.addHook('preClose', async () => loopDelay.close());
-    const sources = { ...watched, nodeId, group, isReady, loopDelay };
+    const sources = { ...watched, nodeId, group, version, isReady, loopDelay };
     opsMetrics(admin, new Metrics(sources));
     opsStream(admin, new Figures(sources, watched.clock));
   }

@@ -36,12 +36,12 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
-  #addNode({ nodeId, group, isReady, handover }: Sources): void {
+  #addNode({ nodeId, group, version, isReady, handover }: Sources): void {
     const info = new Gauge({
-      ...{ name: 'ringside_node_info', help: 'Which node of which group this is; always 1.' },
-      ...{ labelNames: ['node', 'group'], registers: [this.#registry] },
+      ...{ name: 'ringside_node_info', help: 'Which node of which group this is, and of which version; always 1.' },
+      ...{ labelNames: ['node', 'group', 'version'], registers: [this.#registry] },
     });
-    info.set({ node: nodeId, group }, 1);
+    info.set({ node: nodeId, group, version }, 1);
     this.#gauge('ringside_ready', 'Whether this gateway wants traffic.', () => Number(isReady()));
     this.#gauge('ringside_draining', 'Whether it hands all of its viewers over.', () => Number(handover.isDraining));
     this.#counter('ringside_moves_total', 'Viewers that were to be handed over.', () => handover.moved);

@@ -7,6 +7,7 @@ import type { LoopDelay } from './loop-delay.ts';
 export interface Sources {
   readonly nodeId: string;
   readonly group: string;
+  readonly version: string;
   /** Whether this gateway wants traffic. */
   readonly isReady: () => boolean;
   readonly hub: { readonly viewers: number; readonly rooms: number; readonly meter: Meter };

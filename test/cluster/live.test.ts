@@ -80,6 +80,8 @@ function processesOf(folder: string): readonly { readonly pid: number; readonly 
   });
 }
 
+const environmentOf = (pid: number): string => readFileSync(`/proc/${pid}/environ`, 'utf8');
+
 async function assertNothingLeft({ folder, exited }: Live): Promise<number> {
   const code = await Promise.race([exited.then(([ended]) => ended), pause(endsWithinMs, 'too late', { ref: false })]);
   assert.notEqual(code, 'too late');
@@ -121,12 +123,40 @@ describe('npm run live', () => {
     await page.close();
   });
 
-  it('says which of them ended by itself, and stops the others', async () => {
+  it('says which of them was killed, starts it again, and the room goes on', async () => {
     const live = await startLive();
-    const redis = processesOf(live.folder).find(({ command }) => command.startsWith('redis-server'));
-    assert.ok(redis !== undefined);
-    process.kill(redis.pid, 'SIGKILL');
-    assert.equal(await assertNothingLeft(live), 1);
-    assert.match(live.printed(), /redis was ended by SIGKILL; stopping the others/);
+    const page = await browser.newPage();
+    await page.goto(live.viewerLink);
+    await shows(page, '#mode', 'live');
+    for (const [name, isIt] of [
+      ['blue-1', (command: string) => command.includes('dist/main.js')],
+      ['nginx', (command: string) => command.startsWith('nginx: master')],
+      ['redis', (command: string) => command.startsWith('redis-server')],
+    ] as const) {
+      const killed = processesOf(live.folder).find(
+        ({ pid, command }) => isIt(command) && (name !== 'blue-1' || environmentOf(pid).includes('NODE_ID=blue-1')),
+      );
+      assert.ok(killed !== undefined, name);
+      process.kill(killed.pid, 'SIGKILL');
+      await waitFor(() => live.printed().includes(`${name} runs again.`), {
+        what: `${name} to come back; it said ${live.printed()}`,
+        timeoutMs: opensWithinMs,
+      });
+      assert.match(live.printed(), new RegExp(`${name} was ended by SIGKILL; it is started again in \\d+ ms\\.`));
+      await shows(page, '#mode', 'live');
+    }
+    // Whatever was lost on the way, what is said now arrives.
+    await waitFor(
+      async () => {
+        await page.fill('#comment', 'hello again');
+        await page.click('#send');
+        return ((await page.textContent('#lines')) ?? '').includes('hello again');
+      },
+      { what: 'a comment after all that', timeoutMs: 20_000 },
+    );
+    assert.ok(live.child.pid);
+    process.kill(-live.child.pid, 'SIGINT');
+    await assertNothingLeft(live);
+    await page.close();
   });
 });

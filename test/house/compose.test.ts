@@ -30,6 +30,13 @@ interface Service {
   readonly healthcheck?: { readonly test: readonly string[] };
   readonly network_mode?: string;
   readonly pid?: string;
+  readonly read_only?: boolean;
+  readonly cap_drop?: readonly string[];
+  readonly cap_add?: readonly string[];
+  readonly security_opt?: readonly string[];
+  readonly ulimits?: { readonly nofile?: number };
+  readonly user?: string;
+  readonly tmpfs?: readonly string[];
 }
 
 interface Compose {
@@ -55,10 +62,12 @@ const fieldsOfService = [
     'network_mode',
     'networks',
   ],
+  ...['cap_add', 'cap_drop', 'read_only', 'security_opt', 'user'],
   ...['pid', 'ports', 'profiles', 'restart', 'secrets', 'stop_grace_period', 'sysctls', 'tmpfs', 'ulimits', 'volumes'],
 ];
 
-const text = textOf('docker-compose.yml');
+const redisPassword = 'pa55';
+const text = textOf('docker-compose.yml').replace(/\$\{REDIS_PASSWORD:\?[^}]+\}/g, redisPassword);
 const compose = parse(text, { merge: true }) as Compose;
 const { services } = compose;
 const service = (name: string): Service => services[name] ?? assert.fail(`there is no service ${name}`);
@@ -126,13 +135,55 @@ test('nginx in compose reads the one nginx.conf, and what is rendered of that gr
 test('gateways in compose have the settings that live gives them, but for where they listen', () => {
   const picture = { file: (name: string) => name, redisSocket: '/x' } as unknown as Picture;
   const live = environmentOf(picture, { name: 'blue-1', group: 'blue', socket: '/x', adminPort: 1 });
-  const where = ['LISTEN_SOCKET', 'ADMIN_PORT', 'HOST', 'ADMIN_HOST'];
+  // Live prints links with tokens to the terminal it was started in; what containers print is kept.
+  const where = ['LISTEN_SOCKET', 'ADMIN_PORT', 'HOST', 'ADMIN_HOST', 'DEMO'];
   const names = (environment: object): string[] =>
     Object.keys(environment)
       .filter((name) => !where.includes(name))
       .sort();
   for (const [name, { environment = {} }] of gateways) assert.deepEqual(names(environment), names(live), name);
-  assert.deepEqual(service('redis').command?.slice(1), redisDurability);
+  const redis = wordsIn(service('redis').command?.at(-1) ?? '');
+  assert.deepEqual(redis.slice(-redisDurability.length), redisDurability);
+});
+
+test('no container in compose has a right that it does not need', () => {
+  for (const [name, one] of Object.entries(services)) {
+    assert.equal(one.read_only, true, name);
+    assert.deepEqual(one.cap_drop, ['ALL'], name);
+    assert.deepEqual(one.security_opt, ['no-new-privileges:true'], name);
+    assert.deepEqual(one.cap_add ?? [], name === 'groups' ? ['DAC_OVERRIDE', 'KILL'] : [], name);
+    assert.equal(/\bprivileged\b|\/docker\.sock/.test(JSON.stringify(one)), false, name);
+  }
+  for (const name of ['redis', 'nginx', ...gateways.map(([gateway]) => gateway)])
+    assert.ok((service(name).ulimits?.nofile ?? 0) >= 65_536, `${name} may open as many files as it has streams`);
+  for (const [name] of gateways) assert.ok((service(name).ulimits?.nofile ?? 0) > settingsOf(name).viewersMax);
+  assert.match(service('redis').user ?? '', /^[1-9]\d*:[1-9]\d*$/, 'it cannot become another user any more');
+});
+
+test('every image is of a version that does not move', () => {
+  const from = [...textOf('Dockerfile').matchAll(/^FROM (\S+:\S+)/gm)].map(([, image = '']) => image);
+  const images = [...Object.values(services).flatMap(({ image, build }) => (build ? [] : [image ?? ''])), ...from];
+  assert.ok(images.length >= 5);
+  for (const image of images) assert.match(image, /^[a-z/-]+:\d+\.\d+\.\d+(?:-[a-z-]+)?(?:@sha256:[0-9a-f]{64})?$/);
+});
+
+test('Redis in compose has a password, which stands in no list of processes, and the gateways know it', () => {
+  const { command = [], secrets = [], healthcheck, ports } = service('redis');
+  assert.deepEqual([secrets, ports], [['redis-password'], undefined]);
+  assert.match(
+    command.at(-1) ?? '',
+    /^echo "requirepass \$\$\(cat \/run\/secrets\/redis-password\)" \| exec redis-server - /,
+  );
+  assert.match(healthcheck?.test.join(' ') ?? '', /REDISCLI_AUTH=.*redis-cli ping/);
+  for (const [name] of gateways) assert.equal(settingsOf(name).redisUrl, `redis://:${redisPassword}@redis:6379`);
+});
+
+test('no gateway in compose serves the demo, whose links would be in its log', () => {
+  for (const [name] of gateways) {
+    const { demo, tokenSecret } = settingsOf(name);
+    assert.notEqual(demo, 'on', name);
+    assert.notEqual(tokenSecret, null, name);
+  }
 });
 
 test('compose trusts nginx and nobody else, and gives gateways the time that they may take to leave', () => {

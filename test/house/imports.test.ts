@@ -15,8 +15,18 @@ const stations: readonly (readonly string[])[] = [
   ['src/hub/'],
   ['src/log/'],
   ['src/stream/'],
+  ['src/env-file.ts'],
   ['src/settings.ts'],
-  ['src/signal.ts', 'src/errors.ts', 'src/origin.ts', 'src/clock.ts', 'src/log/position.ts'],
+  [
+    'src/signal.ts',
+    'src/errors.ts',
+    'src/origin.ts',
+    'src/misspelt.ts',
+    'src/outputs.ts',
+    'src/version.ts',
+    'src/clock.ts',
+    'src/log/position.ts',
+  ],
 ];
 
 /** Where a file stands; the words are found first, as one of them lies in a folder of another station. */

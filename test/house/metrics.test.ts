@@ -11,7 +11,7 @@ import { textOf } from './sources.ts';
 const loopDelay = new LoopDelay(systemClock);
 after(() => loopDelay.close());
 const metrics = new Metrics({
-  ...{ nodeId: 'n', group: 'g', isReady: () => true, hub: { viewers: 0, rooms: 0, meter: new Meter() } },
+  ...{ nodeId: 'n', group: 'g', version: '1', isReady: () => true, hub: { viewers: 0, rooms: 0, meter: new Meter() } },
   ...{ handover: { isDraining: false, moved: 0, strays: 0 }, logCalls: new LogCalls(), loopDelay },
 });
 const { samples } = new MetricsText(await metrics.text());

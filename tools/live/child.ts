@@ -85,4 +85,14 @@ export class Child {
   kill(): void {
     if (!this.#hasEnded) this.#child.kill('SIGKILL');
   }
+
+  /** Ends what it has left behind: an nginx that was killed leaves workers, which hold its port. */
+  clear(): void {
+    if (this.pid === undefined) return;
+    try {
+      process.kill(-this.pid, 'SIGKILL');
+    } catch {
+      // Nobody of its process group is there.
+    }
+  }
 }

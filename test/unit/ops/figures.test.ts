@@ -19,7 +19,7 @@ beforeEach(() => {
   over = new AbortController();
   loopDelay = new LoopDelay(clock);
   const sources: Sources = {
-    ...{ nodeId: 'blue-1', group: 'blue', isReady: () => true, hub: { viewers: 7, rooms: 3, meter } },
+    ...{ nodeId: 'blue-1', group: 'blue', version: '1', isReady: () => true, hub: { viewers: 7, rooms: 3, meter } },
     handover: { isDraining: true, moved: 2, strays: 1 },
     ...{ logCalls: new LogCalls(), loopDelay },
   };
