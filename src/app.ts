@@ -207,6 +207,7 @@ async function registerPublic(app: FastifyInstance, settings: Settings): Promise
         title: 'Ringside',
         description: 'Signals of live rooms: plain Server-Sent Events out, plain POSTs in.',
         version: packageVersion(),
+        license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: settings.basePath === '' ? '/' : settings.basePath }],
       components: {
