@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { packageVersion } from '../../src/version.ts';
 import { type RunningGateway, room, type StartOptions, startGateway, tokenOf } from '../helpers/gateway.ts';
 import { MetricsText } from '../helpers/metrics-text.ts';
 import { openRawViewer, type RawViewer, type RawViewerOptions } from '../helpers/raw-viewer.ts';
@@ -170,10 +171,13 @@ describe('the metrics of a gateway', () => {
       const labels = new Set(new MetricsText(text).samples.flatMap((sample) => Object.keys(sample.labels)));
       assert.deepEqual(
         [...labels].sort(),
-        ['cause', 'function', 'group', 'kind', 'le', 'node', 'verdict'],
+        ['cause', 'function', 'group', 'kind', 'le', 'node', 'verdict', 'version'],
         'a label was added: make sure that its values are few, and list it here',
       );
-      assert.equal(new MetricsText(text).of('ringside_node_info', { node: 'blue-1', group: 'blue' }), 1);
+      assert.equal(
+        new MetricsText(text).of('ringside_node_info', { node: 'blue-1', group: 'blue', version: packageVersion() }),
+        1,
+      );
     }));
 
   it('time the calls of the log, and say what it refused and whom a failover told of a loss', async () => {
