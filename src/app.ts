@@ -116,9 +116,10 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
 
   const whyNotReady = (): string | null => {
     if (isClosing) return 'closing';
-    return log.isReady() ? null : 'the room log is away';
+    const { trouble } = log.health();
+    return trouble === null ? null : `the room log is unavailable: ${trouble}`;
   };
-  const watched = { hub, handover: floor, logCalls, clock };
+  const watched = { hub, log, handover: floor, logCalls, clock };
   const { nodeId, group } = settings;
   const admin = buildAdmin({ whyNotReady, floor, watched, nodeId, group, version: packageVersion(), registerProblems });
   const ownLog = options.log === undefined ? log : null;

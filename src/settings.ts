@@ -188,6 +188,15 @@ export const settingsTable = [
       'Redis 7 or later: one server, some nodes of a cluster, or some sentinels and the name of their primary, each with user:password@ where needed. Absent: the embedded log, for one process.',
   },
   {
+    name: 'REDIS_PREFIX',
+    kind: 'text',
+    default: 'rs',
+    pattern: '^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$',
+    patternMeaning: '1 to 64 of A-Z a-z 0-9 . _ : -, the first a letter or digit',
+    meaning:
+      'Begins the name of every key and channel, so that several platforms can share one Redis. A database other than 0 is added to it: `rs/3`.',
+  },
+  {
     name: 'LOG_DEADLINE_MS',
     kind: 'integer',
     default: 2000,

@@ -18,6 +18,7 @@ import type {
   Entered,
   Follower,
   Heard,
+  LogHealth,
   Reader,
   Reading,
   Renewed,
@@ -248,7 +249,12 @@ class MemoryLink implements RoomLog {
   }
 
   isReady(): boolean {
-    return !this.#isClosed && this.#store.failure === null;
+    return this.health().trouble === null;
+  }
+
+  health(): LogHealth {
+    const trouble = this.#isClosed ? 'closed' : this.#store.failure;
+    return { trouble, risks: [] };
   }
 
   async close(): Promise<void> {

@@ -24,11 +24,10 @@ const reconnectMsMax = 1000;
 
 export const unavailable = (): Refusal => new Refusal('log-unavailable', 'The log cannot be reached.');
 
-/** A connection to a server of ours, not open yet, that is made again whenever it is lost. */
+/** A connection to a server of ours, not open yet, that is made again whenever it is lost. It uses database 0. */
 export function createRedis(address: RedisAddress, server: ServerName, isForCalls: boolean): Redis {
   return new Redis({
     ...common(address, server, address.login),
-    db: address.database,
     connectTimeout: silentMsMax,
     socketTimeout: silentMsMax,
     enableAutoPipelining: isForCalls,
@@ -56,6 +55,8 @@ function common({ tls }: RedisAddress, server: ServerName, login: Login) {
     ...login,
     ...(tls === null ? {} : { tls: { ...tls } }),
     enableOfflineQueue: false,
+    // It would need rights of its own, and tell nobody anything.
+    disableClientInfo: true,
     // What a lost connection owes is rejected at once; whether to send it again is decided by who knows what it was.
     maxRetriesPerRequest: 0,
     autoResubscribe: false,

@@ -11,12 +11,13 @@ import type { Clock, Timer } from '../clock.ts';
 import type { Settings } from '../settings.ts';
 import type { RoomId } from '../signal.ts';
 import { decodeHeard, LogTextError } from './entry-text.ts';
-import { nodeChannel, roomChannel } from './keys.ts';
+import type { RoomKeys } from './keys.ts';
 import { placeOf, type ServerName } from './redis-address.ts';
 import { type LinkLogger, unavailable, within } from './redis-client.ts';
 import { RedisLine } from './redis-line.ts';
 import type { RedisServers } from './redis-servers.ts';
 import { readRedirection } from './redis-slots.ts';
+import type { RedisWarnings } from './redis-warnings.ts';
 import type { Follower, Heard } from './room-log.ts';
 
 /** The least time between two log lines about what cannot be read: a flood of garbage must not become one of lines. */
@@ -37,7 +38,19 @@ interface Followed {
   confirm: { settled: () => void; refused: () => void } | null;
 }
 
+export interface FeedNeeds {
+  readonly settings: Settings;
+  readonly nodeId: string;
+  readonly keys: RoomKeys;
+  readonly servers: RedisServers;
+  readonly clock: Clock;
+  readonly logger: LinkLogger;
+  readonly warnings: RedisWarnings;
+}
+
 export class RedisFeed {
+  readonly #keys: RoomKeys;
+  readonly #warnings: RedisWarnings;
   readonly #servers: RedisServers;
   readonly #nodeId: string;
   readonly #clock: Clock;
@@ -51,7 +64,9 @@ export class RedisFeed {
   #garbageToldMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
 
-  constructor(settings: Settings, nodeId: string, servers: RedisServers, clock: Clock, logger: LinkLogger) {
+  constructor({ settings, nodeId, keys, servers, clock, logger, warnings }: FeedNeeds) {
+    this.#keys = keys;
+    this.#warnings = warnings;
     this.#servers = servers;
     this.#nodeId = nodeId;
     this.#clock = clock;
@@ -68,15 +83,17 @@ export class RedisFeed {
     await Promise.all(opening);
   }
 
-  /** Whether rooms can be heard. One server of several that is away is trouble for its own rooms only. */
-  isReady(): boolean {
-    for (const server of this.#servers.owners) if (this.#lines.get(server)?.isReady()) return true;
-    return false;
+  /** Why rooms cannot be heard. One server of several that is away is trouble for its own rooms only. */
+  trouble(): string | null {
+    const lines = [...this.#servers.owners].flatMap((server) => this.#lines.get(server) ?? []);
+    const lack = lines.find((line) => line.lack !== null)?.lack ?? null;
+    if (lack !== null || lines.some((line) => line.isReady())) return lack;
+    return lines[0]?.trouble ?? 'no Redis was found yet';
   }
 
   async follow(room: RoomId, follower: Follower): Promise<void> {
     if (this.#rooms.has(room)) throw new Error(`Room ${room} has a follower already.`);
-    const channels = [roomChannel(room), nodeChannel(room, this.#nodeId)] as const;
+    const channels = this.#channelsOf(room);
     const followed: Followed = {
       ...{ follower, channels, state: 'idle', line: null, rest: null, restMs: restMsMin, confirm: null },
     };
@@ -157,6 +174,7 @@ export class RedisFeed {
     followed.line = null;
     const place = placeOf(line.server);
     const elsewhere = readRedirection(error.message, 'host' in place ? place.host : '');
+    if (elsewhere === null) line.refused(error);
     if (elsewhere?.isMoved) this.#servers.moved(followed.channels[0], elsewhere.server);
     else this.#servers.doubt();
     followed.rest = this.#clock.after(followed.restMs * (0.5 + Math.random()), () => {
@@ -164,6 +182,10 @@ export class RedisFeed {
       this.#tend(followed);
     });
     followed.restMs = Math.min(followed.restMs * 2, restMsMax);
+  }
+
+  #channelsOf(room: RoomId): readonly [string, string] {
+    return [this.#keys.roomChannel(room), this.#keys.nodeChannel(room, this.#nodeId)];
   }
 
   #isFollowed(followed: Followed): boolean {
@@ -188,7 +210,11 @@ export class RedisFeed {
   #lineAt(server: ServerName): void {
     if (this.#lines.has(server)) return;
     const redis = this.#servers.connect(server, false);
-    const line = new RedisLine(server, redis, this.#deadlineMs, this.#clock, this.#logger, {
+    const line = new RedisLine(server, redis, this.#deadlineMs, this.#clock, this.#logger, this.#warnings, {
+      channelsToTry: (of) => {
+        const room = this.#servers.madeUpRoomAt(of);
+        return room === null ? [] : this.#channelsOf(room);
+      },
       onReady: () => this.#tendAll(),
       onAway: (gone) => this.#lose(gone, null),
       onDropped: (loser, held) => this.#lose(loser, held),

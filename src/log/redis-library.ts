@@ -24,6 +24,7 @@ const text = [
   'headcount',
   'report',
   'renew',
+  'probe',
 ]
   .map(read)
   .join('\n');
@@ -38,7 +39,8 @@ export type LibraryFunction =
   | 'attend'
   | 'prolong'
   | 'report'
-  | 'renew';
+  | 'renew'
+  | 'probe';
 
 export const libraryName = `ringside_${digest}`;
 /** The shebang must be the first line; the rest of the prelude names the functions. */

@@ -1,15 +1,24 @@
 /**
- * One connection to one server that holds sharded subscriptions and nothing else. Owns: how it is found dead, and which
- * channels the server counts as subscribed. One kind of subscription, because the driver mixes the counts of different
- * kinds up (ioredis #2196).
+ * One connection to one server that holds sharded subscriptions and nothing else. Owns: how it is found dead, which
+ * channels the server counts as subscribed, and whether the user may subscribe at all: that is tried out when the
+ * connection opens, now and then, and soon again once it was denied. One kind of subscription, because the driver mixes the counts of
+ * different kinds up (ioredis #2196).
  */
 
 import type { Redis } from 'ioredis';
 import type { Clock, Timer } from '../clock.ts';
 import type { ServerName } from './redis-address.ts';
 import { disconnected, keepAsking, type LinkLogger, within } from './redis-client.ts';
+import { isDenial } from './redis-replies.ts';
+import type { RedisWarnings } from './redis-warnings.ts';
+
+/** How often it is tried out whether the user may subscribe: usually, and while that is denied. */
+const tryMs = 5000;
+const tryAgainMs = 1000;
 
 export interface LineKeeper {
+  /** Channels that may be subscribed for a try, of a room that nobody else can name. */
+  channelsToTry(server: ServerName): readonly string[];
   onReady(line: RedisLine): void;
   onAway(line: RedisLine): void;
   /** The server may have ended subscriptions by itself, because it has lost a slot: these are left. */
@@ -25,6 +34,12 @@ export class RedisLine {
   readonly #keeper: LineKeeper;
   readonly #asking: Timer;
   #look: Timer | null = null;
+  readonly #warnings: RedisWarnings;
+  #isOpen = false;
+  #lack: string | null = null;
+  #failure: string | null = null;
+  #again: Timer | null = null;
+  #trying: Promise<void> | null = null;
   #drops = 0;
   #isQuiet = false;
   #isAway = false;
@@ -36,6 +51,7 @@ export class RedisLine {
     deadlineMs: number,
     clock: Clock,
     logger: LinkLogger,
+    warnings: RedisWarnings,
     keeper: LineKeeper,
   ) {
     this.server = server;
@@ -43,6 +59,7 @@ export class RedisLine {
     this.#clock = clock;
     this.#deadlineMs = deadlineMs;
     this.#keeper = keeper;
+    this.#warnings = warnings;
     this.#asking = keepAsking(redis, clock);
     redis.on('smessage', (channel: string, text: string) => keeper.onHeard(channel, text));
     // The driver's word for a subscription that was ended without being asked.
@@ -54,9 +71,11 @@ export class RedisLine {
       if (this.#isClosed) return;
       this.#isQuiet = false;
       this.#isAway = false;
-      keeper.onReady(this);
+      void this.#tryOut();
     });
     redis.on('close', () => {
+      this.#isOpen = false;
+      this.#again?.cancel();
       if (this.#isClosed) return;
       this.#isAway = true;
       keeper.onAway(this);
@@ -64,16 +83,36 @@ export class RedisLine {
     redis.on('error', (error: Error) => {
       if (!this.#isQuiet && !this.#isClosed) logger.warn({ err: error, server }, 'the subscriptions to Redis failed');
       this.#isQuiet = true;
+      this.#failure = error.message;
     });
   }
 
   /** Settled at the first try to connect; a failed one is repeated for ever. */
   async open(): Promise<void> {
     await this.#redis.connect().catch(() => undefined);
+    await this.#trying;
   }
 
   isReady(): boolean {
-    return this.#redis.status === 'ready';
+    return this.#isOpen && this.#lack === null && this.#redis.status === 'ready';
+  }
+
+  /** What is denied although a gateway needs it, with Redis' own word. */
+  get lack(): string | null {
+    return this.#lack === null ? null : `Redis ${this.server} denies what a gateway needs: ${this.#lack}`;
+  }
+
+  /** Why nothing can be subscribed now; null if it can. */
+  get trouble(): string | null {
+    if (this.#lack !== null || this.isReady()) return this.lack;
+    return `Redis ${this.server} cannot be reached by subscriptions: ${this.#failure ?? 'not connected yet'}`;
+  }
+
+  /** A subscription was refused with this. */
+  refused(error: Error): void {
+    if (error.name !== 'ReplyError') return;
+    this.#warnings.refused(error, { server: this.server });
+    if (isDenial(error.message) && this.#lack === null) void this.#tryOut();
   }
 
   /** The connection was lost, or could not be made; waiting may take long. */
@@ -93,7 +132,7 @@ export class RedisLine {
 
   /** Settled in bounded time, whatever becomes of it: a connection that cannot be told forgets by itself. */
   async unsubscribe(channels: readonly string[]): Promise<void> {
-    if (!this.isReady()) return;
+    if (this.#redis.status !== 'ready') return;
     await within(this.#redis.sunsubscribe(...channels), this.#deadlineMs, this.#clock).catch(() => undefined);
     // While this was under way, the driver took any end of a subscription for the one that was asked for.
     this.#lookSoon();
@@ -101,7 +140,7 @@ export class RedisLine {
 
   /** Begins with a new connection, where this one answers what it should not. */
   restart(): void {
-    if (this.isReady()) this.#redis.disconnect(true);
+    if (this.#redis.status === 'ready') this.#redis.disconnect(true);
   }
 
   close(): Promise<void> {
@@ -109,7 +148,40 @@ export class RedisLine {
     this.#isClosed = true;
     this.#asking.cancel();
     this.#look?.cancel();
+    this.#again?.cancel();
     return disconnected(this.#redis, this.#clock);
+  }
+
+  /** Single flight. What fails for another reason than rights says nothing against the line. */
+  #tryOut(): Promise<void> {
+    this.#trying ??= this.#denial().then((denial) => {
+      this.#trying = null;
+      if (this.#isClosed || this.#redis.status !== 'ready') return;
+      const wasReady = this.isReady();
+      this.#isOpen = true;
+      this.#lack = denial;
+      if (this.lack !== null) this.#warnings.warned(this.lack);
+      this.#again?.cancel();
+      const ms = (denial === null ? tryMs : tryAgainMs) * (0.75 + Math.random() / 2);
+      this.#again = this.#clock.after(ms, () => void this.#tryOut());
+      if (denial === null && !wasReady) this.#keeper.onReady(this);
+    });
+    return this.#trying;
+  }
+
+  async #denial(): Promise<string | null> {
+    const channels = this.#keeper.channelsToTry(this.server);
+    if (channels.length === 0) return null;
+    let name = 'SSUBSCRIBE';
+    try {
+      await this.#redis.ssubscribe(...channels);
+      name = 'SUNSUBSCRIBE';
+      await this.#redis.sunsubscribe(...channels);
+    } catch (error) {
+      const { message } = error as Error;
+      return isDenial(message) ? `${name} ${channels.join(' ').replace(/\{[^}]*\}/g, '*')}: ${message}` : null;
+    }
+    return null;
   }
 
   /** Once for all that is dropped together. */
@@ -117,7 +189,7 @@ export class RedisLine {
     if (this.#isClosed) return;
     this.#look ??= this.#clock.soon(() => {
       this.#look = null;
-      if (this.isReady()) this.#keeper.onDropped(this, this.#held());
+      if (this.#redis.status === 'ready') this.#keeper.onDropped(this, this.#held());
     });
   }
 

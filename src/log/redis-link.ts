@@ -13,13 +13,17 @@
 
 import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
-import type { Settings } from '../settings.ts';
+import { SettingsError } from '../settings.ts';
+import type { RoomKeys } from './keys.ts';
 import { placeOf, type ServerName } from './redis-address.ts';
 import { type LinkLogger, unavailable } from './redis-client.ts';
+import type { FeedNeeds } from './redis-feed.ts';
 import type { LibraryFunction } from './redis-library.ts';
+import { isNoLibrary, isPassing, isWithoutTrace } from './redis-replies.ts';
 import type { RedisServers } from './redis-servers.ts';
 import { type Question, RedisShard } from './redis-shard.ts';
 import { readRedirection } from './redis-slots.ts';
+import type { RedisWarnings } from './redis-warnings.ts';
 
 /** Calls of one server's rooms that may wait for an answer at a time; one more is refused. */
 export const callsMax = 20_000;
@@ -47,6 +51,8 @@ interface Call extends Question {
 }
 
 export class RedisLink {
+  readonly #keys: RoomKeys;
+  readonly #warnings: RedisWarnings;
   readonly #servers: RedisServers;
   readonly #clock: Clock;
   readonly #logger: LinkLogger;
@@ -57,7 +63,9 @@ export class RedisLink {
   #isMisledTold = false;
   #isClosed = false;
 
-  constructor(settings: Settings, servers: RedisServers, clock: Clock, logger: LinkLogger) {
+  constructor({ settings, keys, servers, clock, logger, warnings }: Omit<FeedNeeds, 'nodeId'>) {
+    this.#keys = keys;
+    this.#warnings = warnings;
     this.#servers = servers;
     this.#clock = clock;
     this.#logger = logger;
@@ -68,27 +76,46 @@ export class RedisLink {
   /**
    * Settled at the first try to connect to each server; a failed one is repeated for ever, and calls are refused
    * meanwhile. The servers must have been opened.
-   * @throws {Error} where a server has no functions: waiting would not help.
+   * @throws {Error} where a server has no functions, or may delete keys: waiting would not help.
    */
   async open(): Promise<void> {
     this.#follow();
     const opening = this.#opening ?? [];
     this.#opening = null;
     await Promise.all(opening);
-    for (const shard of this.#shards.values())
-      if (shard.isTooOld) throw new Error('REDIS_URL must lead to Redis 7 or later.');
+    for (const { isTooOld, risk } of this.#shards.values()) {
+      if (isTooOld) throw new Error('REDIS_URL must lead to Redis 7 or later.');
+      if (risk !== null) throw new SettingsError(`REDIS_URL must lead to a Redis that keeps what it has. The ${risk}.`);
+    }
   }
 
-  /** Whether a server that has rooms can be asked. One of several that is away is trouble for its own rooms only. */
-  isReady(): boolean {
-    for (const server of this.#servers.owners) if (this.#shards.get(server)?.mode === 'ready') return !this.#isClosed;
-    return false;
+  /**
+   * Why calls cannot be expected to succeed. One server of several that cannot be used is trouble for its own rooms
+   * only, unless it denies a right: that does not pass by itself.
+   */
+  trouble(): string | null {
+    if (this.#isClosed) return 'closed';
+    const owners = this.#owners();
+    const lack = owners.find((shard) => shard.lack !== null)?.lack ?? null;
+    if (lack !== null || owners.some((shard) => shard.trouble === null)) return lack;
+    return owners[0]?.trouble ?? 'no Redis was found yet';
+  }
+
+  /** What threatens although calls succeed. */
+  risks(): string[] {
+    const owners = this.#owners();
+    const troubles = this.trouble() === null ? owners.flatMap((shard) => shard.trouble ?? []) : [];
+    return [...troubles, ...owners.flatMap((shard) => shard.risk ?? [])];
+  }
+
+  #owners(): RedisShard[] {
+    return [...this.#servers.owners].flatMap((server) => this.#shards.get(server) ?? []);
   }
 
   /** Rejects with a Refusal: `outcome-unknown` for a write that may have reached a server, else `log-unavailable`. */
   call(name: LibraryFunction, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
     const shard = this.#isClosed ? undefined : this.#shardOf(keys);
-    if (shard === undefined || shard.mode === 'away' || shard.calls >= callsMax) return Promise.reject(unavailable());
+    if (shard === undefined || !isOpenTo(shard.mode) || shard.calls >= callsMax) return Promise.reject(unavailable());
     return new Promise((resolve, reject) => {
       const call: Call = {
         ...{ name, keys, args, resolve, reject, timer: null, rest: null, restMs: restMsMin },
@@ -132,7 +159,7 @@ export class RedisLink {
       },
       (error: Error) => {
         // Nothing came of this attempt for sure; what became of an earlier one whose reply was lost is another matter.
-        if (isWithoutTrace.test(error.message)) call.wasSent = couldBeSent;
+        if (isWithoutTrace(error.message)) call.wasSent = couldBeSent;
         if (this.#calls.has(call)) this.#failed(call, shard, error);
       },
     );
@@ -145,19 +172,21 @@ export class RedisLink {
       else call.isParked = true;
       return;
     }
-    if (error.message.startsWith('ERR Function not found')) {
-      void shard.load().then(() => this.#retry(call));
+    if (isNoLibrary(error.message)) {
+      void shard.reload().then(() => this.#retry(call));
       return;
     }
     const place = placeOf(shard.server);
     const elsewhere = readRedirection(error.message, 'host' in place ? place.host : '');
     if (elsewhere !== null && !this.#servers.isFixed) this.#redirect(call, elsewhere);
-    else if (isPassing.test(error.message)) this.#rest(call);
-    else if (this.#end(call)) {
-      if (elsewhere !== null) this.#tellMisled();
-      else if (!isWithoutTrace.test(error.message))
-        this.#logger.error({ err: error, call: call.name }, 'Redis answered what it should not');
-      call.reject(lost(call));
+    else if (elsewhere !== null) {
+      this.#tellMisled();
+      this.#giveUp(call);
+    } else {
+      if (isWithoutTrace(error.message)) shard.refused(error);
+      else this.#warnings.failed(error, call.name);
+      if (isPassing(error.message)) this.#rest(call);
+      else this.#giveUp(call);
     }
   }
 
@@ -218,7 +247,12 @@ export class RedisLink {
   #shardAt(server: ServerName): RedisShard {
     const known = this.#shards.get(server);
     if (known !== undefined) return known;
-    const shard = new RedisShard(server, this.#servers.connect(server, true), this.#clock, this.#logger, {
+    const { address } = this.#servers;
+    const shard = new RedisShard({
+      ...{ server, redis: this.#servers.connect(server, true), database: address.database, keys: this.#keys },
+      ...{ clock: this.#clock, logger: this.#logger, warnings: this.#warnings },
+      isCluster: address.kind === 'cluster',
+      madeUpRoom: () => this.#servers.madeUpRoomAt(server),
       onReady: () => this.#dispatchParked(),
       onAway: (gone) => this.#wentAway(gone),
     });
@@ -252,12 +286,8 @@ export class RedisLink {
   }
 }
 
-/** Errors after which nothing was written. WRONGTYPE: somebody else uses our keys; see shared.lua. */
-const isWithoutTrace =
-  /^(OOM|READONLY|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|NOSCRIPT|WRONGTYPE|MISCONF|NOAUTH|WRONGPASS|NOPERM|TRYAGAIN|MOVED|ASK|CROSSSLOT)\b|^ERR Function not found|^Stream isn't writeable/;
-
-/** Those of them that pass by themselves while a server starts, a replica is promoted or a slot moves. */
-const isPassing = /^(READONLY|LOADING|CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b/;
+/** A call may be sent to the server, or wait for it. */
+const isOpenTo = (mode: RedisShard['mode']): boolean => mode !== 'away' && mode !== 'denied';
 
 /** Only a write cares whether it happened; all the others may simply be asked again. */
 function lost(call: Call): Refusal {

@@ -10,32 +10,22 @@ import type { Settings } from '../settings.ts';
 import { type Epoch, type Role, type RoomId, rankOf, type StatePart, type UserId } from '../signal.ts';
 import { decodeHeadcount, decodeTail, LogTextError, readNumber } from './entry-text.ts';
 import { type Attended, Gathering, type Step } from './gathering.ts';
-import {
-  audienceKey,
-  logKey,
-  metaKey,
-  nodesKey,
-  rateKey,
-  roomChannel,
-  rulesKey,
-  seenKey,
-  sentKey,
-  stateKey,
-  whereKey,
-} from './keys.ts';
+import { keySpace, keysIn, type RoomKeys } from './keys.ts';
 import type { Position, Tail } from './position.ts';
 import { describeChange } from './redis-change.ts';
 import { type LinkLogger, unavailable } from './redis-client.ts';
-import { RedisFeed } from './redis-feed.ts';
+import { type FeedNeeds, RedisFeed } from './redis-feed.ts';
 import type { LibraryFunction } from './redis-library.ts';
 import { RedisLink } from './redis-link.ts';
 import { toReading } from './redis-reading.ts';
 import { readRules } from './redis-rules.ts';
 import { RedisServers } from './redis-servers.ts';
+import { RedisWarnings } from './redis-warnings.ts';
 import {
   type Appended,
   type Entered,
   type Follower,
+  type LogHealth,
   leaseMs,
   onceTtlMs,
   type Reader,
@@ -56,7 +46,7 @@ const noLogger: LinkLogger = { warn: () => undefined, error: () => undefined };
 /**
  * Connects and gives the log, also when Redis is away for now: then `isReady` is false and calls are refused until it
  * is back.
- * @throws {Error} where the server is older than Redis 7.
+ * @throws {Error} where the server is older than Redis 7, or may delete keys (`maxmemory-policy`).
  */
 export async function openRedisLog(
   settings: Settings,
@@ -64,8 +54,10 @@ export async function openRedisLog(
   { clock = systemClock, logger = noLogger }: { readonly clock?: Clock; readonly logger?: LinkLogger } = {},
 ): Promise<RoomLog> {
   const servers = new RedisServers(settings.redisUrl ?? 'redis://127.0.0.1:6379', clock, logger);
-  const link = new RedisLink(settings, servers, clock, logger);
-  const feed = new RedisFeed(settings, nodeId, servers, clock, logger);
+  const keys = keysIn(keySpace(settings.redisPrefix, servers.address.database));
+  const needs = { settings, nodeId, keys, servers, clock, logger, warnings: new RedisWarnings(clock, logger) };
+  const link = new RedisLink(needs);
+  const feed = new RedisFeed(needs);
   const close = async () => void (await Promise.all([servers.close(), link.close(), feed.close()]));
   try {
     await servers.open();
@@ -74,12 +66,14 @@ export async function openRedisLog(
     await close();
     throw error;
   }
-  return new RedisLog(settings, nodeId, link, feed, close, clock, logger);
+  return new RedisLog(needs, link, feed, close);
 }
 
 class RedisLog implements RoomLog {
   readonly #settings: Settings;
   readonly #nodeId: string;
+  readonly #keys: RoomKeys;
+  readonly #servers: RedisServers;
   readonly #link: RedisLink;
   readonly #feed: RedisFeed;
   readonly #close: () => Promise<void>;
@@ -87,17 +81,12 @@ class RedisLog implements RoomLog {
   readonly #logger: LinkLogger;
   readonly #sentTtlMs: number;
 
-  constructor(
-    settings: Settings,
-    nodeId: string,
-    link: RedisLink,
-    feed: RedisFeed,
-    close: () => Promise<void>,
-    clock: Clock,
-    logger: LinkLogger,
-  ) {
+  constructor(needs: FeedNeeds, link: RedisLink, feed: RedisFeed, close: () => Promise<void>) {
+    const { settings, clock, logger } = needs;
     this.#settings = settings;
-    this.#nodeId = nodeId;
+    this.#nodeId = needs.nodeId;
+    this.#keys = needs.keys;
+    this.#servers = needs.servers;
     this.#link = link;
     this.#feed = feed;
     this.#close = close;
@@ -110,12 +99,12 @@ class RedisLog implements RoomLog {
   async append(write: Write): Promise<Appended> {
     const { room, by, once, rate, change } = write;
     const keys = [
-      once ? seenKey(room, by, once.key) : sentKey(room, randomUUID()),
-      whereKey(room),
-      nodesKey(room),
-      rulesKey(room),
+      once ? this.#keys.seen(room, by, once.key) : this.#keys.sent(room, randomUUID()),
+      this.#keys.where(room),
+      this.#keys.nodes(room),
+      this.#keys.rules(room),
     ];
-    if (rate) keys.push(rateKey(room, by, rate.name));
+    if (rate) keys.push(this.#keys.rate(room, by, rate.name));
     const bound = `${rankOf(write.role)}${write.mutable ? 'm' : ''}`;
     const args = [by, once?.digest ?? '', once ? onceTtlMs : this.#sentTtlMs, bound];
     const tokens = rate ? [1000 / rate.perSecond, rate.burst, rate.cost] : ['', '', ''];
@@ -141,7 +130,7 @@ class RedisLog implements RoomLog {
 
   async readState(room: RoomId, reader: Reader | null = null): Promise<RoomState> {
     const readers = reader === null || reader.id === null ? [] : [`${rankOf(reader.role)}${reader.id}`];
-    const answer = await this.#ask('read_state', room, [rulesKey(room)], readers);
+    const answer = await this.#ask('read_state', room, [this.#keys.rules(room)], readers);
     const [tailText = '', total, banned, ended, ...cells] = answer;
     const tail = this.#readTail(room, tailText);
     const parts = new Map<string, StatePart>();
@@ -155,7 +144,7 @@ class RedisLog implements RoomLog {
   }
 
   async readRules(room: RoomId): Promise<readonly Rule[]> {
-    const answer = await this.#ask('read_rules', room, [rulesKey(room)], []);
+    const answer = await this.#ask('read_rules', room, [this.#keys.rules(room)], []);
     return readRules(answer, (field) => this.#logger.error({ room, field }, 'a rule is broken and left out'));
   }
 
@@ -176,25 +165,31 @@ class RedisLog implements RoomLog {
   }
 
   async prolong(room: RoomId, user: UserId, expiresAtMs: number): Promise<void> {
-    const args = [roomChannel(room), user, Math.floor(expiresAtMs)];
-    await this.#link.call('prolong', [whereKey(room), nodesKey(room)], args);
+    const args = [this.#keys.roomChannel(room), user, Math.floor(expiresAtMs)];
+    await this.#link.call('prolong', [this.#keys.where(room), this.#keys.nodes(room)], args);
   }
 
   async renew(room: RoomId, viewers = 0, seen: Position | null = null): Promise<Renewed> {
-    const keys = [whereKey(room), nodesKey(room), audienceKey(room), rulesKey(room)];
+    const { where, nodes, audience, rules } = this.#keys;
+    const keys = [where(room), nodes(room), audience(room), rules(room)];
     const args = [this.#nodeId, leaseMs, viewers, this.#settings.audienceMs, seen?.epoch ?? '', seen?.offset ?? 0];
     const [tail = '', lapsed, ...reported] = await this.#ask('renew', room, keys, args);
     return { tail: this.#readTail(room, tail), lapsed: lapsed === '1', ...this.#readReported(room, reported) };
   }
 
   async report(room: RoomId, viewers: number): Promise<Reported> {
-    const keys = [whereKey(room), nodesKey(room), audienceKey(room)];
-    const args = [roomChannel(room), this.#nodeId, leaseMs, viewers, this.#settings.audienceMs];
+    const keys = [this.#keys.where(room), this.#keys.nodes(room), this.#keys.audience(room)];
+    const args = [this.#keys.roomChannel(room), this.#nodeId, leaseMs, viewers, this.#settings.audienceMs];
     return this.#readReported(room, (await this.#link.call('report', keys, args)) as string[]);
   }
 
   isReady(): boolean {
-    return this.#link.isReady() && this.#feed.isReady();
+    return this.health().trouble === null;
+  }
+
+  health(): LogHealth {
+    const trouble = this.#servers.trouble ?? this.#link.trouble() ?? this.#feed.trouble();
+    return { trouble, risks: this.#link.risks() };
   }
 
   close(): Promise<void> {
@@ -204,7 +199,7 @@ class RedisLog implements RoomLog {
 
   async #attend(room: RoomId, steps: readonly Step[]): Promise<Attended> {
     const marked = steps.map(({ user, comes, role }) => `${comes ? `+${rankOf(role)}` : '-'}${user}`);
-    const keys = [whereKey(room), nodesKey(room), rulesKey(room)];
+    const keys = [this.#keys.where(room), this.#keys.nodes(room), this.#keys.rules(room)];
     const [tail = '', ended, lapsed, ...banned] = await this.#ask('attend', room, keys, [
       this.#nodeId,
       leaseMs,
@@ -249,9 +244,9 @@ class RedisLog implements RoomLog {
     const epoch = randomUUID().slice(-12);
     return this.#link.call(
       name,
-      [logKey(room), metaKey(room), stateKey(room), ...keys],
+      [this.#keys.log(room), this.#keys.meta(room), this.#keys.state(room), ...keys],
       [
-        roomChannel(room),
+        this.#keys.roomChannel(room),
         epoch,
         `${logEntriesMax} ${logBytesMax}`,
         logTtlS * 1000,

@@ -9,6 +9,7 @@
 import type { Redis } from 'ioredis';
 import type { Clock, Timer } from '../clock.ts';
 import { SettingsError } from '../settings.ts';
+import type { RoomId } from '../signal.ts';
 import { placeOf, type RedisAddress, readAddress, type ServerName } from './redis-address.ts';
 import { createRedis, createScout, disconnected, type LinkLogger, within } from './redis-client.ts';
 import { questionFor, readPrimary, readSlots, type SlotMap, slotOf } from './redis-slots.ts';
@@ -23,6 +24,8 @@ const doubtMsMax = 250;
 const movedMs = 2000;
 /** Servers that are remembered as those that may know. */
 const knownMax = 1000;
+/** Names that are tried for a room in one of a server's slots: enough for a server that has one slot of all. */
+const madeUpMax = 200_000;
 
 export class RedisServers {
   readonly address: RedisAddress;
@@ -41,6 +44,7 @@ export class RedisServers {
   #isDoubted = false;
   #doubtMs = doubtMsMin;
   #isSilent = false;
+  #silence = 'nobody was asked yet';
   #isClosed = false;
 
   /** @throws {SettingsError} where the address is none. */
@@ -71,6 +75,22 @@ export class RedisServers {
   /** The server that has a key; null where nobody is known to. */
   ownerOf(key: string): ServerName | null {
     return (this.address.kind === 'cluster' ? this.#map[slotOf(key)] : this.#map[0]) ?? null;
+  }
+
+  /** A room that no client can name, in a slot of this server, another one each time; null if it has no slot. */
+  madeUpRoomAt(server: ServerName): RoomId | null {
+    if (!this.#owners.has(server)) return null;
+    const first = Math.floor(Math.random() * madeUpMax);
+    for (let n = first; n < first + madeUpMax; n += 1) {
+      const room = `~${n}` as RoomId;
+      if (this.ownerOf(`{${room}}`) === server) return room;
+    }
+    return null;
+  }
+
+  /** Why no server is known to have rooms; null if some are. */
+  get trouble(): string | null {
+    return this.#owners.size > 0 ? null : `nobody says which Redis has the rooms: ${this.#silence}`;
   }
 
   /** Calls `task` after each answer, whether anything changed or not. */
@@ -180,6 +200,7 @@ export class RedisServers {
   #fellSilent(error: unknown): void {
     if (!this.#isSilent && !this.#isClosed) this.#logger.warn({ err: error }, 'nobody says which Redis has the rooms');
     this.#isSilent = true;
+    this.#silence = error instanceof Error ? error.message : String(error);
   }
 
   #understand(reply: unknown, server: ServerName): void {

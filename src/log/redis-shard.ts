@@ -1,16 +1,30 @@
 /**
- * One connection for calls to one server that has rooms. Owns: the connection and how it is found dead, and that the
- * library is loaded before anything is sent. What becomes of a call whose reply was lost is `redis-link`'s business.
+ * One connection for calls to one server that has rooms. Owns: the connection and how it is found dead, that the library
+ * is loaded before anything is sent, and that the server lets a gateway do what it must (`redis-rights`): that is tried
+ * out when the connection opens, every `lookMs` from then on, and soon again while something is wrong. What becomes of
+ * a call whose reply was lost is `redis-link`'s business.
  *
  * Modes. `fresh`: not connected yet, and nothing has failed. `away`: the connection was lost, or could not be made.
- * `loading`: connected, the library is being loaded. `ready`: calls may be sent. `closed`.
+ * `looking`: connected, the library is being loaded and the rights are tried out. `denied`: connected, but a right is
+ * missing, so nothing is sent. `ready`: calls may be sent. `closed`.
  */
 
 import type { Redis } from 'ioredis';
 import type { Clock, Timer } from '../clock.ts';
+import type { RoomId } from '../signal.ts';
+import type { RoomKeys } from './keys.ts';
 import type { ServerName } from './redis-address.ts';
 import { disconnected, keepAsking, type LinkLogger } from './redis-client.ts';
 import { functionName, type LibraryFunction, librarySource } from './redis-library.ts';
+import { isDenial, isNoLibrary, isOfARoom, isOfASlot } from './redis-replies.ts';
+import { type Finding, nothingFound, select, tryOut } from './redis-rights.ts';
+import type { RedisWarnings } from './redis-warnings.ts';
+
+/** How often the server is looked at while all is well, and while something is wrong. */
+const lookMs = 5000;
+const lookAgainMs = 1000;
+/** With any other `maxmemory-policy` Redis may delete our keys: all of them expire, so `volatile-…` means them too. */
+const keepingPolicy = 'noeviction';
 
 export interface Question {
   readonly name: LibraryFunction;
@@ -18,44 +32,63 @@ export interface Question {
   readonly args: readonly (string | number)[];
 }
 
-export interface ShardKeeper {
-  onReady(shard: RedisShard): void;
-  /** Each time that the connection was lost or could not be made. */
-  onAway(shard: RedisShard): void;
+export interface ShardNeeds {
+  readonly server: ServerName;
+  readonly redis: Redis;
+  readonly database: number;
+  readonly keys: RoomKeys;
+  readonly clock: Clock;
+  readonly logger: LinkLogger;
+  readonly warnings: RedisWarnings;
+  readonly isCluster: boolean;
+  /** A room in one of the server's slots that nobody else can name; null if it has none. */
+  readonly madeUpRoom: () => RoomId | null;
+  readonly onReady: () => void;
+  /** Called each time that the connection was lost or could not be made. */
+  readonly onAway: (shard: RedisShard) => void;
 }
+
+type Mode = 'fresh' | 'away' | 'looking' | 'denied' | 'ready' | 'closed';
 
 export class RedisShard {
   readonly server: ServerName;
+  readonly #needs: ShardNeeds;
   readonly #redis: Redis;
-  readonly #logger: LinkLogger;
-  readonly #clock: Clock;
-  readonly #keeper: ShardKeeper;
   readonly #asking: Timer;
-  #mode: 'fresh' | 'away' | 'loading' | 'ready' | 'closed' = 'fresh';
+  #mode: Mode = 'fresh';
   #closings = 0;
-  #loading: Promise<void> | null = null;
+  #connections = 0;
+  #loading: Promise<string | null> | null = null;
+  #looking: Promise<void> | null = null;
+  #lookTimer: Timer | null = null;
+  #lookedMs = 0;
+  /** Why the library was not loaded the last time; null if it is there. */
+  #unloaded: string | null = null;
+  #found: Finding = nothingFound;
+  #failure: string | null = null;
   #isTooOld = false;
   /** Calls that were sent and are owed an answer. */
   owed = 0;
   /** Calls that were meant for this server when they began, kept by `redis-link`. */
   calls = 0;
 
-  constructor(server: ServerName, redis: Redis, clock: Clock, logger: LinkLogger, keeper: ShardKeeper) {
+  constructor(needs: ShardNeeds) {
+    const { server, redis, clock, logger } = needs;
     this.server = server;
+    this.#needs = needs;
     this.#redis = redis;
-    this.#clock = clock;
-    this.#logger = logger;
-    this.#keeper = keeper;
     this.#asking = keepAsking(redis, clock);
-    redis.on('ready', () => void this.#becomeReady());
+    redis.on('ready', () => this.#becomeConnected());
     redis.on('close', () => this.#becomeAway());
     redis.on('error', (error: Error) => {
+      this.#failure = error.message;
+      this.#found = { ...this.#found, refusal: null };
       if (this.#closings === 0 && this.#mode !== 'closed')
-        this.#logger.warn({ err: error, server }, 'the connection to Redis failed');
+        logger.warn({ err: error, server }, 'the connection to Redis failed');
     });
   }
 
-  get mode(): 'fresh' | 'away' | 'loading' | 'ready' | 'closed' {
+  get mode(): Mode {
     return this.#mode;
   }
 
@@ -69,10 +102,31 @@ export class RedisShard {
     return this.#isTooOld;
   }
 
+  /** What is denied although a gateway needs it. Nothing is sent until it is granted. */
+  get lack(): string | null {
+    return this.#mode === 'denied' ? `Redis ${this.server} denies what a gateway needs: ${this.#found.lack}` : null;
+  }
+
+  /** Why calls cannot be expected to succeed now; null if they can. */
+  get trouble(): string | null {
+    if (this.#mode === 'denied') return this.lack;
+    const { refusal } = this.#found;
+    if (refusal !== null) return `Redis ${this.server} refuses writes: ${refusal}`;
+    if (this.#mode === 'ready') return null;
+    return `Redis ${this.server} cannot be reached: ${this.#failure ?? 'not connected yet'}`;
+  }
+
+  /** The server may delete what it was told to keep. */
+  get risk(): string | null {
+    const { policy } = this.#found;
+    if (policy === null || policy === keepingPolicy) return null;
+    return `maxmemory-policy of Redis ${this.server} is ${policy}, so it may delete bans, state and directs; set ${keepingPolicy}`;
+  }
+
   /** Settled at the first try to connect; a failed one is repeated for ever. */
   async open(): Promise<void> {
     await this.#redis.connect().catch(() => undefined);
-    await this.#loading;
+    await this.#looking;
   }
 
   /** Whether what was just lost may be sent at once: the next connection has come already. */
@@ -96,17 +150,116 @@ export class RedisShard {
     return this.send(question);
   }
 
-  /** Single flight. Where loading is refused, the library may be there all the same: the next call will tell. */
-  load(): Promise<void> {
+  /** Functions that the server has forgotten are loaded again. */
+  async reload(): Promise<void> {
+    const lack = await this.#load();
+    if (lack !== null) this.#take({ ...this.#found, lack });
+  }
+
+  /** The server refused a call with this. If that concerns more than one room, it is looked at. */
+  refused(error: Error): void {
+    this.#needs.warnings.refused(error, { server: this.server });
+    if (isOfARoom(error.message) || isOfASlot(error.message) || this.#found.refusal !== null || this.#mode !== 'ready')
+      return;
+    if (!isDenial(error.message)) this.#found = { ...this.#found, refusal: error.message };
+    this.#lookIn(Math.max(0, this.#lookedMs + lookAgainMs - this.#needs.clock.now()));
+  }
+
+  close(): Promise<void> {
+    if (this.#mode === 'closed') return Promise.resolve();
+    this.#mode = 'closed';
+    this.#asking.cancel();
+    this.#lookTimer?.cancel();
+    return disconnected(this.#redis, this.#needs.clock);
+  }
+
+  #becomeAway(): void {
+    this.#lookTimer?.cancel();
+    if (this.#mode === 'closed') return;
+    this.#mode = 'away';
+    this.#closings += 1;
+    this.#needs.onAway(this);
+  }
+
+  #becomeConnected(): void {
+    if (this.#mode === 'closed') return;
+    this.#mode = 'looking';
+    this.#connections += 1;
+    this.#looking = null;
+    this.#look();
+  }
+
+  /** Single flight for each connection. */
+  #look(): void {
+    if (this.#mode === 'closed' || this.#looking !== null) return;
+    this.#lookTimer?.cancel();
+    this.#lookedMs = this.#needs.clock.now();
+    const connection = this.#connections;
+    const looking = this.#find().then(
+      (found) => {
+        if (this.#connections === connection) this.#take(found);
+      },
+      // The connection was lost, and the next one looks anew.
+      () => undefined,
+    );
+    this.#looking = looking.then(() => {
+      if (this.#connections === connection) this.#looking = null;
+    });
+  }
+
+  async #find(): Promise<Finding> {
+    const { redis, database } = this.#needs;
+    const isNew = this.#mode !== 'ready';
+    // Before anything else: what is sent to another database would be written there.
+    let lack = isNew && database !== 0 ? await select(redis, database) : null;
+    if (isNew) lack ??= await this.#load();
+    if (lack !== null) return { ...this.#found, lack };
+    let shown = await this.#tryOut();
+    if (isNoLibrary(shown.refusal ?? '')) {
+      lack = await this.#load();
+      if (lack === null) shown = this.#unloaded === null ? await this.#tryOut() : { refusal: this.#unloaded };
+      else shown = { lack };
+    }
+    // A server that says nothing of rights has not granted what it denied before.
+    return { ...this.#found, refusal: null, ...shown };
+  }
+
+  async #tryOut(): Promise<Partial<Finding>> {
+    const { redis, keys, isCluster, madeUpRoom } = this.#needs;
+    const room = madeUpRoom();
+    return room === null ? nothingFound : tryOut(redis, keys, room, isCluster);
+  }
+
+  #take(found: Finding): void {
+    const { warnings, onReady } = this.#needs;
+    const wasReady = this.#mode === 'ready';
+    this.#found = { ...found, policy: found.policy ?? this.#found.policy };
+    // The driver leaves a server that answers READONLY.
+    if (this.#mode === 'closed' || this.#redis.status !== 'ready') return;
+    this.#mode = found.lack === null ? 'ready' : 'denied';
+    const { lack, risk, trouble } = this;
+    for (const message of [lack, risk]) if (message !== null) warnings.warned(message);
+    this.#lookIn((trouble === null ? lookMs : lookAgainMs) * (0.75 + Math.random() / 2));
+    if (wasReady || lack !== null) return;
+    this.#closings = 0;
+    onReady();
+  }
+
+  #lookIn(ms: number): void {
+    this.#lookTimer?.cancel();
+    this.#lookTimer = this.#needs.clock.after(ms, () => this.#look());
+  }
+
+  /** Single flight. Answers what is denied; if it is refused otherwise, the library may be there all the same. */
+  #load(): Promise<string | null> {
     this.#loading ??= this.#redis
       .call('FUNCTION', 'LOAD', librarySource)
       .then(
-        () => undefined,
-        (error: Error) => {
-          this.#isTooOld = /unknown command/i.test(error.message);
-          if (!/already exists|^READONLY|^MOVED/.test(error.message) && this.#mode !== 'closed')
-            this.#logger.warn({ err: error, server: this.server }, 'the library was not loaded');
+        () => {
+          this.#unloaded = null;
+          return null;
         },
+        (error: Error) => this.#notLoaded(error),
       )
       .finally(() => {
         this.#loading = null;
@@ -114,27 +267,14 @@ export class RedisShard {
     return this.#loading;
   }
 
-  close(): Promise<void> {
-    if (this.#mode === 'closed') return Promise.resolve();
-    this.#mode = 'closed';
-    this.#asking.cancel();
-    return disconnected(this.#redis, this.#clock);
-  }
-
-  #becomeAway(): void {
-    if (this.#mode === 'closed') return;
-    this.#mode = 'away';
-    this.#closings += 1;
-    this.#keeper.onAway(this);
-  }
-
-  async #becomeReady(): Promise<void> {
-    if (this.#mode === 'closed') return;
-    this.#mode = 'loading';
-    await this.load();
-    if (this.#mode !== 'loading' || this.#redis.status !== 'ready') return;
-    this.#mode = 'ready';
-    this.#closings = 0;
-    this.#keeper.onReady(this);
+  #notLoaded(error: Error): string | null {
+    const { message } = error;
+    this.#isTooOld = /unknown command/i.test(message);
+    if (this.#isTooOld || isDenial(message)) return `FUNCTION LOAD: ${message}`;
+    this.#unloaded = /already exists/.test(message) ? null : message;
+    // A replica gets the library from its primary.
+    if (this.#unloaded !== null && !message.startsWith('READONLY') && this.#mode !== 'closed')
+      this.#needs.warnings.refused(error, { server: this.server, call: 'FUNCTION LOAD' });
+    return null;
   }
 }

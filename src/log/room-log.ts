@@ -237,6 +237,14 @@ export interface Rule {
   readonly body: string;
 }
 
+/** How the log itself is, in words for who runs it. */
+export interface LogHealth {
+  /** Why calls cannot be expected to succeed now; null if they can. */
+  readonly trouble: string | null;
+  /** What threatens although they succeed, such as a Redis that may delete keys. */
+  readonly risks: readonly string[];
+}
+
 export interface RoomLog {
   append(write: Write): Promise<Appended>;
   /**
@@ -283,8 +291,9 @@ export interface RoomLog {
    */
   report(room: RoomId, viewers: number): Promise<Reported>;
 
-  /** Whether calls can be expected to succeed now. */
+  /** Whether calls can be expected to succeed now: `health` tells no trouble. */
   isReady(): boolean;
+  health(): LogHealth;
   close(): Promise<void>;
 }
 

@@ -14,7 +14,7 @@ import { Metrics } from './metrics.ts';
 import type { Sources } from './sources.ts';
 
 /** Where figures are read, beside what the admin port knows itself. */
-export interface Watched extends Pick<Sources, 'hub' | 'handover' | 'logCalls'> {
+export interface Watched extends Pick<Sources, 'hub' | 'log' | 'handover' | 'logCalls'> {
   readonly clock: Clock;
 }
 
@@ -42,7 +42,11 @@ export function buildAdmin(options: AdminOptions): FastifyInstance {
   admin.get('/livez', async () => ({ status: 'alive', version, node: nodeId, group }));
   admin.get('/readyz', async (_request, reply) => {
     const reason = whyNot();
-    return reason === null ? { status: 'ready' } : reply.code(503).send({ status: 'not ready', reason });
+    const risks = watched?.log.health().risks ?? [];
+    const more = risks.length === 0 ? {} : { risks };
+    return reason === null
+      ? { status: 'ready', ...more }
+      : reply.code(503).send({ status: 'not ready', reason, ...more });
   });
   if (watched !== undefined) {
     const isReady = (): boolean => whyNot() === null;

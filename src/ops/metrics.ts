@@ -79,10 +79,15 @@ export class Metrics {
     );
   }
 
-  #addLog({ logCalls }: Sources): void {
+  #addLog({ log, logCalls }: Sources): void {
     const { seconds, errors } = logCalls;
     this.#histograms('ringside_log_call_seconds', 'Calls of the room log.', 'function', () => seconds);
     this.#counters('ringside_log_errors_total', 'Calls of the room log that failed.', 'kind', () => errors);
+    this.#gauge(
+      'ringside_log_risks',
+      'What threatens the room log although it works.',
+      () => log.health().risks.length,
+    );
     this.#gauge(
       'ringside_log_clock_ahead_seconds',
       "By how much the log's clock is surely ahead of this node's.",

@@ -1,6 +1,7 @@
 /** Where the figures of a gateway are read. Nothing here is told to anybody in the form in which it is kept. */
 
 import type { Meter } from '../hub/meter.ts';
+import type { RoomLog } from '../log/room-log.ts';
 import type { LogCalls } from './log-calls.ts';
 import type { LoopDelay } from './loop-delay.ts';
 
@@ -13,6 +14,7 @@ export interface Sources {
   readonly hub: { readonly viewers: number; readonly rooms: number; readonly meter: Meter };
   /** Handing viewers over, and who came by a way that was meant for others. */
   readonly handover: { readonly isDraining: boolean; readonly moved: number; readonly strays: number };
+  readonly log: Pick<RoomLog, 'health'>;
   readonly logCalls: LogCalls;
   readonly loopDelay: LoopDelay;
 }

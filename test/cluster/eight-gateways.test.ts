@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { Redis } from 'ioredis';
-import { nodeChannel, roomChannel } from '../../src/log/keys.ts';
 import type { RoomId } from '../../src/signal.ts';
 import { type RunningGateway, startGateway, tokenOf } from '../helpers/gateway.ts';
+import { nodeChannel, roomChannel } from '../helpers/keys.ts';
 import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
 import { type StreamReader, watch } from '../helpers/stream-reader.ts';
 import { waitFor } from '../helpers/wait-for.ts';

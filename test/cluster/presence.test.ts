@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { audienceKey, nodesKey, whereKey } from '../../src/log/keys.ts';
 import { graceMs, leaseMs } from '../../src/log/room-log.ts';
 import type { RoomId } from '../../src/signal.ts';
 import { age } from '../contract/redis-stage.ts';
 import { type RunningGateway, startGateway, startGatewayProcess, tokenOf } from '../helpers/gateway.ts';
+import { audienceKey, nodesKey, whereKey } from '../helpers/keys.ts';
 import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
 import { type StreamReader, watch } from '../helpers/stream-reader.ts';
 import { secret } from '../helpers/tokens.ts';

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { logKey, metaKey } from '../../src/log/keys.ts';
 import { judge } from '../../src/log/position.ts';
 import type { UserId } from '../../src/signal.ts';
+import { logKey, metaKey } from '../helpers/keys.ts';
 import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import {

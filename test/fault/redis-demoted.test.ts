@@ -5,9 +5,9 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { logKey, metaKey, stateKey } from '../../src/log/keys.ts';
 import type { RoomId } from '../../src/signal.ts';
 import { type RunningGateway, room } from '../helpers/gateway.ts';
+import { logKey, metaKey, stateKey } from '../helpers/keys.ts';
 import { freePorts, type RedisProcess, startRedisProcess } from '../helpers/redis-process.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { allReach, historyOf, judgeViewer, openGateway, seatViewers, type Viewer, Writers } from './stage.ts';

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { logKey, metaKey } from '../../src/log/keys.ts';
 import type { RoomId } from '../../src/signal.ts';
 import { durable } from '../contract/redis-stage.ts';
 import { type RunningGateway, room } from '../helpers/gateway.ts';
+import { logKey, metaKey } from '../helpers/keys.ts';
 import { splitId } from '../helpers/ledger.ts';
 import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';

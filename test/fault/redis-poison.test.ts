@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import type { RoomId } from '../../src/signal.ts';
+import { type RunningGateway, room, tokenOf } from '../helpers/gateway.ts';
 import {
   audienceKey,
   logKey,
@@ -12,9 +14,7 @@ import {
   rulesKey,
   stateKey,
   whereKey,
-} from '../../src/log/keys.ts';
-import type { RoomId } from '../../src/signal.ts';
-import { type RunningGateway, room, tokenOf } from '../helpers/gateway.ts';
+} from '../helpers/keys.ts';
 import { splitId } from '../helpers/ledger.ts';
 import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
 import { makeToken } from '../helpers/tokens.ts';

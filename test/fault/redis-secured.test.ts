@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import type { RunningGateway } from '../helpers/gateway.ts';
+import { clusterRights, leastRights } from '../helpers/least-rights.ts';
 import { startRedisCluster } from '../helpers/redis-cluster.ts';
 import { freePorts, startRedisProcess } from '../helpers/redis-process.ts';
 import { waitFor } from '../helpers/wait-for.ts';
@@ -17,10 +18,6 @@ const run = promisify(execFile);
 const user = 'ring-side';
 const password = 'p@ss/w:rd?';
 const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
-/** All that a gateway needs, and nothing more. */
-const rights =
-  '~rs:* &rs:* -@all +@read +@write +@connection +@scripting +ssubscribe +sunsubscribe +spublish +time +info +cluster|slots';
-
 describe('a Redis behind TLS and a login', () => {
   let home: string;
   let lines: readonly string[];
@@ -39,7 +36,7 @@ describe('a Redis behind TLS and a login', () => {
     const sign = ['-CA', ca, '-CAkey', caKey, '-CAcreateserial', '-days', '2', '-extfile', join(home, 'names')];
     await run('openssl', ['x509', '-req', '-in', ask, ...sign, '-out', cert]);
     const tls = [`tls-cert-file ${cert}`, `tls-key-file ${key}`, `tls-ca-cert-file ${ca}`];
-    lines = [...tls, `user ${user} on ">${password}" ${rights}`];
+    lines = [...tls, `user ${user} on ">${password}" ${leastRights} ${clusterRights}`];
     cliArgs = ['--tls', '--cacert', ca, '--cert', cert, '--key', key];
     trust = `ssl_ca_certs=${ca}&ssl_certfile=${cert}&ssl_keyfile=${key}`;
   });

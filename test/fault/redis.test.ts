@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import { logKey } from '../../src/log/keys.ts';
 import type { RoomId } from '../../src/signal.ts';
 import { durable } from '../contract/redis-stage.ts';
 import { type RunningGateway, room } from '../helpers/gateway.ts';
+import { logKey } from '../helpers/keys.ts';
 import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import {

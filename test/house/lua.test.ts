@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { leastRights } from '../helpers/least-rights.ts';
 import { filesUnder, textOf } from './sources.ts';
 
 const scripts = filesUnder('src/log').filter((path) => path.endsWith('.lua'));
@@ -31,6 +32,19 @@ for (const path of scripts) {
     assert.deepEqual(missingIn(headerOf(text), isCallable), []);
   });
 }
+
+test('every command that a function uses is tried by the probe and granted by the least rights', () => {
+  const probe = 'src/log/scripts/probe.lua';
+  const others = scripts.filter((path) => path !== probe).map(textOf);
+  const used = new Set(
+    others.flatMap((text) => [...text.matchAll(/\b(?:p?call|try)\('([A-Z]+)'/g)].map(([, name]) => name)),
+  );
+  const tried = new Set([...textOf(probe).matchAll(/\{ '([A-Z]+)'/g)].map(([, name]) => name));
+  assert.deepEqual([...tried].toSorted(), [...used].toSorted());
+  const own = /^\+(?:ping|fcall|function\|load|ssubscribe|sunsubscribe)$/;
+  const granted = leastRights.split(' ').filter((right) => right.startsWith('+') && !own.test(right));
+  assert.deepEqual(granted.map((right) => right.slice(1).toUpperCase()).toSorted(), [...used].toSorted());
+});
 
 test('a header that lacks something is found', () => {
   assert.deepEqual(missingIn(headerOf('local a = 1\n')), ['purpose', 'KEYS', 'ARGV', 'returns', 'errors']);

@@ -148,6 +148,7 @@ export function slowly(log: RoomLog, roll: (sides: number) => number, watch: Log
       await log.unfollow(id);
     },
     isReady: log.isReady.bind(log),
+    health: log.health.bind(log),
     close: log.close.bind(log),
   };
 }

@@ -56,6 +56,7 @@ function scheduled(log: RoomLog, scheduler: fc.Scheduler): RoomLog {
       }),
     unfollow: log.unfollow.bind(log),
     isReady: log.isReady.bind(log),
+    health: log.health.bind(log),
     close: log.close.bind(log),
   };
 }

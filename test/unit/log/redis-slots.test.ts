@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { logKey, nodeChannel, roomChannel } from '../../../src/log/keys.ts';
 import { readPrimary, readRedirection, readSlots, slotOf } from '../../../src/log/redis-slots.ts';
 import type { RoomId } from '../../../src/signal.ts';
+import { logKey, nodeChannel, roomChannel } from '../../helpers/keys.ts';
 
 test('slots are those of the cluster specification, and only what is between the first braces counts', () => {
   // CRC-16/XMODEM of 123456789 is 0x31C3, which the specification names as its example.
