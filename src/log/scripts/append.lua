@@ -18,7 +18,7 @@
 --   kept <epoch> <offset> <at> <connected> <total> <pending 0 or 1>
 --   again …                       the same for a repeat: the first answer
 --   refused <code> <retry after ms> <version>
--- Errors: those of Redis; then nothing was written.
+-- Errors: those of Redis; then nothing was written (see shared.lua).
 
 -- How often a counter that moves is told to the nodes.
 local count_told_ms = 100
@@ -32,7 +32,7 @@ end
 -- The generic cell rate algorithm: the key holds the theoretical arrival time and goes by itself once it has passed.
 local function take_tokens(room, known, args)
   local interval = tonumber(args[10])
-  local arrival = math.max(tonumber(known or 0), room.now) + interval * tonumber(args[12])
+  local arrival = math.max(tonumber(known or 0) or 0, room.now) + interval * tonumber(args[12])
   local over = arrival - room.now - interval * tonumber(args[11])
   return arrival, over > 0.01 and math.max(1, math.ceil(over)) or 0
 end
@@ -107,34 +107,45 @@ function changes.remove(room, _, args)
   set_part(room, args[15], add(room, args[14], nil, 'total'))
 end
 
-local function count_up(room, counter, by, count_ms)
+-- The counter's sum, when it became state, and when any counter was told. Read before anything is written.
+local function read_counter(room, counter)
   local known = call('HMGET', room.meta, 'c:' .. counter, 't:' .. counter, 'told')
-  room.total = tonumber(known[1] or 0) + tonumber(by)
-  if room.now - tonumber(known[2] or 0) >= tonumber(count_ms) then
-    settle_counter(room, counter, room.total)
+  return {
+    name = counter,
+    sum = number_in(known[1], 'c:' .. counter),
+    settled = tonumber(known[2] or 0) or 0,
+    told = tonumber(known[3] or 0) or 0,
+  }
+end
+
+local function count_up(room, counter, by, count_ms)
+  room.total = counter.sum + tonumber(by)
+  if room.now - counter.settled >= tonumber(count_ms) then
+    settle_counter(room, counter.name, room.total)
     return
   end
   room.pending = true
-  call('HSET', room.meta, 'c:' .. counter, int(room.total))
-  if room.now - tonumber(known[3] or 0) >= count_told_ms then
-    call('HSET', room.meta, 'told', room.at)
-    call('SPUBLISH', room.channel, '+' .. counter .. ' ' .. int(room.total) .. ' ' .. room.epoch)
+  call('HSET', room.meta, 'c:' .. counter.name, int(room.total))
+  if room.now - counter.told >= count_told_ms then
+    try('HSET', room.meta, 'told', room.at)
+    try('SPUBLISH', room.channel, '+' .. counter.name .. ' ' .. int(room.total) .. ' ' .. room.epoch)
   end
 end
 
 function changes.count(room, _, args)
-  count_up(room, args[15], args[16], args[17])
+  count_up(room, read_counter(room, args[15]), args[16], args[17])
 end
 
 function changes.tally(room, keys, args)
   call('HEXISTS', room.state, args[18])
+  local counter = read_counter(room, args[18])
   local nodes, connected = nodes_of(room.now, keys[5], keys[6], args[17])
   room.connected = connected
   add(room, args[14])
   room.answer = room.epoch .. ' ' .. room.last .. ' ' .. room.at
   local of = '{"of":"' .. room.epoch .. '.' .. room.last .. '",'
   add(room, args[15] .. of .. string.sub(args[16], 2), nodes)
-  count_up(room, args[18], args[19], args[20])
+  count_up(room, counter, args[19], args[20])
 end
 
 function changes.retract(room, keys, args)
@@ -149,6 +160,8 @@ function changes.rule(room, keys, args)
   if code then
     return refusal(code)
   end
+  -- No rule has an empty name: this does nothing, but fails where a later one would.
+  call('HDEL', keys[7], '')
   add(room, args[14])
   if not room.ruled then
     call('HSET', room.meta, 'ruled', '1')
@@ -166,10 +179,10 @@ local function unsettled(room)
   local all = call('HGETALL', room.meta)
   for i = 1, #all, 2 do
     local mark, counter = match(all[i], '^([cs]):(.*)')
-    if mark == 'c' then
+    if mark == 'c' and tonumber(all[i + 1]) then
       counters[#counters + 1] = counter
       sums[counter] = all[i + 1]
-    elseif mark then
+    elseif mark == 's' then
       settled[counter] = all[i + 1]
     end
   end
@@ -243,14 +256,14 @@ local function append(keys, args)
   if no then
     return no
   end
-  if arrival then
-    call('SET', keys[8], format('%.3f', arrival), 'PX', int(math.ceil(arrival - room.now)))
-  end
   -- Of the entry that the write is known by, where that is not the last one.
   local place = room.answer or (room.epoch .. ' ' .. (room.last or int(room.offset)) .. ' ' .. room.at)
   local answer = place .. ' ' .. (room.connected or '0') .. ' ' .. (room.total and int(room.total) or '0')
     .. (room.pending and ' 1' or ' 0')
-  call('SET', keys[4], digest .. answer, 'PX', args[8])
+  try('SET', keys[4], digest .. answer, 'PX', args[8])
+  if arrival then
+    try('SET', keys[8], format('%.3f', arrival), 'PX', int(math.ceil(arrival - room.now)))
+  end
   touch(room, keys[7])
   return 'kept ' .. answer
 end

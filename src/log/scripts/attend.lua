@@ -93,6 +93,7 @@ end
 
 local function attend(keys, args)
   local room = open_room(keys, args)
+  local tail = tail_of(room, first_of(room))
   local node, users, steps = args[6], read_steps(args)
   know_rules(room, keys[6])
   local banned = mark_banned(room, keys[6], users, steps)
@@ -108,11 +109,11 @@ local function attend(keys, args)
     if is_put then
       is_lapsed = not is_valid[node]
       call('HSET', keys[5], node, int(room.now + args[7]))
-      call('PEXPIRE', keys[4], int(args[7] * 2))
-      call('PEXPIRE', keys[5], int(args[7] * 2))
+      try('PEXPIRE', keys[4], int(args[7] * 2))
+      try('PEXPIRE', keys[5], int(args[7] * 2))
     end
   end
-  local answer = { tail_of(room, first_of(room)), room.ended and '1' or '0', is_lapsed and '1' or '0' }
+  local answer = { tail, room.ended and '1' or '0', is_lapsed and '1' or '0' }
   for i, step in ipairs(banned) do
     answer[3 + i] = step
   end

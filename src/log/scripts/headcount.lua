@@ -16,10 +16,16 @@ local grace_ms, step_ms = 10000, 1000
 -- How much of the directory one step looks at, and the least time between two steps.
 local sweep_at_once, sweep_pause_ms = 1000, 50
 
+-- JSON can hold numbers that are infinite when they are read, and those cannot be written again.
+local function finite(value)
+  local number = tonumber(value)
+  return number and number - number == 0 and number or nil
+end
+
 local function row_of(value)
   local is_row = type(value) == 'table' and #value == 3
   for i = 1, 3 do
-    is_row = is_row and type(value[i]) == 'number'
+    is_row = is_row and type(value[i]) == 'number' and finite(value[i])
   end
   return is_row and value or nil
 end
@@ -38,8 +44,8 @@ local function read_state(text)
     last = row_of(state.last),
     rise = row_of(state.rise),
     most = most,
-    awake = tonumber(state.awake),
-    sweep = sweep and tonumber(sweep[1]) and tonumber(sweep[2]) and tonumber(sweep[3]) and sweep or nil,
+    awake = finite(state.awake),
+    sweep = sweep and match(tostring(sweep[1]), '^%d+$') and finite(sweep[2]) and finite(sweep[3]) and sweep or nil,
   }
 end
 
@@ -233,10 +239,10 @@ local function take_report(report, read)
   end
   local own = int(now + report.lease_ms) .. ' ' .. int(report.viewers)
   call('HSET', report.audience, '@' .. report.node, own, 'state', cjson.encode(state))
-  call('PEXPIRE', report.audience, int(report.lease_ms * 2))
+  try('PEXPIRE', report.audience, int(report.lease_ms * 2))
   local told = state.told and int(state.told[2]) .. ' ' .. int(state.told[3]) or ''
   if is_news then
-    call('SPUBLISH', report.channel, '~' .. told)
+    try('SPUBLISH', report.channel, '~' .. told)
   end
   local again_ms = math.min(sweep_ms or math.huge, wait_ms or math.huge)
   return { told, again_ms == math.huge and '0' or int(again_ms) }

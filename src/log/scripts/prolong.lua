@@ -8,7 +8,7 @@
 local function prolong(keys, args)
   local nodes = nodes_of(begin(), keys[1], keys[2], args[2])
   for _, node in ipairs(nodes) do
-    call('SPUBLISH', args[1] .. ':' .. node, '=' .. args[3] .. ' ' .. args[2])
+    try('SPUBLISH', args[1] .. ':' .. node, '=' .. args[3] .. ' ' .. args[2])
   end
   return #nodes
 end

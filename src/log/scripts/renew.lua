@@ -10,21 +10,19 @@
 
 local function renew(keys, args)
   local room = open_room(keys, args)
+  -- The node has what this room does not: the log came back older, and the fence has not seen it.
+  if args[10] == room.epoch and tonumber(args[11]) > room.offset then
+    begin_epoch(room, args[2])
+  end
+  local tail = tail_of(room, first_of(room))
   if room.touched == 0 then
-    call('EXPIRE', room.meta, unwritten_s)
+    try('EXPIRE', room.meta, unwritten_s)
   else
     touch(room, keys[7])
   end
   local lease_ms = tonumber(args[7])
   local read = read_headcount(keys[4], keys[5], keys[6])
-  -- The node has what this room does not: the log came back older, and the fence has not seen it.
-  if args[10] == room.epoch and tonumber(args[11]) > room.offset then
-    begin_epoch(room, args[2])
-  end
   local ends = tonumber(call('HGET', keys[5], args[6]) or 0) or 0
-  call('HSET', keys[5], args[6], int(room.now + lease_ms))
-  call('PEXPIRE', keys[4], int(lease_ms * 2))
-  call('PEXPIRE', keys[5], int(lease_ms * 2))
   local reported = take_report({
     now = room.now,
     channel = room.channel,
@@ -36,7 +34,11 @@ local function renew(keys, args)
     nodes = keys[5],
     audience = keys[6],
   }, read)
-  return { tail_of(room, first_of(room)), ends <= room.now and '1' or '0', reported[1], reported[2] }
+  -- The last that can fail: whoever is not told that the lease had run out must find it so the next time.
+  call('HSET', keys[5], args[6], int(room.now + lease_ms))
+  try('PEXPIRE', keys[4], int(lease_ms * 2))
+  try('PEXPIRE', keys[5], int(lease_ms * 2))
+  return { tail, ends <= room.now and '1' or '0', reported[1], reported[2] }
 end
 
 redis.register_function({ function_name = name('renew'), callback = renew, flags = { 'allow-oom' } })

@@ -56,14 +56,14 @@ local function retract(room, keys, body, epoch, offset, lasting)
   if targets then
     nodes, room.connected = nodes_of(room.now, keys[5], keys[6], targets)
   end
+  local newest, count = match(room.retracted or '', '^(%d+) (%d+)$')
   local head = 'retract must ' .. audience .. '\n' .. (targets and (targets .. '\n') or '')
   add(room, head .. body, nodes)
-  local newest, count = match(room.retracted or '0 0', '^(%d+) (%d+)$')
-  count = tonumber(count) + 1
-  newest = audience == 'all' and room.last or newest
+  count = tonumber(count or 0) + 1
+  newest = audience == 'all' and room.last or newest or '0'
   local place = room.epoch .. ' ' .. room.last .. ' ' .. room.at
   call('HSET', room.meta, 'retracted', newest .. ' ' .. int(count), field, place)
-  sweep_retracted(room, count, first)
+  tidy(sweep_retracted, room, count, first)
   return true
 end
 
@@ -83,10 +83,10 @@ local function put_texts(room, entries, answer)
       ids[#ids + 1] = 'r:' .. (epoch or '') .. '.' .. (offset or '')
     end
     for i, place in ipairs(call('HMGET', room.meta, unpack(ids))) do
-      if place then
-        local at = before + from + i - 1
+      local at = before + from + i - 1
+      local head, lane, audience, rest = match(answer[at], '^(%d+ %d+ %w+ %d+ %S+ )(%S+) (%S+)\n(.*)$')
+      if place and head then
         local by = string.gsub(place, '^(%w+) (%d+) .*$', '%1.%2')
-        local head, lane, audience, rest = match(answer[at], '^(%d+ %d+ %w+ %d+ %S+ )(%S+) (%S+)\n(.*)$')
         local targets = audience == 'users' and match(rest, '^[^\n]*\n') or ''
         answer[at] = head .. 'blank ' .. (lane == 'spare' and 'staff' or audience) .. '\n' .. targets
           .. '{"by":"' .. by .. '"}'

@@ -27,8 +27,8 @@ end
 -- They outlive the room by RULES_TTL_S, and are kept for so many seconds at least. What is kept longer already stays so.
 local function keep_rules(room, rules, seconds)
   local expiry = int(math.max(expiry_s(room) + room.rules_ttl_s, seconds or 0))
-  call('EXPIRE', rules, expiry, 'NX')
-  call('EXPIRE', rules, expiry, 'GT')
+  try('EXPIRE', rules, expiry, 'NX')
+  try('EXPIRE', rules, expiry, 'GT')
 end
 
 -- A room that begins anew may be one that was forgotten: then its rules and its end are in force, and it is kept like one

@@ -25,7 +25,7 @@ local function settle(keys, args)
   end
   local known = call('HMGET', room.meta, 'c:' .. args[6], 's:' .. args[6])
   if known[1] and known[1] ~= known[2] then
-    settle_counter(room, args[6], tonumber(known[1]))
+    settle_counter(room, args[6], number_in(known[1], 'c:' .. args[6]))
   end
   return 0
 end

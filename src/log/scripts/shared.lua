@@ -5,7 +5,11 @@
 --   1 the room's channel   2 an epoch to use if a new one is needed   3 LOG_ENTRIES_MAX and LOG_BYTES_MAX, with a space
 --   between   4 LOG_TTL_S in milliseconds   5 ROOM_TTL_S and RULES_TTL_S, with a space between
 -- Every function may write, be it only because the fence begins a new epoch: all are called on the primary.
--- Whatever can fail for the type of a key is read before the first write, so that a failed call leaves no trace.
+-- A step is whole or it did not happen. Redis takes no write back when a script fails, so:
+--   whatever can fail for the type or the content of a key is read before the first write;
+--   an entry counts once `offset` in the meta names it, and until then the next write drops it;
+--   after that nothing can fail: what is only useful (publishing, expiries, trimming) is done by `try` or `tidy`. A
+--   message that was not published is found missing by its readers, who compare positions with the tail.
 
 -- Kept at hand, because the table of globals is guarded and every look into it costs. None of them can be reached
 -- before the first function runs.
@@ -33,12 +37,28 @@ local function int(number)
   return format('%d', number)
 end
 
+-- What makes no sense was put there by somebody else: the call ends, and this is asked before it writes.
+local function poisoned(field)
+  error({ err = 'WRONGTYPE The field ' .. field .. ' of the room holds what no gateway wrote' })
+end
+
+local function number_in(text, field)
+  return tonumber(text or 0) or poisoned(field)
+end
+
+-- Does what may stay undone: its failure must not make the step fail, whose writes have been made.
+local function tidy(task, ...)
+  pcall(task, ...)
+end
+
 -- A room without meta begins anew. What else is left of it must go, or old entries would carry new numbers.
 local function begin_room(room, candidate)
+  -- What can fail comes first.
+  local present = history_id()
   call('DEL', room.log, room.state, room.meta)
   -- Rules may be left of a room that was forgotten; know_rules finds out.
   room.ruled = '?'
-  call('HSET', room.meta, 'epoch', candidate, 'history', history_id(), 'offset', '0', 'ruled', room.ruled)
+  call('HSET', room.meta, 'epoch', candidate, 'history', present, 'offset', '0', 'ruled', room.ruled)
   call('EXPIRE', room.meta, unwritten_s)
   room.epoch, room.offset, room.heard, room.ended, room.touched, room.chat = candidate, 0, '0', nil, 0, nil
   room.retracted, room.bytes, room.bytes_gone = nil, 0, 0
@@ -96,11 +116,11 @@ local function open_room(keys, args)
     now = now,
     at = int(now),
     epoch = meta[1],
-    offset = tonumber(meta[3] or 0),
+    offset = number_in(meta[3], 'offset'),
     -- The last offset that was published to all nodes, as text.
-    heard = meta[4] or '0',
+    heard = number_in(meta[4], 'heard') and meta[4] or '0',
     ended = meta[5],
-    touched = tonumber(meta[6] or 0),
+    touched = tonumber(meta[6] or 0) or 0,
     -- Set with the first rule: in a room without any there is nothing to look up.
     ruled = meta[7],
     -- See chat.lua.
@@ -108,11 +128,13 @@ local function open_room(keys, args)
     -- See retract.lua. Set with the first retraction.
     retracted = meta[9],
     -- See trim_bytes.
-    bytes = tonumber(meta[10] or 0),
-    bytes_gone = tonumber(meta[11] or 0),
+    bytes = number_in(meta[10], 'bytes'),
+    bytes_gone = number_in(meta[11], 'bytes_gone'),
   }
   if not room.epoch then
     begin_room(room, args[2])
+  elseif not match(room.epoch, '^%w+$') then
+    poisoned('epoch')
   elseif meta[2] ~= history_id() then
     begin_epoch(room, args[2])
   end
@@ -127,11 +149,11 @@ end
 local function touch(room, rules)
   if room.now - room.touched >= room.room_ttl_s * 100 then
     local expiry = expiry_s(room)
-    call('HSET', room.meta, 'touched', room.at)
-    call('EXPIRE', room.meta, int(expiry))
-    call('EXPIRE', room.log, int(expiry))
-    call('EXPIRE', room.state, int(expiry))
-    call('EXPIRE', rules, int(expiry + room.rules_ttl_s), 'GT')
+    try('HSET', room.meta, 'touched', room.at)
+    try('EXPIRE', room.meta, int(expiry))
+    try('EXPIRE', room.log, int(expiry))
+    try('EXPIRE', room.state, int(expiry))
+    try('EXPIRE', rules, int(expiry + room.rules_ttl_s), 'GT')
   end
 end
 
@@ -251,7 +273,7 @@ local function keep(room, offset, text)
   local before = int(room.bytes)
   local reply = try('XADD', room.log, 'MAXLEN', '~', room.entries_max, offset .. '-0', 'e', text, 'b', before)
   -- Where all is well it is a string, and a string has no such field.
-  if reply.err and string.find(reply.err, 'equal or smaller', 1, true) then
+  if reply.err and (string.find(reply.err, 'equal or smaller', 1, true) or string.find(reply.err, 'exhausted', 1, true)) then
     drop_strangers(room)
     reply = try('XADD', room.log, 'MAXLEN', '~', room.entries_max, offset .. '-0', 'e', text, 'b', before)
   end
@@ -273,7 +295,7 @@ local function add(room, content, nodes, field, value)
   if nodes then
     call('HSET', room.meta, 'offset', offset, 'bytes', int(room.bytes))
     for _, node in ipairs(nodes) do
-      call('SPUBLISH', room.channel .. ':' .. node, text)
+      try('SPUBLISH', room.channel .. ':' .. node, text)
     end
   else
     room.heard = offset
@@ -282,16 +304,16 @@ local function add(room, content, nodes, field, value)
     else
       call('HSET', room.meta, 'offset', offset, 'heard', offset, 'bytes', int(room.bytes))
     end
-    call('SPUBLISH', room.channel, text)
+    try('SPUBLISH', room.channel, text)
   end
-  trim_some(room)
-  trim_bytes(room)
+  tidy(trim_some, room)
+  tidy(trim_bytes, room)
   return offset
 end
 
 local function set_part(room, part, cell)
   if call('HSET', room.state, part, cell) == 1 then
-    call('EXPIRE', room.state, int(expiry_s(room)), 'NX')
+    try('EXPIRE', room.state, int(expiry_s(room)), 'NX')
   end
 end
 
@@ -308,7 +330,7 @@ end
 local function valid_nodes(now, nodes_key)
   local leases, is_valid = call('HGETALL', nodes_key), {}
   for i = 1, #leases, 2 do
-    is_valid[leases[i]] = tonumber(leases[i + 1]) > now
+    is_valid[leases[i]] = (tonumber(leases[i + 1]) or 0) > now
   end
   return is_valid
 end
