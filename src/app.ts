@@ -11,6 +11,7 @@ import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { actions } from './actions/index.ts';
 import type { Clock } from './clock.ts';
+import { answerBadHead, headBytesMax, headCheckMs, headMs } from './http/bad-head.ts';
 import { withoutBase } from './http/base-path.ts';
 import { registerCrossOrigin } from './http/cross-origin.ts';
 import { getEvents } from './http/get-events.ts';
@@ -27,7 +28,7 @@ import { registerProblems, sendProblem } from './http/problem.ts';
 import { putState } from './http/put-state.ts';
 import { Settler } from './http/settler.ts';
 import { trustOf } from './http/trusted-proxies.ts';
-import { answerStrangers, answerUnreadable } from './http/unreadable.ts';
+import { answerStrangers } from './http/unreadable.ts';
 import { Floor } from './hub/floor.ts';
 import { Hub } from './hub/hub.ts';
 import { Pull } from './hub/pull.ts';
@@ -104,7 +105,7 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   acceptNormalTargets(app);
   const door = await registerIdentity(app, { settings, clock, ownSecret: options.ownSecret });
   await app.register(getStream({ hub, floor, door }));
-  await app.register(getEvents({ pull: new Pull(hub, log, settings), door }));
+  await app.register(getEvents({ pull: new Pull(hub, settings), door }));
   await app.register(getState({ log, door }));
   await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), log, door }));
   await app.register(getRules({ log, door }));
@@ -156,17 +157,22 @@ function waysOut({ app, admin, floor, ownLog }: Leaving, options: GatewayOptions
 }
 
 /** The server, before anything is registered on it. */
-function openServer({ settings, logTarget }: GatewayOptions): FastifyInstance {
+function openServer({ settings, clock, logTarget }: GatewayOptions): FastifyInstance {
   const rewriteUrl = ({ url = '/' }: IncomingMessage): string => withoutBase(url, settings.basePath);
   return Fastify({
     logger: loggerOptions(settings, logTarget),
     logController: new Fastify.LogController({ disableRequestLogging: true }),
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
-    clientErrorHandler: answerUnreadable,
-    http: { requireHostHeader: false },
     ...(settings.basePath === '' ? {} : { rewriteUrl }),
     trustProxy: trustOf(settings.trustedProxies),
     requestTimeout: requestTimeoutMs,
+    http: {
+      maxHeaderSize: headBytesMax,
+      headersTimeout: headMs,
+      connectionsCheckingInterval: headCheckMs,
+      requireHostHeader: false,
+    },
+    clientErrorHandler: answerBadHead(clock),
     // What a proxy has sent already is answered: it could not send a write to another gateway.
     return503OnClosing: false,
     routerOptions: { maxParamLength: pathPartMax },

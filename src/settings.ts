@@ -79,6 +79,23 @@ export const settingsTable = [
     meaning: 'Address of the admin port. Keep it out of reach of the public.',
   },
   {
+    name: 'ADMIN_HOSTS',
+    kind: 'list',
+    default: [],
+    meaning:
+      'Host names by which the admin port may be called, such as blue-1, besides its own address and localhost. Others are refused, so that no page can reach it by a name of its own.',
+  },
+  {
+    name: 'ADMIN_TOKEN',
+    kind: 'text',
+    default: null,
+    isSecret: true,
+    pattern: '^[!-~]{16,}$',
+    patternMeaning: '16 or more printable ASCII characters without spaces',
+    meaning:
+      'Token that orders on the admin port (move, drain, undrain) must show as `Authorization: Bearer`; `ringside groups` sends it. Absent: orders need none.',
+  },
+  {
     name: 'TRUSTED_PROXIES',
     kind: 'list',
     default: [],
@@ -348,6 +365,17 @@ export const settingsTable = [
     atBound: 'A viewer of one more is told to come back later.',
   },
   {
+    name: 'UNCLAIMED_ROOMS_MAX',
+    kind: 'integer',
+    default: 100,
+    min: 1,
+    max: 1000000,
+    unit: 'rooms',
+    meaning:
+      'Rooms that one user, or one address without a token, may have a node follow though no token names them and nothing was written there. All of these together take half of ROOMS_MAX at most.',
+    atBound: 'A viewer of one more is told to come back later.',
+  },
+  {
     name: 'VIEWERS_MAX',
     kind: 'integer',
     default: 50000,
@@ -365,7 +393,29 @@ export const settingsTable = [
     max: 1000000,
     unit: 'streams per second',
     meaning: 'How fast streams may be opened on a node; after a quiet second as many may come at once.',
-    atBound: 'One more is told to come back later, each at a time of its own.',
+    atBound:
+      'One more is told to come back later, each at a time of its own. Clients without a token get what users leave, and one address of them a quarter.',
+  },
+  {
+    name: 'USER_STREAMS_MAX',
+    kind: 'integer',
+    default: 100,
+    min: 1,
+    max: 1000000,
+    unit: 'streams',
+    meaning: 'Streams that one user may have on a node, over all rooms, and open within 10 seconds. Role service: any.',
+    atBound: 'One more is told to come back later.',
+  },
+  {
+    name: 'ADDRESS_STREAMS_MAX',
+    kind: 'integer',
+    default: 10000,
+    min: 1,
+    max: 1000000,
+    unit: 'streams',
+    meaning:
+      'Streams without a token that one address (of IPv6: one /64) may have on a node. A stadium may be one address.',
+    atBound: 'One more is told to come back later.',
   },
   {
     name: 'AUDIENCES_MAX',
@@ -464,6 +514,26 @@ export const settingsTable = [
     unit: 'requests',
     meaning: 'Pull requests that may wait at a time.',
     atBound: 'One more is answered at once, without events.',
+  },
+  {
+    name: 'USER_PULLS_MAX',
+    kind: 'integer',
+    default: 20,
+    min: 1,
+    max: 1000000,
+    unit: 'requests',
+    meaning: 'Pull requests of one user that may be under way at a time. Role service: any.',
+    atBound: 'One more is refused with `rate-limited`.',
+  },
+  {
+    name: 'ADDRESS_PULLS_MAX',
+    kind: 'integer',
+    default: 1000,
+    min: 1,
+    max: 1000000,
+    unit: 'requests',
+    meaning: 'Pull requests without a token from one address (of IPv6: one /64) that may be under way at a time.',
+    atBound: 'One more is refused with `rate-limited`.',
   },
   {
     name: 'DRAIN_MS',
@@ -579,6 +649,12 @@ function readText(row: SettingRow, environment: Environment): string | undefined
   } catch {
     throw new SettingsError(`${row.name}_FILE must name a file that can be read; ${path} cannot.`);
   }
+}
+
+/** The token by which a gateway's admin port takes orders, for programs beside it; null where there is none. */
+export function readAdminToken(environment: Readonly<Record<string, string | undefined>> = process.env): string | null {
+  const row = (settingsTable as readonly SettingRow[]).find(({ name }) => name === 'ADMIN_TOKEN');
+  return row === undefined ? null : (readOne(row, environment) as string | null);
 }
 
 const keyNames = ['TOKEN_SECRET', 'TOKEN_PUBLIC_KEY', 'TOKEN_JWKS_URL'] as const;

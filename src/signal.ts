@@ -73,6 +73,8 @@ export interface Identity {
   readonly tags: readonly string[];
   /** Unix milliseconds; `Infinity` without a token. */
   readonly expiresAtMs: number;
+  /** The token names this very room, and not only `*`. */
+  readonly namesRoom?: boolean;
 }
 
 /** One signal as the room's log keeps it. The same entry is delivered live, replayed, pulled and paged. */

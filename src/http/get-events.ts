@@ -2,7 +2,6 @@
 
 import type { FastifyInstance } from 'fastify';
 import { Refusal } from '../errors.ts';
-import { eventText } from '../hub/entry-frame.ts';
 import type { Pull, Pulled } from '../hub/pull.ts';
 import { formatPosition, parsePosition } from '../log/position.ts';
 import type { Door } from './identity.ts';
@@ -30,6 +29,9 @@ interface EventsQuery {
   readonly limit?: string;
   readonly wait?: string;
 }
+
+/** What is in the way may be over by then. */
+const notNow = { retryAfterS: 5 };
 
 export function getEvents({ pull, door }: GetEventsOptions) {
   return async (app: FastifyInstance): Promise<void> => {
@@ -61,9 +63,11 @@ export function getEvents({ pull, door }: GetEventsOptions) {
           limit: readWhole('limit', limit, { absent: pullLimit, max: pullLimitMax }),
           waitMs: 1000 * readWhole('wait', wait, { absent: 0, max: waitMaxS }),
           signal: gone.signal,
+          ...(identity.id === null ? { address: request.ip } : {}),
         });
         if (pulled === 'banned') throw new Refusal('banned', 'The user is banned from this room.');
-        if (pulled === 'overloaded') throw new Refusal('overloaded', 'This gateway follows as many rooms as it may.');
+        if (pulled === 'overloaded') throw new Refusal('overloaded', 'This gateway is at its limit.', notNow);
+        if (pulled === 'share') throw new Refusal('rate-limited', 'Too many pulls of yours are under way.', notNow);
         reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }).type('application/json');
         return writePulled(pulled);
       },
@@ -71,9 +75,9 @@ export function getEvents({ pull, door }: GetEventsOptions) {
   };
 }
 
-/** The answer as JSON text: the events' data is JSON text already. */
-function writePulled({ judged, events, next, nextPollMs }: Pulled): string {
+/** The answer as JSON: the events are text already, shared by all who get the same. */
+function writePulled({ judged, events, next, nextPollMs }: Pulled): Buffer {
   const { verdict, missed, cause } = judged;
   const head = JSON.stringify({ verdict, missed, cause, next: formatPosition(next), nextPollMs });
-  return `${head.slice(0, -1)},"events":[${events.map(eventText).join(',')}]}`;
+  return Buffer.concat([Buffer.from(`${head.slice(0, -1)},"events":`), events, Buffer.from('}')]);
 }

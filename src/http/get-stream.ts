@@ -3,14 +3,15 @@
  * here; then the socket goes to the hub, and this request is over.
  */
 
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';
 import type { Floor } from '../hub/floor.ts';
-import type { Admission, Hub, StreamRequest } from '../hub/hub.ts';
+import type { Admitted, Hub, StreamRequest } from '../hub/hub.ts';
 import { parsePosition } from '../log/position.ts';
-import { headBytes, takeOver } from '../stream/take-over.ts';
+import { headBytes, isInTurn, takeOver } from '../stream/take-over.ts';
 import type { Door } from './identity.ts';
+import { describeProblem, sendProblem } from './problem.ts';
 import {
   checkShape,
   historyMax,
@@ -66,24 +67,48 @@ const streamSchema = {
   },
 };
 
+/** What a stream's request may be refused with for good; every other status would be a fault of ours or of the moment. */
+const hardStatuses: ReadonlySet<number> = new Set([400, 401, 403]);
+
+/** Told to a proxy alone: another gateway has the room now. */
+class SentElsewhere extends Refusal {
+  constructor() {
+    super('overloaded', 'This gateway hands its viewers over and takes no more.');
+  }
+}
+
 export function getStream({ hub, floor, door }: GetStreamOptions) {
-  /** @throws {Refusal} `overloaded` for a proxy, which then asks another gateway; a browser would take it for good. */
+  /** @throws {SentElsewhere} for a proxy, which then asks another gateway; a browser would take it for good. */
   const isLeaving = (request: FastifyRequest): boolean => {
     const group = groupOf(request);
     floor.note(group);
     if (!floor.isDraining) return false;
     hub.meter.turnedAway.leaving += 1;
-    if (group !== null) throw new Refusal('overloaded', 'This gateway hands its viewers over and takes no more.');
+    if (group !== null) throw new SentElsewhere();
     return true;
   };
-  /** Whatever fails at this door is answered softly: a status of its own would end an EventSource for good. */
-  const admit = async (asked: StreamRequest, request: FastifyRequest): Promise<Admission | 'failed'> => {
+  /**
+   * What goes wrong here is answered softly, be it a hook, the key set, the log or a bug: a status of its own would end
+   * an EventSource for good. What the request itself lacks gets its status.
+   */
+  const onError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const { status, isBug } = describeProblem(error, request.id);
+    if (hardStatuses.has(status) || error instanceof SentElsewhere) return sendProblem(error, request, reply);
+    if (isBug) request.log.error({ err: error }, 'stream not opened: internal error');
+    return comeBackLater(reply, 'failed', hub.retryMs());
+  };
+  const seat = (admitted: Admitted, request: FastifyRequest, reply: FastifyReply): void => {
+    const encoding = encodingFor(request.headers['accept-encoding']);
+    const framing = framingFor(request.raw);
+    const head = headBytes(streamHeaders(reply, encoding, framing));
+    reply.hijack();
+    const socket = takeOver(reply.raw);
     try {
-      return await hub.admit(asked);
+      if (socket === null) admitted.release();
+      else admitted.seat(socket, encoding, head, framing);
     } catch (error) {
-      if (!(error instanceof Refusal))
-        request.log.error({ err: error }, 'a stream was not opened by a mistake of ours');
-      return 'failed';
+      request.log.error({ err: error }, 'stream not opened: internal error');
+      socket?.destroy();
     }
   };
 
@@ -95,24 +120,18 @@ export function getStream({ hub, floor, door }: GetStreamOptions) {
       exposeHeadRoute: false,
       schema: streamSchema,
       validatorCompiler: checkShape,
+      errorHandler: onError,
       handler: async (request, reply) => {
+        if (!(await isInTurn(request.raw, reply.raw))) return reply.hijack();
         if (isLeaving(request)) return comeBackLater(reply, 'closing', hub.retryMs());
-        const turnAwayMs = hub.turnAwayMs();
-        if (turnAwayMs !== null) return comeBackLater(reply, 'overloaded', turnAwayMs);
         const room = roomOf(request);
         const identity = await door.identify(request, room);
         const history = readWhole('history', request.query.history, { absent: 0, max: historyMax });
-        const admission = await admit({ room, identity, from: readFrom(request), history }, request);
-        if (admission === 'failed') return comeBackLater(reply, 'failed', hub.retryMs());
-        if (admission.outcome === 'overloaded') return comeBackLater(reply, 'overloaded', hub.retryMs());
+        const asked = { room, identity, from: readFrom(request), history };
+        const admission = await hub.admit(identity.id === null ? { ...asked, address: request.ip } : asked);
+        if (admission.outcome === 'overloaded') return comeBackLater(reply, 'overloaded', admission.retryMs);
         if (admission.outcome !== 'admitted') return reply.code(204).header('cache-control', 'no-store').send();
-        const encoding = encodingFor(request.headers['accept-encoding']);
-        const framing = framingFor(request.raw);
-        const headers = streamHeaders(reply, encoding, framing);
-        reply.hijack();
-        const socket = takeOver(reply.raw);
-        if (socket === null) admission.release();
-        else admission.seat(socket, encoding, headBytes(headers), framing);
+        seat(admission, request, reply);
         return reply;
       },
     });

@@ -125,7 +125,7 @@ export async function registerIdentity(app: FastifyInstance, options: IdentityOp
     if (known === undefined && isKeyFixed) remembered.add(found.token, claims);
     const role = roleIn(claims.rooms, room);
     if (role === null) throw new Refusal('not-this-room', `The token does not name the room ${room}.`);
-    return { id: claims.id, name: claims.name, role, tags: claims.tags, expiresAtMs };
+    return toIdentity(claims, { role, expiresAtMs, namesRoom: Object.hasOwn(claims.rooms, room) });
   };
   return {
     identify(request, room) {
@@ -138,6 +138,10 @@ export async function registerIdentity(app: FastifyInstance, options: IdentityOp
   };
 }
 
+const toIdentity = ({ id, name, tags }: Claims, more: Omit<Identity, 'id' | 'name' | 'tags'>): Identity => ({
+  ...{ id, name, tags },
+  ...more,
+});
 const anonymous: Identity = { id: null, name: null, role: 'viewer', tags: [], expiresAtMs: Number.POSITIVE_INFINITY };
 const isSafe = (request: FastifyRequest): boolean => request.method === 'GET' || request.method === 'HEAD';
 const unauthorized = (): Refusal =>

@@ -14,10 +14,12 @@ import { eventFrame, retryFrame } from '../stream/frame.ts';
 import type { Encoding, Framing } from '../stream/piece.ts';
 import { Sounding } from '../stream/sounding.ts';
 import { type Surroundings, Viewer, type ViewerKeeper } from '../stream/viewer.ts';
+import { type Asker, askerOf } from './asker.ts';
 import { CatchUp, type From, type Joining } from './catch-up.ts';
 import { Meter, type TurnedAway } from './meter.ts';
 import type { Room } from './room.ts';
 import { type CrowdListener, Rooms, type RoomsSettings } from './rooms.ts';
+import { Shares } from './shares.ts';
 import { inSlices } from './slices.ts';
 import { Turnstile, type TurnstileSettings } from './turnstile.ts';
 import { Wheel, type WheelSettings } from './wheel.ts';
@@ -25,13 +27,15 @@ import { Wheel, type WheelSettings } from './wheel.ts';
 export type HubSettings = RoomsSettings &
   WheelSettings &
   TurnstileSettings &
-  Pick<Settings, 'viewersMax' | 'retryMs' | 'replayEntriesMax'>;
+  Pick<Settings, 'viewersMax' | 'userStreamsMax' | 'addressStreamsMax' | 'retryMs' | 'replayEntriesMax'>;
 
 export interface StreamRequest {
   readonly room: RoomId;
   readonly identity: Identity;
   readonly from: From;
   readonly history: number;
+  /** Where a client without a token comes from. */
+  readonly address?: string;
 }
 
 /** Somebody who may come in. One of the two must be called. */
@@ -43,7 +47,14 @@ export interface Admitted {
   release(): void;
 }
 
-export type Admission = Admitted | { readonly outcome: 'ended' | 'banned' | 'overloaded' };
+/** `retryMs`: when to come back, where that makes sense. */
+export type Admission =
+  | Admitted
+  | { readonly outcome: 'ended' | 'banned' }
+  | { readonly outcome: 'overloaded'; readonly retryMs: number };
+
+/** Who has as many streams as it may is to come back when one of them may be over, so this many times later. */
+const atBoundRetries = 10;
 
 /** What a visit to a room holds, until it is over. */
 export interface Visit {
@@ -64,6 +75,8 @@ export class Hub {
   readonly #sounding: Sounding;
   readonly #surroundings: Surroundings;
   readonly #rooms: Rooms;
+  /** Streams by asker, those on their way in among them. */
+  readonly #streams = new Shares();
   #admitted = 0;
   #isClosing = false;
 
@@ -101,31 +114,41 @@ export class Hub {
     return Math.round(this.#settings.retryMs * (0.5 + Math.random()));
   }
 
-  /**
-   * Whether one more stream can be opened at this moment, which takes it into account: null where it can, else the
-   * milliseconds after which to come back. Asked before anything else, as all that follows is what there is too much of.
-   */
-  turnAwayMs(): number | null {
-    const turnAwayMs = this.#turnstile.pass(this.retryMs());
-    if (turnAwayMs !== null) this.meter.turnedAway.pace += 1;
-    return turnAwayMs;
-  }
-
-  /** Decides whether a stream may be opened. Rejects with the log's refusal where the log is away. */
+  /** Decides whether a stream may be opened, for whom the token is good already. Rejects with the log's refusal where the log is away. */
   async admit(request: StreamRequest): Promise<Admission> {
     if (this.#isClosing) return this.#turnAway('leaving');
-    if (this.#wheel.size + this.#admitted >= this.#settings.viewersMax) return this.#turnAway('viewers');
+    const asker = askerOf(request.identity, request.address);
+    if (!this.#streams.take(asker.key, this.#streamsMax(asker)))
+      return this.#turnAway('share', atBoundRetries * this.retryMs());
+    let isAdmitted = false;
+    try {
+      const turnAwayMs = this.#turnstile.pass(asker, this.retryMs());
+      if (turnAwayMs !== null) return this.#turnAway('pace', turnAwayMs);
+      if (this.#wheel.size + this.#admitted >= this.#settings.viewersMax) return this.#turnAway('viewers');
+      const admission = await this.#enter(request, asker);
+      isAdmitted = admission.outcome === 'admitted';
+      return admission;
+    } finally {
+      if (!isAdmitted) this.#streams.give(asker.key);
+    }
+  }
+
+  async #enter(request: StreamRequest, asker: Asker): Promise<Admission> {
     this.#admitted += 1;
     try {
-      const visit = await this.visit(request.room, request.identity);
+      const visit = await this.visit(request.room, request.identity, asker);
       if (typeof visit === 'string') return this.#turnAway(visit === 'banned' ? 'banned' : 'rooms');
       const cause = this.#whyNot(request, visit);
       if (cause !== null) {
         visit.leave();
         return this.#turnAway(cause);
       }
-      const seat: Admitted['seat'] = (...given) => this.#seat(request, visit, ...given);
-      return { outcome: 'admitted', seat, release: visit.leave };
+      const leave = (): void => {
+        visit.leave();
+        this.#streams.give(asker.key);
+      };
+      const seat: Admitted['seat'] = (...given) => this.#seat(request, { ...visit, leave }, ...given);
+      return { outcome: 'admitted', seat, release: leave };
     } catch (error) {
       this.meter.turnedAway.log += 1;
       throw error;
@@ -134,9 +157,14 @@ export class Hub {
     }
   }
 
+  #streamsMax({ isNamed, isPlatform }: Asker): number {
+    if (isPlatform) return this.#settings.viewersMax;
+    return isNamed ? this.#settings.userStreamsMax : this.#settings.addressStreamsMax;
+  }
+
   /** Follows the room and puts the user on record there. Rejects with a refusal where the log is away. */
-  async visit(id: RoomId, identity: Identity): Promise<Visit | 'banned' | 'overloaded'> {
-    const found = await this.#rooms.use(id);
+  async visit(id: RoomId, identity: Identity, asker: Asker): Promise<Visit | 'banned' | 'overloaded'> {
+    const found = await this.#rooms.use(id, asker);
     if (found === null) return 'overloaded';
     const { room, done } = found;
     const leave = (): void => {
@@ -183,9 +211,9 @@ export class Hub {
     return room.standFor(identity) === null ? 'audiences' : null;
   }
 
-  #turnAway(cause: TurnedAway): Admission {
+  #turnAway(cause: TurnedAway, retryMs = this.retryMs()): Admission {
     this.meter.turnedAway[cause] += 1;
-    return { outcome: cause === 'ended' || cause === 'banned' ? cause : 'overloaded' };
+    return cause === 'ended' || cause === 'banned' ? { outcome: cause } : { outcome: 'overloaded', retryMs };
   }
 
   *#endAll(): Generator<void> {

@@ -145,6 +145,7 @@ export class Intake implements Follower {
     throw new Refusal('log-unavailable', 'The room log says less than it said before.');
   }
 
+  /** Whether it has a position yet. */
   get isOpen(): boolean {
     return this.#followed !== null;
   }

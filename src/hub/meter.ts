@@ -11,11 +11,21 @@ import { Distribution } from './distribution.ts';
 import type { Swept } from './flush.ts';
 
 /**
- * Why somebody who asked for a stream got none. `pace`: more came at once than may. `viewers`, `rooms` and `audiences`:
- * there are as many as may be. `leaving`: this gateway hands its viewers over, or shuts down. `log`: the room's log is
+ * Why somebody who asked for a stream got none. `pace`: more came at once than may. `share`: one user, or one address
+ * without tokens, has as many as it may. `viewers`, `rooms` and `audiences`: there are as many as may be. `leaving`: this gateway hands its viewers over, or shuts down. `log`: the room's log is
  * away. `ended` and `banned` are the room's own: nobody is to come back.
  */
-export const turnedAwayCauses = ['pace', 'viewers', 'rooms', 'audiences', 'leaving', 'log', 'ended', 'banned'] as const;
+export const turnedAwayCauses = [
+  'pace',
+  'share',
+  'viewers',
+  'rooms',
+  'audiences',
+  'leaving',
+  'log',
+  'ended',
+  'banned',
+] as const;
 export type TurnedAway = (typeof turnedAwayCauses)[number];
 
 /** By cause, each from 0. */

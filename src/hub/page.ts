@@ -10,9 +10,9 @@ import type { Reading, RoomLog } from '../log/room-log.ts';
 import type { Entry, RoomId, UserId } from '../signal.ts';
 import { eventFrame } from '../stream/frame.ts';
 import { Piece } from '../stream/piece.ts';
-import { type AudienceClass, isFor, namedIn, type Receiver } from './audience.ts';
+import { type AudienceClass, classOf, isFor, namedIn, type Receiver } from './audience.ts';
 import { type Ban, readBan } from './bans.ts';
-import { streamEventOf } from './entry-frame.ts';
+import { eventOf, eventText, streamEventOf } from './entry-frame.ts';
 
 /** Entries per page. */
 export const pageEntries = 500;
@@ -20,6 +20,8 @@ export const pageEntries = 500;
 export const keptMs = 500;
 /** Pages of a room that are kept at a time; more are read again for each. */
 export const keptMax = 16;
+/** Readings for one who must have what was said before it asked: one that was under way already, and one since. */
+const freshTriesMax = 3;
 
 export interface PageSettings {
   readonly stateInlineBytes: number;
@@ -33,6 +35,12 @@ export interface PagePart {
   readonly upTo: number;
 }
 
+/** Events as the text of a JSON array. */
+export interface PulledEvents {
+  readonly count: number;
+  readonly json: Buffer;
+}
+
 export class Page {
   readonly reading: Reading;
   /** The bans among its entries: who is on the way in may be one of those whom they mean. */
@@ -40,6 +48,7 @@ export class Page {
   readonly #settings: PageSettings;
   readonly #targets: ReadonlySet<UserId>;
   readonly #shared = new Map<string, readonly PagePart[]>();
+  readonly #pulled = new Map<string, PulledEvents>();
 
   constructor(reading: Reading, settings: PageSettings) {
     this.reading = reading;
@@ -58,6 +67,24 @@ export class Page {
     const parts = this.#shared.get(shared) ?? this.#compose(receiver, stateAsOf, Piece.shared);
     this.#shared.set(shared, parts);
     return parts;
+  }
+
+  /** What a receiver gets of all its entries, to be pulled: made once for all of a class. */
+  eventsFor(receiver: Receiver): PulledEvents {
+    if (receiver.id !== null && this.#targets.has(receiver.id)) return this.eventsOf(this.reading.entries, receiver);
+    const { key, receiver: anyOfClass } = classOf(receiver);
+    const events = this.#pulled.get(key) ?? this.eventsOf(this.reading.entries, anyOfClass);
+    this.#pulled.set(key, events);
+    return events;
+  }
+
+  /** The same of some of its entries, made for one. */
+  eventsOf(entries: readonly Entry[], receiver: Receiver): PulledEvents {
+    const texts = entries
+      .filter((entry) => isFor(entry, receiver))
+      .flatMap((entry) => eventOf(entry, this.#settings.stateInlineBytes) ?? [])
+      .map(eventText);
+    return { count: texts.length, json: Buffer.from(`[${texts.join(',')}]`) };
   }
 
   #compose(receiver: Receiver, stateAsOf: number, pack: (text: string, entries: number) => Piece): readonly PagePart[] {
@@ -100,14 +127,31 @@ export class Pages {
     this.#settings = settings;
   }
 
-  /** The page after a position. Rejects with the log's refusal. */
-  read(after: Position): Promise<Page> {
-    const key = formatPosition(after);
+  /** The page after a position, of so many entries. Rejects with the log's refusal. */
+  read(after: Position, size = pageEntries): Promise<Page> {
+    const key = keyOf(after, size);
     const known = this.#pages.get(key);
     if (known !== undefined) return known;
-    const page = this.#load(after, key);
+    const page = this.#load(after, size);
     this.#pages.set(key, page);
     return page;
+  }
+
+  /**
+   * The same, from a reading that is not older than a tail that somebody knows of, nor than the last retraction: what
+   * was said before it asked is in it. Those who ask meanwhile share that reading.
+   */
+  async readUpTo(after: Position, size: number, upTo: Position): Promise<Page> {
+    const key = keyOf(after, size);
+    for (let tries = 1; ; tries += 1) {
+      const { drops } = this;
+      const asked = this.read(after, size);
+      const page = await asked;
+      const { tail, entries } = page.reading;
+      const isNew = tail.epoch === upTo.epoch && (tail.offset >= upTo.offset || entries.length === size);
+      if ((isNew && drops === this.#drops) || tries === freshTriesMax) return page;
+      if (this.#pages.get(key) === asked) this.#pages.delete(key);
+    }
   }
 
   /** How often pages were dropped: whoever still holds one that was read before is to read it again. */
@@ -127,10 +171,11 @@ export class Pages {
     this.drop();
   }
 
-  async #load(after: Position, key: string): Promise<Page> {
+  async #load(after: Position, size: number): Promise<Page> {
+    const key = keyOf(after, size);
     try {
       const { drops } = this;
-      const reading = await this.#log.read(this.#room, after, pageEntries);
+      const reading = await this.#log.read(this.#room, after, size);
       if (drops !== this.#drops) return new Page(reading, this.#settings);
       // An empty page says only that there was nothing yet: it is asked for again, and found when it is there.
       if (reading.entries.length > 0 && this.#timers.size < keptMax) this.#keep(key);
@@ -150,3 +195,5 @@ export class Pages {
     this.#timers.add(timer);
   }
 }
+
+const keyOf = (after: Position, size: number): string => `${formatPosition(after)} ${size}`;

@@ -4,13 +4,14 @@
  */
 
 import { type Judgement, judge, type Position, type Tail } from '../log/position.ts';
-import type { Reading, RoomLog } from '../log/room-log.ts';
 import type { Entry, Identity, RoomId } from '../signal.ts';
-import { isFor } from './audience.ts';
-import { binds, isSince, readBan } from './bans.ts';
+import { type Asker, askerOf } from './asker.ts';
+import { binds, isSince } from './bans.ts';
 import type { From } from './catch-up.ts';
-import { type EntryEvent, eventOf } from './entry-frame.ts';
 import type { Hub, Visit } from './hub.ts';
+import { type Page, pageEntries } from './page.ts';
+import { ReadLine } from './read-line.ts';
+import { Shares } from './shares.ts';
 
 export interface PullRequest {
   readonly room: RoomId;
@@ -21,11 +22,14 @@ export interface PullRequest {
   readonly waitMs: number;
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
+  /** Where a client without a token comes from. */
+  readonly address?: string;
 }
 
 export interface Pulled {
   readonly judged: Judgement;
-  readonly events: readonly EntryEvent[];
+  /** The events as the text of a JSON array. */
+  readonly events: Buffer;
   /** The cursor of the next request. */
   readonly next: Position;
   /** How long the client may well wait before it asks again. */
@@ -33,50 +37,92 @@ export interface Pulled {
 }
 
 export interface PullSettings {
-  readonly stateInlineBytes: number;
   readonly pullsMax: number;
+  readonly userPullsMax: number;
+  readonly addressPullsMax: number;
 }
 
 const busyPollMs = 1_000;
 const quietPollMs = 3_000;
+/** First looks at the log that are worked on at a time; those who were waiting and are woken share what they read. */
+const looksAtOnce = 4;
+/** A client that asks for no more than this shares pages of as many. */
+const smallPage = 100;
+const noEvents = Buffer.from('[]');
+
+interface Look extends Pulled {
+  readonly count: number;
+}
+
+/** `share`: the client has as many requests under way as it may. `overloaded`: a limit of all. */
+export type NotPulled = 'banned' | 'overloaded' | 'share';
 
 export class Pull {
   readonly #hub: Hub;
-  readonly #log: RoomLog;
   readonly #settings: PullSettings;
+  readonly #line: ReadLine;
+  readonly #underWay = new Shares();
   #waiting = 0;
 
-  constructor(hub: Hub, log: RoomLog, settings: PullSettings) {
+  constructor(hub: Hub, settings: PullSettings) {
     this.#hub = hub;
-    this.#log = log;
     this.#settings = settings;
+    this.#line = new ReadLine(looksAtOnce, settings.pullsMax);
   }
 
   /** Rejects with the log's refusal where the log is away. */
-  async pull(request: PullRequest): Promise<Pulled | 'banned' | 'overloaded'> {
-    const visit = await this.#hub.visit(request.room, request.identity);
+  async pull(request: PullRequest): Promise<Pulled | NotPulled> {
+    const asker = askerOf(request.identity, request.address);
+    if (!this.#underWay.take(asker.key, this.#underWayMax(asker))) return 'share';
+    try {
+      return await this.#pull(request, asker);
+    } finally {
+      this.#underWay.give(asker.key);
+    }
+  }
+
+  #underWayMax({ isNamed, isPlatform }: Asker): number {
+    if (isPlatform) return Number.POSITIVE_INFINITY;
+    return isNamed ? this.#settings.userPullsMax : this.#settings.addressPullsMax;
+  }
+
+  async #pull(request: PullRequest, asker: Asker): Promise<Pulled | NotPulled> {
+    const visit = await this.#hub.visit(request.room, request.identity, asker);
     if (typeof visit === 'string') return visit;
     try {
-      const first = await this.#read(request, visit.tail, request.after);
+      const first = await this.#firstLook(request, visit);
+      if (first === null) return 'overloaded';
       const mayWait = request.waitMs > 0 && first.judged.verdict !== 'reset' && !visit.isEnded;
-      if (first.events.length > 0 || !mayWait || this.#waiting >= this.#settings.pullsMax) return first;
+      if (first.count > 0 || !mayWait || this.#waiting >= this.#settings.pullsMax) return first;
       return await this.#wait(request, visit, first);
     } finally {
       visit.leave();
     }
   }
 
-  async #wait(request: PullRequest, { room, tail }: Visit, first: Pulled): Promise<Pulled> {
+  /** Null where too many are at it. */
+  async #firstLook(request: PullRequest, visit: Visit): Promise<Look | null> {
+    const { after } = request;
+    if (after !== null && after !== 'unreadable') {
+      return this.#line.run(() => this.#look(request, visit, after, visit.tail));
+    }
+    // There is nothing after the end, which is where this client begins.
+    const judged = judge(after, visit.tail);
+    return { judged, events: noEvents, count: 0, next: judged.to, nextPollMs: quietPollMs };
+  }
+
+  async #wait(request: PullRequest, visit: Visit, first: Look): Promise<Pulled> {
+    const { room } = visit;
     this.#waiting += 1;
     const found = new AbortController();
     try {
       const signal = AbortSignal.any([request.signal, found.signal]);
       const heard = room.nextFor(request.identity, request.waitMs, signal);
       // What came between the first look and the waiting is found by a second look.
-      let look = await this.#read(request, tail, first.next);
-      if (look.events.length === 0 && look.judged.verdict === 'exact') {
+      let look = await this.#look(request, visit, first.next, room.intake.position);
+      if (look.count === 0 && look.judged.verdict === 'exact') {
         await heard;
-        look = await this.#read(request, tail, look.next);
+        look = await this.#look(request, visit, look.next, room.intake.position);
       }
       return look.judged.verdict === 'exact' ? { ...look, judged: first.judged } : look;
     } finally {
@@ -85,34 +131,26 @@ export class Pull {
     }
   }
 
-  /** `tail`: with which the log let the client in. */
-  async #read({ room, identity, limit }: PullRequest, tail: Tail, after: From): Promise<Pulled> {
-    const position = after === 'unreadable' ? null : after;
-    const reading = upToBan(await this.#log.read(room, position, limit), identity, tail);
-    const judged = judge(after, reading.tail);
-    const events = reading.entries
-      .filter((entry) => isFor(entry, identity))
-      .flatMap((entry) => eventOf(entry, this.#settings.stateInlineBytes) ?? []);
-    return { judged, events, next: nextOf(reading, judged), nextPollMs: pollMs(reading, limit) };
+  /** What the log holds after a position, as of `upTo` or later. */
+  async #look({ identity, limit }: PullRequest, visit: Visit, after: Position, upTo: Position): Promise<Look> {
+    const page = await visit.room.pages.readUpTo(after, limit > smallPage ? pageEntries : smallPage, upTo);
+    const { tail, entries } = page.reading;
+    const judged = judge(after, tail);
+    const some = upToBan(page, identity, visit.tail).slice(0, limit);
+    const { count, json } = some.length === entries.length ? page.eventsFor(identity) : page.eventsOf(some, identity);
+    const last = some.at(-1);
+    const next = last === undefined ? judged.to : { epoch: tail.epoch, offset: last.offset };
+    return { judged, events: json, count, next, nextPollMs: pollMs(some.length, limit) };
   }
 }
 
 /** Whoever is banned since it was let in is told of that, and gets nothing that came after. */
-function upToBan(reading: Reading, identity: Identity, tail: Tail): Reading {
-  const isBan = (entry: Entry): boolean => {
-    const ban = entry.kind === 'ban' ? readBan(entry) : null;
-    return ban !== null && binds(ban, identity) && isSince(ban, tail);
-  };
-  const index = reading.entries.findIndex(isBan);
-  return index === -1 ? reading : { ...reading, entries: reading.entries.slice(0, index + 1) };
+function upToBan({ reading, bans }: Page, identity: Identity, tail: Tail): readonly Entry[] {
+  const ban = bans.find((one) => binds(one, identity) && isSince(one, tail));
+  return ban === undefined ? reading.entries : reading.entries.filter(({ offset }) => offset <= ban.offset);
 }
 
-const nextOf = ({ entries, tail }: Reading, judged: Judgement): Position => {
-  const last = entries.at(-1);
-  return last === undefined ? judged.to : { epoch: tail.epoch, offset: last.offset };
-};
-
-function pollMs({ entries }: Reading, limit: number): number {
-  if (entries.length >= limit) return 0;
-  return entries.length > 0 ? busyPollMs : quietPollMs;
+function pollMs(found: number, limit: number): number {
+  if (found >= limit) return 0;
+  return found > 0 ? busyPollMs : quietPollMs;
 }

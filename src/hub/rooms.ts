@@ -8,9 +8,11 @@ import { Refusal } from '../errors.ts';
 import type { Headcount, RoomLog } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import type { RoomId } from '../signal.ts';
+import type { Asker } from './asker.ts';
 import { Room, type RoomSettings, type RoomSurroundings } from './room.ts';
+import { Shares } from './shares.ts';
 
-export type RoomsSettings = RoomSettings & Pick<Settings, 'roomsMax' | 'lingerMs' | 'renewMs'>;
+export type RoomsSettings = RoomSettings & Pick<Settings, 'roomsMax' | 'unclaimedRoomsMax' | 'lingerMs' | 'renewMs'>;
 
 /** A room, as far as its size matters. */
 export interface Crowd {
@@ -37,13 +39,28 @@ export interface RoomsOptions {
   readonly report: (error: unknown) => void;
 }
 
+/** How much of `ROOMS_MAX` unclaimed rooms may take. */
+const unclaimedShare = 0.5;
+
+interface Followed {
+  readonly room: Room;
+  readonly opened: Promise<void>;
+  /**
+   * The asker that an unclaimed room counts for; null where it is claimed: a token names it, or something was written
+   * there. Anybody can make up the name of a room, so those are bounded more closely.
+   */
+  unclaimedBy: string | null;
+}
+
 export class Rooms {
   /** Who is told how many are where. */
   listener: CrowdListener | null = null;
   readonly #options: RoomsOptions;
-  readonly #rooms = new Map<RoomId, { room: Room; opened: Promise<void> }>();
+  readonly #rooms = new Map<RoomId, Followed>();
   /** Rooms whose renewal is under way: each waits for its answer before the next. */
   readonly #renewing = new Set<Room>();
+  readonly #unclaimed = new Shares();
+  #unclaimedCount = 0;
   #timer: Timer | null = null;
   #isClosed = false;
 
@@ -64,15 +81,18 @@ export class Rooms {
     for (const { room } of this.#rooms.values()) yield room;
   }
 
-  /** The room, followed and needed from now on; null where this node follows as many as it may. */
-  async use(id: RoomId): Promise<{ room: Room; done: () => void } | null> {
-    const known = this.#rooms.get(id) ?? this.#open(id);
+  /** The room, followed and needed from now on; null where this node, or the asker, follows as many as it may. */
+  async use(id: RoomId, asker: Asker): Promise<{ room: Room; done: () => void } | null> {
+    const isClaim = asker.namesRoom || asker.isPlatform;
+    const known = this.#rooms.get(id) ?? this.#open(id, isClaim ? null : asker.key);
     if (known === null) return null;
+    if (isClaim) this.#claim(known);
     const { room, opened } = known;
     // Needed while it is being opened, or it could be let go as idle before anybody is in.
     const done = room.use();
     try {
       await opened;
+      if (isWritten(room)) this.#claim(known);
       return { room, done };
     } catch (error) {
       done();
@@ -92,16 +112,29 @@ export class Rooms {
     this.#rooms.clear();
   }
 
-  #open(id: RoomId): { room: Room; opened: Promise<void> } | null {
+  #open(id: RoomId, unclaimedBy: string | null): Followed | null {
     const { log, settings, clock, surroundings } = this.#options;
+    if (unclaimedBy !== null && this.#unclaimedCount >= Math.ceil(settings.roomsMax * unclaimedShare)) return null;
     if (this.#rooms.size >= settings.roomsMax && !this.#dropIdle()) return null;
+    if (unclaimedBy !== null) {
+      if (!this.#unclaimed.take(unclaimedBy, settings.unclaimedRoomsMax)) return null;
+      this.#unclaimedCount += 1;
+    }
     const room = new Room(id, log, settings, clock, surroundings);
     const opened = room.open().catch((error: unknown) => {
       this.#drop(id, room);
       throw error;
     });
-    this.#rooms.set(id, { room, opened });
-    return { room, opened };
+    const followed: Followed = { room, opened, unclaimedBy };
+    this.#rooms.set(id, followed);
+    return followed;
+  }
+
+  #claim(followed: Followed): void {
+    if (followed.unclaimedBy === null) return;
+    this.#unclaimed.give(followed.unclaimedBy);
+    this.#unclaimedCount -= 1;
+    followed.unclaimedBy = null;
   }
 
   #schedule(): void {
@@ -116,7 +149,9 @@ export class Rooms {
   #tend(): void {
     const { clock, settings } = this.#options;
     const now = clock.now();
-    for (const [id, { room }] of this.#rooms) {
+    for (const [id, followed] of this.#rooms) {
+      const { room } = followed;
+      if (followed.unclaimedBy !== null && isWritten(room)) this.#claim(followed);
       if (room.idleSinceMs !== null && now - room.idleSinceMs >= settings.lingerMs) this.#drop(id, room);
       else void this.#renew(room);
     }
@@ -152,9 +187,16 @@ export class Rooms {
   }
 
   #drop(id: RoomId, room: Room): void {
-    if (this.get(id) === room) this.#rooms.delete(id);
+    const followed = this.#rooms.get(id);
+    if (followed?.room === room) {
+      this.#rooms.delete(id);
+      this.#claim(followed);
+    }
     room.close().catch((error: unknown) => {
       if (!(error instanceof Refusal)) this.#options.report(error);
     });
   }
 }
+
+/** Whether somebody ever wrote there, which takes a token. A room that is being opened has no place yet. */
+const isWritten = ({ intake }: Room): boolean => intake.isOpen && intake.position.offset > 0;

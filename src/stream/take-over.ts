@@ -6,7 +6,7 @@
  * 6.3 and 7.1); either is framed once for all viewers (`piece`). A proxy in front frames it as it likes.
  */
 
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /** What Node's parser for HTTP offers beside its public face; each is looked for before it is called. */
@@ -20,6 +20,24 @@ export type HeadFields = Readonly<Record<string, string | number | readonly stri
 
 /** The listeners by which Node's server follows a connection. */
 const serverEvents = ['data', 'end', 'close', 'drain', 'error', 'timeout', 'pause', 'resume', 'readable'];
+
+/**
+ * Settled when it is the response's turn on its connection: requests may be sent one behind the other without waiting,
+ * and answers come in their order (RFC 9112, section 9.3.2). Until then the response has no socket. False where the
+ * connection ended before.
+ */
+export function isInTurn({ socket }: IncomingMessage, response: ServerResponse): Promise<boolean> {
+  if (response.socket !== null) return Promise.resolve(true);
+  if (socket.destroyed) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const onClose = (): void => resolve(false);
+    socket.once('close', onClose);
+    response.once('socket', () => {
+      socket.off('close', onClose);
+      resolve(true);
+    });
+  });
+}
 
 /** Hands the socket over; null where the client has already gone. */
 export function takeOver(response: ServerResponse): Socket | null {

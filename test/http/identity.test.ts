@@ -42,6 +42,7 @@ describe('a good token', () => {
       role: 'viewer',
       tags: ['gold', 'vip'],
       expiresAtMs: exp * 1000,
+      namesRoom: true,
     });
   });
 

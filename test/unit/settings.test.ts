@@ -125,6 +125,7 @@ test('every secret may come from a file, and what is no secret may not', (t) => 
     TOKEN_PUBLIC_KEY: '-----BEGIN PUBLIC KEY-----\nMCowBQ==\n-----END PUBLIC KEY-----',
     TOKEN_JWKS_URL: 'https://keys.example.org/jwks.json',
     REDIS_URL: 'redis://localhost:6379',
+    ADMIN_TOKEN: 'a-token-of-sixteen',
   };
   const secrets = rows.filter((row) => row.kind === 'text' && row.isSecret === true).map(({ name }) => name);
   assert.deepEqual(secrets.sort(), Object.keys(values).sort());
