@@ -7,7 +7,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Refusal } from '../errors.ts';
 import type { SharedPages } from '../hub/shared-pages.ts';
-import type { RoomLog } from '../log/room-log.ts';
+import type { SharedState } from '../hub/shared-state.ts';
 import type { Settings } from '../settings.ts';
 import { isCurrent, setCaching } from './get-state.ts';
 import type { Door } from './identity.ts';
@@ -27,7 +27,7 @@ import {
 export interface GetPagesOptions {
   readonly settings: Pick<Settings, 'anonymousViewers'>;
   readonly pages: Pick<SharedPages, 'find'>;
-  readonly log: Pick<RoomLog, 'readState'>;
+  readonly states: Pick<SharedState, 'read'>;
   readonly door: Door;
 }
 
@@ -39,7 +39,7 @@ export const momentS = 2;
 const kept = `public, max-age=${fullPageS}, immutable`;
 const brief = `public, max-age=${momentS}`;
 
-export function getPages({ settings, pages, log, door }: GetPagesOptions) {
+export function getPages({ settings, pages, states, door }: GetPagesOptions) {
   return async (app: FastifyInstance): Promise<void> => {
     app.route<{ Params: { page: string }; Querystring: { v?: string } }>({
       method: 'GET',
@@ -60,7 +60,7 @@ export function getPages({ settings, pages, log, door }: GetPagesOptions) {
         if (!settings.anonymousViewers) throw new Refusal('not-found', 'Only rooms that anybody may watch have pages.');
         const room = roomOf(request);
         const identity = await door.identify(request, room);
-        if (identity.id !== null && (await log.readState(room, identity)).banned) {
+        if (identity.id !== null && (await states.read(room, identity)).banned) {
           throw new Refusal('banned', 'The user is banned from this room.');
         }
         const { page } = request.params;

@@ -5,9 +5,10 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Refusal } from '../errors.ts';
-import { judge, type Tail } from '../log/position.ts';
-import type { RoomLog, RoomState } from '../log/room-log.ts';
-import type { Epoch, Identity } from '../signal.ts';
+import type { SharedState } from '../hub/shared-state.ts';
+import { judge, type Position, parsePosition, type Tail } from '../log/position.ts';
+import type { RoomState } from '../log/room-log.ts';
+import type { Epoch, Identity, StatePart } from '../signal.ts';
 import type { Door } from './identity.ts';
 import {
   checkShape,
@@ -24,11 +25,12 @@ import {
 } from './schemas.ts';
 
 export interface GetStateOptions {
-  readonly log: Pick<RoomLog, 'readState'>;
+  readonly states: Pick<SharedState, 'read'>;
   readonly door: Door;
 }
 
-export function getState({ log, door }: GetStateOptions) {
+export function getState({ states, door }: GetStateOptions) {
+  const bodies = new Bodies();
   return async (app: FastifyInstance): Promise<void> => {
     app.route<{ Querystring: { since?: string } }>({
       method: 'GET',
@@ -48,13 +50,13 @@ export function getState({ log, door }: GetStateOptions) {
       handler: async (request, reply) => {
         const room = roomOf(request);
         const identity = await door.identify(request, room);
-        const state = await log.readState(room, identity);
+        const state = await states.read(room, identity, versionIn(request));
         if (state.banned) throw isBanned();
         const etag = `"${state.tail.epoch}.${state.total}"`;
         setCaching(reply, identity, etag);
         if (isCurrent(request, etag)) return reply.code(304).send();
         reply.type('application/json');
-        return writeState(state, readSince(request.query.since, state.tail));
+        return bodies.of(state, readSince(request.query.since, state.tail));
       },
     });
     app.route<{ Params: { part: string } }>({
@@ -73,7 +75,7 @@ export function getState({ log, door }: GetStateOptions) {
       handler: async (request, reply) => {
         const room = roomOf(request);
         const identity = await door.identify(request, room);
-        const { tail, parts, banned } = await log.readState(room, identity);
+        const { tail, parts, banned } = await states.read(room, identity);
         if (banned) throw isBanned();
         const { part: name } = request.params;
         const part = parts.get(name);
@@ -103,6 +105,18 @@ export function readSince(since: string | undefined, tail: Tail): number | null 
   return judge(from, tail).verdict === 'exact' ? from.offset : null;
 }
 
+/** Answers; whole ones as bytes, made once for all who get the same, and forgotten with the parts. */
+class Bodies {
+  readonly #bodies = new WeakMap<ReadonlyMap<string, StatePart>, Buffer>();
+
+  of(state: RoomState, since: number | null): Buffer | string {
+    if (since !== null) return writeState(state, since);
+    const body = this.#bodies.get(state.parts) ?? Buffer.from(writeState(state, null));
+    this.#bodies.set(state.parts, body);
+    return body;
+  }
+}
+
 /** The answer as JSON text. Values are JSON text already, and are never parsed. */
 export function writeState({ tail, total, parts }: RoomState, since: number | null): string {
   const changed: string[] = [];
@@ -121,6 +135,12 @@ export function isCurrent({ headers }: FastifyRequest, etag: string): boolean {
   const sent = headers['if-none-match'];
   if (sent === undefined) return false;
   return sent.trim() === '*' || (sent.match(/"[^"]*"/g)?.includes(etag) ?? false);
+}
+
+/** The version that a client has of the whole state, if it names just one. */
+function versionIn({ headers }: FastifyRequest): Position | null {
+  const tag = /^\s*(?:W\/)?"([^"]*)"\s*$/.exec(headers['if-none-match'] ?? '');
+  return parsePosition(tag?.[1] ?? '');
 }
 
 /** What was got without a token is for anybody, and a shared cache may keep it as long as `shared` says. */

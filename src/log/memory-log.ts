@@ -210,8 +210,8 @@ class MemoryLink implements RoomLog {
     return this.#ask(id, (room, now) => room.read(after, limit, now));
   }
 
-  async readState(id: RoomId, reader: Reader | null = null): Promise<RoomState> {
-    return this.#ask(id, (room, now) => room.readState(reader, now));
+  async readState(id: RoomId, reader: Reader | null = null, known: Position | null = null): Promise<RoomState> {
+    return this.#ask(id, (room, now) => room.readState(reader, known, now));
   }
 
   async readRules(id: RoomId): Promise<readonly Rule[]> {

@@ -231,3 +231,8 @@ export function take(rates: RateRecord, key: string, rate: Rate, now: number): v
   for (const [name, atMs] of rates.fullAtMs) if (atMs <= now) rates.fullAtMs.delete(name);
   rates.sweepAtSize = Math.max(bucketsMin, rates.fullAtMs.size * 2);
 }
+
+/** The parts that changed after a version, in a map of their own. */
+export function partsAfter(parts: ReadonlyMap<string, StatePart>, version: number): Map<string, StatePart> {
+  return new Map([...parts].filter(([, part]) => part.version > version));
+}

@@ -19,6 +19,7 @@ import {
   type MemoryLimits,
   newEpoch,
   newRecord,
+  partsAfter,
   type RoomRecord,
   remainsOf,
   type Told,
@@ -140,10 +141,12 @@ export class MemoryRoom {
     return { tail, entries, retracted: this.record.retracted };
   }
 
-  readState(reader: Reader | null, now: number): RoomState {
+  readState(reader: Reader | null, known: Position | null, now: number): RoomState {
     const tail = this.tail(now);
     const { total, parts, ended } = this.record;
-    return { tail, total, parts: new Map(parts), banned: reader !== null && this.#isBanned(reader, now), ended };
+    const since = known?.epoch === tail.epoch ? { since: known.offset } : {};
+    const banned = reader !== null && this.#isBanned(reader, now);
+    return { tail, total, parts: partsAfter(parts, since.since ?? -1), banned, ended, ...since };
   }
 
   readRules(now: number): Rule[] {

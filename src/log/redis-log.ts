@@ -128,9 +128,10 @@ class RedisLog implements RoomLog {
     );
   }
 
-  async readState(room: RoomId, reader: Reader | null = null): Promise<RoomState> {
-    const readers = reader === null || reader.id === null ? [] : [`${rankOf(reader.role)}${reader.id}`];
-    const answer = await this.#ask('read_state', room, [this.#keys.rules(room)], readers);
+  async readState(room: RoomId, reader: Reader | null = null, known: Position | null = null): Promise<RoomState> {
+    const asker = reader === null || reader.id === null ? '' : `${rankOf(reader.role)}${reader.id}`;
+    const args = [asker, known?.epoch ?? '', known?.offset ?? 0];
+    const answer = await this.#ask('read_state', room, [this.#keys.rules(room)], args);
     const [tailText = '', total, banned, ended, ...cells] = answer;
     const tail = this.#readTail(room, tailText);
     const parts = new Map<string, StatePart>();
@@ -140,7 +141,8 @@ class RedisLog implements RoomLog {
       else if (part.value !== null || part.version >= tail.first) parts.set(cells[i] ?? '', part);
     }
     const totalRead = this.#understand(room, () => readNumber(total, tailText));
-    return { tail, total: totalRead, parts, banned: banned === '1', ended: ended === '1' };
+    const since = known?.epoch === tail.epoch ? { since: known.offset } : {};
+    return { tail, total: totalRead, parts, banned: banned === '1', ended: ended === '1', ...since };
   }
 
   async readRules(room: RoomId): Promise<readonly Rule[]> {

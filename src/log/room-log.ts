@@ -216,6 +216,8 @@ export interface RoomState {
   readonly total: number;
   /** Every part, and every removed part whose removal a reader of `tail.first - 1` may not know. */
   readonly parts: ReadonlyMap<string, StatePart>;
+  /** Present: `parts` holds only what changed after this version, which is the one that was asked about. */
+  readonly since?: number;
   /** Whether the reader is banned from the room. */
   readonly banned: boolean;
   readonly ended: boolean;
@@ -255,8 +257,11 @@ export interface RoomLog {
 
   /** Entries after a position (from the tail for null), and the tail to judge the position by. */
   read(room: RoomId, after: Position | null, limit: number): Promise<Reading>;
-  /** `reader`: who asks, and may be banned; the state is told all the same. */
-  readState(room: RoomId, reader?: Reader | null): Promise<RoomState>;
+  /**
+   * `reader`: who asks, and may be banned; the state is told all the same. `known`: a total version that the caller has
+   * the state of; if it is of the present epoch, only what changed after it is told.
+   */
+  readState(room: RoomId, reader?: Reader | null, known?: Position | null): Promise<RoomState>;
   /** The rules that are in force, in any order. */
   readRules(room: RoomId): Promise<readonly Rule[]>;
 

@@ -1,6 +1,7 @@
 /** The contract of a room's log: state parts and counters. */
 
 import assert from 'node:assert/strict';
+import type { Epoch } from '../../src/signal.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { count, event, type OpenHarness, promise, put, remove, type Stage } from './stage.ts';
 
@@ -51,6 +52,25 @@ function stateContract(open: OpenHarness): void {
     assert.equal(await total(), 3);
     await stage.keep(remove('a'));
     assert.equal(await total(), 5);
+  });
+
+  promise('whoever names a version that it has is told what changed after it, and no more', open, async (stage) => {
+    for (const part of ['a', 'b', 'c']) await stage.keep(put(part, 1));
+    const { tail, total, since } = await stage.log.readState(stage.room);
+    assert.equal(since, undefined, 'whole');
+    const changed = async (epoch: Epoch, offset: number) => {
+      const state = await stage.log.readState(stage.room, null, { epoch, offset });
+      return [state.total, state.since, Object.fromEntries(state.parts)];
+    };
+    assert.deepEqual(await changed(tail.epoch, total), [3, 3, {}]);
+    assert.deepEqual(await changed(tail.epoch, Number.MAX_SAFE_INTEGER), [3, Number.MAX_SAFE_INTEGER, {}]);
+    await stage.keep(put('b', 2));
+    await stage.keep(remove('a'));
+    const since3 = { b: { version: 4, value: '2' }, a: { version: 5, value: null } };
+    assert.deepEqual(await changed(tail.epoch, total), [5, 3, since3]);
+    assert.deepEqual(await changed(tail.epoch, 4), [5, 4, { a: since3.a }]);
+    const whole = { ...since3, c: { version: 3, value: '1' } };
+    assert.deepEqual(await changed('other' as Epoch, total), [5, undefined, whole]);
   });
 
   promise(

@@ -1,9 +1,10 @@
--- Every state part of a room.
+-- Every state part of a room, or those that changed after a version that the reader has.
 --
 -- KEYS: 1 log  2 meta  3 state  4 rules
--- ARGV: 1 to 5 as in shared.lua  6 rank and user who reads, in one word, or nothing
--- Returns: the tail, the version of the newest change, '1' if the user is banned ('0' else), '1' if the room has ended, then part and cell
---   in turn. A cell is `<version> <json>`, or `<version>` alone for a part that was removed.
+-- ARGV: 1 to 5 as in shared.lua  6 rank and user who reads, in one word, or ''  7 epoch of the version, or '' for none
+--   8 the version: another epoch than the present counts as none
+-- Returns: the tail, the version of the newest change, '1' if the user is banned ('0' else), '1' if the room has ended, then
+--   part and cell in turn. A cell is `<version> <json>`, or `<version>` alone for a part that was removed.
 -- Errors: those of Redis.
 
 local function read_state(keys, args)
@@ -11,8 +12,17 @@ local function read_state(keys, args)
   know_rules(room, keys[4])
   local banned, ended = banned_flag(room, keys[4], args[6]), room.ended and '1' or '0'
   local answer = { tail_of(room, first_of(room)), call('HGET', room.meta, 'total') or '0', banned, ended }
-  for _, text in ipairs(call('HGETALL', room.state)) do
-    answer[#answer + 1] = text
+  local known = args[7] == room.epoch and tonumber(args[8]) or -1
+  if (tonumber(answer[2]) or 0) <= known then
+    return answer
+  end
+  local cells = call('HGETALL', room.state)
+  for i = 1, #cells, 2 do
+    -- What is no cell is told, for whoever reads it says so.
+    if (tonumber(match(cells[i + 1], '^%d+')) or known + 1) > known then
+      answer[#answer + 1] = cells[i]
+      answer[#answer + 1] = cells[i + 1]
+    end
   end
   return answer
 end

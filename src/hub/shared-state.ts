@@ -1,0 +1,109 @@
+/**
+ * The state of rooms for those who ask for it: a room is read whole once for all, and kept. From then on each request
+ * costs the log one short question, which answers only what has changed since. So an answer is never older than its
+ * question, and what was acknowledged before is in it. What is kept is bounded by size; the longest unused goes first.
+ */
+
+import type { Position } from '../log/position.ts';
+import type { Reader, RoomLog, RoomState } from '../log/room-log.ts';
+import type { RoomId, StatePart } from '../signal.ts';
+
+/** Characters of all the values that are kept. */
+export const keptCharsMax = 67_108_864;
+/** What a kept room costs beside its values. */
+const keptOverheadChars = 1_024;
+
+interface Kept {
+  readonly state: RoomState;
+  readonly chars: number;
+}
+
+export class SharedState {
+  readonly #log: Pick<RoomLog, 'readState'>;
+  /** The latest used comes last. */
+  readonly #kept = new Map<RoomId, Kept>();
+  readonly #loading = new Map<RoomId, Promise<RoomState>>();
+  #keptChars = 0;
+
+  constructor(log: Pick<RoomLog, 'readState'>) {
+    this.#log = log;
+  }
+
+  /** Characters of the values that are kept. */
+  get keptChars(): number {
+    return this.#keptChars;
+  }
+
+  /**
+   * The state as of now; of a banned reader only that it is banned counts. While nothing changes, the answers share
+   * their `parts`, which nobody may alter. `known`: a version that the reader has; if it is the present one, the answer
+   * may be without parts. Rejects with the log's refusal.
+   */
+  async read(room: RoomId, reader: Reader | null, known: Position | null = null): Promise<RoomState> {
+    const kept = this.#kept.get(room)?.state;
+    if (kept === undefined && known !== null) {
+      // Beyond any version, so that parts are never answered to a question about a version.
+      const now = await this.#log.readState(room, reader, { epoch: known.epoch, offset: Number.MAX_SAFE_INTEGER });
+      if (now.banned || (now.since !== undefined && now.total === known.offset)) return now;
+    }
+    const base = kept ?? (await this.#load(room));
+    const news = await this.#log.readState(room, reader, { epoch: base.tail.epoch, offset: base.total });
+    return news.banned ? news : this.#take(room, base, news);
+  }
+
+  /** One reading at a time; whoever asks meanwhile waits for the same, and asks for what changed since. */
+  #load(room: RoomId): Promise<RoomState> {
+    const loading = this.#loading.get(room);
+    if (loading !== undefined) return loading;
+    const load = this.#log
+      .readState(room)
+      .then((state) => {
+        this.#keep(room, state);
+        return state;
+      })
+      .finally(() => this.#loading.delete(room));
+    this.#loading.set(room, load);
+    return load;
+  }
+
+  /** Of many who asked at once, the first completes the state, and the others find it kept. */
+  #take(room: RoomId, base: RoomState, news: RoomState): RoomState {
+    const latest = this.#kept.get(room)?.state;
+    const isThere = latest?.tail.epoch === news.tail.epoch && latest.total >= news.total;
+    const { tail, total, parts } = isThere ? latest : complete(base, news);
+    const newest = isThere && tail.offset > news.tail.offset ? tail : news.tail;
+    const state: RoomState = { tail: newest, total, parts, banned: false, ended: news.ended };
+    this.#keep(room, state);
+    return state;
+  }
+
+  #keep(room: RoomId, state: RoomState): void {
+    const old = this.#kept.get(room);
+    const chars = old?.state.parts === state.parts ? old.chars : charsOf(state);
+    this.#drop(room);
+    this.#kept.set(room, { state, chars });
+    this.#keptChars += chars;
+    for (const [oldest] of this.#kept) {
+      if (this.#keptChars <= keptCharsMax) return;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(room: RoomId): void {
+    this.#keptChars -= this.#kept.get(room)?.chars ?? 0;
+    this.#kept.delete(room);
+  }
+}
+
+/** What was known, with what has changed since; what was answered whole stands for itself. */
+function complete(base: RoomState, news: RoomState): RoomState {
+  if (news.since === undefined) return news;
+  if (news.parts.size === 0) return { ...news, parts: base.parts };
+  return { ...news, parts: new Map<string, StatePart>([...base.parts, ...news.parts]) };
+}
+
+function charsOf({ parts }: RoomState): number {
+  let chars = keptOverheadChars;
+  for (const { value } of parts.values()) chars += value?.length ?? 0;
+  return chars;
+}
