@@ -124,7 +124,10 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   };
   const watched = { hub, log, handover: floor, logCalls, clock };
   const { nodeId, group } = settings;
-  const admin = buildAdmin({ whyNotReady, floor, watched, nodeId, group, version: packageVersion(), registerProblems });
+  const admin = buildAdmin({
+    ...{ whyNotReady, floor, watched, nodeId, group, version: packageVersion(), registerProblems },
+    adminDoor: settings,
+  });
   const ownLog = options.log === undefined ? log : null;
   const ways = waysOut({ app, admin, floor, ownLog }, options);
   return { app, admin, hub, floor, log, servesDemo, hasOwnKey: !hasTokenKey(settings), ...ways };

@@ -7,6 +7,8 @@ export interface Question {
   readonly method?: 'GET' | 'POST';
   /** Sent as JSON. */
   readonly body?: unknown;
+  /** A token to show. */
+  readonly bearer?: string | null;
   /** 3000 where absent. */
   readonly timeoutMs?: number;
   /** Over this unix socket, whatever host the address names. */
@@ -24,7 +26,7 @@ const answerBytesMax = 16 * 1024 * 1024;
 
 /** @throws {Error} where nobody answers, or not in time, or with too much. */
 export function ask(url: string, question: Question = {}): Promise<JsonAnswer> {
-  const { method = 'GET', body, timeoutMs = 3000, socketPath = null } = question;
+  const { method = 'GET', body, bearer = null, timeoutMs = 3000, socketPath = null } = question;
   const text = body === undefined ? '' : JSON.stringify(body);
   return new Promise((resolve, reject) => {
     const open = url.startsWith('https:') ? requestHttps : requestHttp;
@@ -34,7 +36,10 @@ export function ask(url: string, question: Question = {}): Promise<JsonAnswer> {
       // A connection of before could end at a worker that routes by what was before.
       agent: false,
       signal: AbortSignal.timeout(timeoutMs),
-      headers: text === '' ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
+      headers: {
+        ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
+        ...(text === '' ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+      },
     });
     asked.on('error', (error: NodeJS.ErrnoException) => {
       reject(

@@ -1,5 +1,6 @@
 /** What is asked of gateways over their admin ports: who watches what, and to hand viewers over. */
 
+import { readAdminToken } from '../settings.ts';
 import { isRoomId, type RoomId } from '../signal.ts';
 import { ask } from './ask.ts';
 import type { GroupServer, Groups } from './groups-file.ts';
@@ -56,14 +57,15 @@ function readCensus(json: unknown): Census | null {
 export const moveRoom = (admin: string, room: RoomId, share: number, overMs: number): Promise<number | string> =>
   order(`${admin}/ops/rooms/${encodeURIComponent(room)}/move`, { overMs, share });
 
-/** Hands everybody over; the gateway wants nothing new from then on. */
+/** Hands everybody over; the gateway wants nothing new from then on, unless it is told so by `POST /ops/undrain`. */
 export const drainNode = (admin: string, overMs: number): Promise<number | string> =>
   order(`${admin}/ops/drain`, { overMs });
 
 async function order(url: string, body: object): Promise<number | string> {
   try {
-    const { status, json } = await ask(url, { method: 'POST', body });
+    const { status, json } = await ask(url, { method: 'POST', body, bearer: readAdminToken() });
     const moving = (json as { moving?: unknown } | null)?.moving;
+    if (status === 401) return `${url} wants its ADMIN_TOKEN; set it here too`;
     return status === 202 && typeof moving === 'number' ? moving : `${url} answers ${status}`;
   } catch (error) {
     return `${url} does not answer: ${(error as Error).message}`;

@@ -27,7 +27,9 @@ export class Floor {
   readonly #watched: Watched;
   readonly #group: string;
   readonly #handover: Handover;
-  #isDraining = false;
+  /** Aborted when the drain is taken back; null where there is none. */
+  #draining: AbortController | null = null;
+  #isLeaving = false;
   #strays = 0;
   #moved = 0;
 
@@ -38,7 +40,7 @@ export class Floor {
   }
 
   get isDraining(): boolean {
-    return this.#isDraining;
+    return this.#isLeaving || this.#draining !== null;
   }
 
   /** Requests since the start that were meant for another group. */
@@ -68,17 +70,25 @@ export class Floor {
     return some.length;
   }
 
-  /** Hands everybody over, and lets nobody new in for good. Answers with how many. */
+  /** Hands everybody over, and lets nobody new in. Answers with how many. */
   drain(overMs: number): number {
-    this.#isDraining = true;
+    this.#draining ??= new AbortController();
     const all = this.#watched.everybody();
-    void this.#handOver(all, overMs);
+    void this.#handOver(all, overMs, this.#draining.signal);
     return all.length;
+  }
+
+  /** Takes a drain back: whoever was not told yet stays, and who comes is let in. False on the way out of the process. */
+  undrain(): boolean {
+    if (this.#isLeaving) return false;
+    this.#draining?.abort();
+    this.#draining = null;
+    return true;
   }
 
   /** Drains the node within `withinMs`, in less where few are here; settled when all have been told. */
   async leave(withinMs: number): Promise<void> {
-    this.#isDraining = true;
+    this.#isLeaving = true;
     const all = this.#watched.everybody();
     await this.#handOver(all, Math.min(withinMs * handingOverShare, (all.length * 1_000) / leavingPerSecond));
   }
@@ -87,8 +97,8 @@ export class Floor {
     this.#handover.close();
   }
 
-  #handOver(viewers: readonly Viewer[], overMs: number): Promise<void> {
+  #handOver(viewers: readonly Viewer[], overMs: number, signal?: AbortSignal): Promise<void> {
     this.#moved += viewers.length;
-    return this.#handover.begin(viewers, overMs);
+    return this.#handover.begin(viewers, overMs, signal);
   }
 }

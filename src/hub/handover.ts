@@ -32,17 +32,19 @@ export class Handover {
     this.#clock = clock;
   }
 
-  /** Tells them all within `overMs`; settled when that is done, or on closing. */
-  begin(viewers: readonly Viewer[], overMs: number): Promise<void> {
+  /** Tells them all within `overMs`; settled when that is done, or on closing, or when the order is aborted. */
+  begin(viewers: readonly Viewer[], overMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const order: Order = {
         ...{ viewers: shuffled(viewers), beganMs: this.#clock.now(), overMs, next: 0, timer: null },
         done: () => {
           order.timer?.cancel();
+          signal?.removeEventListener('abort', order.done);
           this.#orders.delete(order);
           resolve();
         },
       };
+      signal?.addEventListener('abort', order.done);
       this.#orders.add(order);
       this.#turn(order);
     });

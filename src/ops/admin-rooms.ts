@@ -1,6 +1,6 @@
 /**
- * `/ops/rooms` and `/ops/drain`: who watches what on this node, and orders to hand viewers over, which `ringside groups
- * apply` gives. An order is answered as soon as it was taken; the handing over goes on by itself.
+ * `/ops/rooms`, `/ops/drain` and `/ops/undrain`: who watches what on this node, and orders to hand viewers over, which
+ * `ringside groups apply` gives. An order is answered as soon as it was taken; the handing over goes on by itself.
  */
 
 import type { FastifyInstance } from 'fastify';
@@ -15,6 +15,8 @@ export interface Floor {
   move(room: RoomId, share: number, overMs: number): number;
   /** Hands everybody over, and lets nobody new in. Answers with how many. */
   drain(overMs: number): number;
+  /** Takes a drain back: whoever was not told yet stays. False where the gateway is about to end. */
+  undrain(): boolean;
   readonly isDraining: boolean;
   /** Requests since the start that nginx had meant for another group. */
   readonly strays: number;
@@ -44,6 +46,10 @@ export function opsRooms(admin: FastifyInstance, { floor, nodeId, group }: OpsRo
   admin.post('/ops/drain', async (request, reply) => {
     const { overMs } = readOrder(request.body, ['overMs']);
     return reply.code(202).send({ moving: floor.drain(overMs) });
+  });
+  admin.post('/ops/undrain', async () => {
+    if (!floor.undrain()) throw new Refusal('overloaded', 'This gateway is shutting down.');
+    return { isDraining: floor.isDraining };
   });
 }
 

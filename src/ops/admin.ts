@@ -6,6 +6,7 @@
 
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Clock } from '../clock.ts';
+import { type AdminDoor, guardAdmin } from './admin-guard.ts';
 import { type Floor, opsRooms } from './admin-rooms.ts';
 import { opsStream } from './admin-stream.ts';
 import { Figures } from './figures.ts';
@@ -30,6 +31,8 @@ export interface AdminOptions {
   readonly group?: string;
   /** Of this program. */
   readonly version?: string;
+  /** Who may call. Absent: whoever calls this machine by its own name, and orders need no token. */
+  readonly adminDoor?: AdminDoor;
   /** Registers how refusals are told. Absent: as Fastify does. */
   readonly registerProblems?: (admin: FastifyInstance) => void;
 }
@@ -38,6 +41,7 @@ export function buildAdmin(options: AdminOptions): FastifyInstance {
   const { whyNotReady, floor, watched, nodeId = '', group = '', version = '' } = options;
   const admin = Fastify({ logger: false });
   options.registerProblems?.(admin);
+  guardAdmin(admin, options.adminDoor ?? { adminHost: '127.0.0.1', adminHosts: [], adminToken: null });
   const whyNot = (): string | null => whyNotReady() ?? (floor?.isDraining ? 'draining' : null);
   admin.get('/livez', async () => ({ status: 'alive', version, node: nodeId, group }));
   admin.get('/readyz', async (_request, reply) => {

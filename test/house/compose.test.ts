@@ -136,7 +136,7 @@ test('gateways in compose have the settings that live gives them, but for where 
   const picture = { file: (name: string) => name, redisSocket: '/x' } as unknown as Picture;
   const live = environmentOf(picture, { name: 'blue-1', group: 'blue', socket: '/x', adminPort: 1 });
   // Live prints links with tokens to the terminal it was started in; what containers print is kept.
-  const where = ['LISTEN_SOCKET', 'ADMIN_PORT', 'HOST', 'ADMIN_HOST', 'DEMO'];
+  const where = ['LISTEN_SOCKET', 'ADMIN_PORT', 'HOST', 'ADMIN_HOST', 'ADMIN_HOSTS', 'DEMO'];
   const names = (environment: object): string[] =>
     Object.keys(environment)
       .filter((name) => !where.includes(name))

@@ -68,6 +68,10 @@ async function startNode(name: string, viewers: Record<string, number> = {}): Pr
       counts.clear();
       return take(null, moving, overMs);
     },
+    undrain() {
+      isDraining = false;
+      return true;
+    },
     get isDraining() {
       return isDraining;
     },

@@ -66,6 +66,23 @@ describe('handing viewers over', () => {
     assert.ok(late.retryMs !== null);
   });
 
+  it('takes a drain back: whoever was not told yet stays, and who comes is let in', async () => {
+    const gateway = await start();
+    const readers = await Promise.all(Array.from({ length: 6 }, () => readStream(gateway.url, {})));
+    opened.push(...readers);
+    await ask(gateway, 'POST', '/ops/drain', { overMs: 600_000 });
+    const { status, body } = await ask(gateway, 'POST', '/ops/undrain', {});
+    assert.deepEqual([status, body], [200, { isDraining: false }]);
+    assert.deepEqual((await ask(gateway, 'GET', '/readyz')).body, { status: 'ready' });
+    const late = await readStream(gateway.url, {});
+    opened.push(late);
+    await waitFor(() => late.heard.some(({ event }) => event === 'resume'), { what: 'the stream to open' });
+    // One was due at once.
+    assert.ok(gateway.gateway.hub.viewers >= 6);
+    void gateway.gateway.leave();
+    assert.equal((await ask(gateway, 'POST', '/ops/undrain', {})).status, 503, 'a gateway that ends stays on its way');
+  });
+
   it('sends a proxy on to another gateway, and lets it keep no connection', async () => {
     const gateway = await start();
     const open = (path: string, headers: Record<string, string>): Promise<{ status: number; connection: string }> =>

@@ -25,6 +25,10 @@ beforeEach(() => {
       orders.push({ drain: overMs });
       return 13;
     },
+    undrain() {
+      orders.push('undrain');
+      return true;
+    },
     isDraining: false,
     strays: 3,
   };
