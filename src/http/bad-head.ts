@@ -7,6 +7,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
+import { letGo } from '../stream/take-over.ts';
 import { describeProblem } from './problem.ts';
 
 /**
@@ -34,7 +35,7 @@ export function answerBadHead(clock: Clock): (error: NodeJS.ErrnoException, sock
       socket.destroy();
       return;
     }
-    for (const event of ['data', 'end', 'error']) socket.removeAllListeners(event);
+    letGo(socket);
     const linger = clock.after(lingerMs, () => socket.destroy());
     socket.on('close', () => linger.cancel());
     socket.on('error', () => socket.destroy());

@@ -43,7 +43,8 @@ export function isInTurn({ socket }: IncomingMessage, response: ServerResponse):
 export function takeOver(response: ServerResponse): Socket | null {
   const socket = response.socket;
   if (socket === null || socket.destroyed || !socket.writable) return null;
-  letGo(response, socket);
+  response.detachSocket(socket);
+  letGo(socket);
   socket.setTimeout(0);
   socket.setNoDelay(true);
   // What a client still sends is read and thrown away, so that its leaving is noticed.
@@ -53,11 +54,10 @@ export function takeOver(response: ServerResponse): Socket | null {
   return socket;
 }
 
-/** What Node itself does when a connection is upgraded to another protocol. */
-function letGo(response: ServerResponse, socket: Socket): void {
+/** What Node itself does when a connection is upgraded to another protocol: nothing that comes is read as HTTP any more. */
+export function letGo(socket: Socket): void {
   const holder = socket as Socket & { parser?: Parser | null };
   const parser = holder.parser;
-  response.detachSocket(socket);
   for (const event of serverEvents) socket.removeAllListeners(event);
   if (parser) {
     parser.unconsume?.();
