@@ -114,7 +114,8 @@ export class Rooms {
 
   #open(id: RoomId, unclaimedBy: string | null): Followed | null {
     const { log, settings, clock, surroundings } = this.#options;
-    if (unclaimedBy !== null && this.#unclaimedCount >= Math.ceil(settings.roomsMax * unclaimedShare)) return null;
+    const isFull = this.#unclaimedCount >= Math.ceil(settings.roomsMax * unclaimedShare);
+    if (unclaimedBy !== null && isFull && !this.#dropIdle(({ unclaimedBy: by }) => by !== null)) return null;
     if (this.#rooms.size >= settings.roomsMax && !this.#dropIdle()) return null;
     if (unclaimedBy !== null) {
       if (!this.#unclaimed.take(unclaimedBy, settings.unclaimedRoomsMax)) return null;
@@ -177,9 +178,11 @@ export class Rooms {
     }
   }
 
-  #dropIdle(): boolean {
-    for (const room of this.all()) {
-      if (room.idleSinceMs === null) continue;
+  /** Lets the first room go that nobody needs now; false where there is none. */
+  #dropIdle(mayGo: (followed: Followed) => boolean = () => true): boolean {
+    for (const followed of this.#rooms.values()) {
+      const { room } = followed;
+      if (room.idleSinceMs === null || !mayGo(followed)) continue;
       this.#drop(room.id, room);
       return true;
     }

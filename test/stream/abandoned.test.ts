@@ -20,7 +20,7 @@ afterEach(async () => {
 });
 
 /** Rooms that nobody watches are let go at once, so that the figures come back to what they were. */
-const environment = { LINGER_MS: '0', RENEW_MS: '50', HEARTBEAT_MS: '200' };
+const environment = { LINGER_MS: '0', RENEW_MS: '50', HEARTBEAT_MS: '200', USER_STREAMS_MAX: '100000' };
 
 async function start(options: CountedOptions = {}): Promise<CountedGateway> {
   const gateway = await startCountedGateway({ ...options, environment: { ...environment, ...options.environment } });
