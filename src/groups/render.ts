@@ -103,8 +103,8 @@ function spreadsOf({ hotRooms }: Groups): readonly (readonly string[])[] {
 /**
  * Two upstreams for each place. Streams go to the server with the fewest; writes go round, over connections that are
  * kept open, as "the fewest" would send them all to a server that was just restarted. When no server of the place
- * answers, those of other groups do: any server can serve any room. Where there is no other group, the same servers are
- * tried once more, since of servers that are all left alone nginx would ask none.
+ * answers, those of other groups do: any server can serve any room. Behind those the same servers stand once more, and are
+ * never left alone, since of servers that all are nginx would ask none: so whoever comes back first is found at once.
  */
 function upstreamsOf(groups: Groups): string {
   const places = [...groups.groups.map(({ name }) => [name]), ...spreadsOf(groups)];
@@ -114,11 +114,11 @@ function upstreamsOf(groups: Groups): string {
       const own = groups.groups.filter(isOwn).flatMap(({ servers }) => servers);
       const others = groups.groups.filter((group) => !isOwn(group)).flatMap(({ servers }) => servers);
       const spare = others.filter(({ isDrained }) => !isDrained);
-      const again = own.length > 1 ? own.filter(({ isDrained }) => !isDrained) : [];
+      const again = own.length + spare.length > 1 ? own.filter(({ isDrained }) => !isDrained) : [];
       const servers = [
         ...own.map((server) => serverLine(server, leftAlone, server.isDrained ? ' down' : '')),
-        ...spare.map((server) => serverLine(server, leftAlone, ' backup')),
-        ...(spare.length > 0 ? [] : again.map((server) => serverLine(server, 'max_fails=0', ' backup'))),
+        ...spare.map((server) => serverLine({ ...server, weight: server.weight * spareWeight }, leftAlone, ' backup')),
+        ...again.map((server) => serverLine(server, 'max_fails=0', ' backup')),
       ].join('\n');
       const place = placeName(names);
       return `# ${names.join(', ')}
@@ -139,6 +139,8 @@ ${servers}
     .join('\n');
 }
 
+/** Others stand in before those of whom nginx knows that they have just failed. */
+const spareWeight = 100;
 /**
  * A server that could not be connected to, or was silent for as long as a way waits, is left alone for three seconds: so
  * a process that is stopped, whose connections the kernel goes on accepting, costs the first who comes that time, and

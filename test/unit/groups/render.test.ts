@@ -51,10 +51,12 @@ describe('what is rendered', () => {
     assert.match(streams, /least_conn;/);
     assert.match(streams, /server unix:\/run\/ringside\/blue-1\.sock weight=1 max_fails=1 fail_timeout=3s; # blue-1/);
     assert.match(streams, /blue-2\.sock weight=1 max_fails=1 fail_timeout=3s down; # blue-2/);
-    assert.match(streams, /server 10\.0\.0\.1:8080 weight=2 max_fails=1 fail_timeout=3s backup; # green-1/);
+    assert.match(streams, /server 10\.0\.0\.1:8080 weight=200 max_fails=1 fail_timeout=3s backup; # green-1/);
+    assert.match(streams, /blue-1\.sock weight=1 max_fails=0 backup; # blue-1/);
     assert.match(upstreamIn(confOf(), 'blue.writes'), /keepalive 32;/);
     // A drained server gets nothing from anybody.
     assert.doesNotMatch(upstreamIn(confOf(), 'green.streams'), /blue-2/);
+    assert.equal(streams.match(/blue-2/g)?.length, 2, 'its line, and no other');
   });
 
   it('gives a hot room the servers of all its groups, and names it case for case', () => {
@@ -66,7 +68,7 @@ describe('what is rendered', () => {
     assert.match(streams, /green-1/);
   });
 
-  it('has servers that are all left alone asked once more where no other group stands in', () => {
+  it('has servers that are all left alone asked once more', () => {
     const conf = confOf({
       groups: { blue: { servers: ['a', 'b', 'c'].map((name) => server(name, { drain: name === 'c' })) } },
     });
