@@ -93,7 +93,7 @@ after(async () => {
 
 async function openAll(gateway: RunningGateway): Promise<Client[]> {
   const address = `${gateway.url}/rooms/${room}/stream`;
-  const watched = (user: number) => ({ address, token: tokenOf(users[user] ?? ''), names });
+  const watched = (user: number) => ({ address, token: tokenOf(users[user] ?? '', 'moderator'), names });
   const clients = await Promise.all([
     openChromium(browser, site.origin, watched(0)),
     openNpmClient(watched(1)),
@@ -145,7 +145,7 @@ async function sendAll(gateway: RunningGateway, clients: readonly Client[], text
 }
 
 async function assertPulledAlike(gateway: RunningGateway, client: Client, sent: readonly Sent[]): Promise<void> {
-  const headers = { authorization: `Bearer ${tokenOf('curl')}` };
+  const headers = { authorization: `Bearer ${tokenOf('curl', 'moderator')}` };
   const [epoch, offset] = (sent[0]?.id ?? '').split('.');
   const { json } = await gateway.ask(`/rooms/${room}/events?after=${epoch}.${Number(offset) - 1}&limit=500`, {
     headers,
