@@ -642,10 +642,10 @@ function readText(row: SettingRow, environment: Environment): string | undefined
   const direct = environment[row.name] || undefined;
   if (row.kind !== 'text' || !row.isSecret) return direct;
   const path = environment[`${row.name}_FILE`] || undefined;
-  if (path === undefined) return direct;
+  if (path === undefined) return direct === undefined ? undefined : bareSecret(direct);
   if (direct !== undefined) throw new SettingsError(`Set ${row.name} or ${row.name}_FILE, not both.`);
   try {
-    return readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+    return bareSecret(readFileSync(path, 'utf8'));
   } catch {
     throw new SettingsError(`${row.name}_FILE must name a file that can be read; ${path} cannot.`);
   }
@@ -656,6 +656,9 @@ export function readAdminToken(environment: Readonly<Record<string, string | und
   const row = (settingsTable as readonly SettingRow[]).find(({ name }) => name === 'ADMIN_TOKEN');
   return row === undefined ? null : (readOne(row, environment) as string | null);
 }
+
+/** Without what editors and `echo` add: line breaks at the end, and a byte-order mark. Whoever signs never means them. */
+const bareSecret = (text: string): string => text.replace(/^\uFEFF/, '').replace(/[\r\n]+$/, '');
 
 const keyNames = ['TOKEN_SECRET', 'TOKEN_PUBLIC_KEY', 'TOKEN_JWKS_URL'] as const;
 const algorithms = ['HS256', 'RS256', 'ES256', 'EdDSA'];

@@ -101,14 +101,19 @@ test('two gateways without a NODE_ID have different ones', () => {
   assert.equal(readSettings({ NODE_ID: 'gate.1' }).nodeId, 'gate.1');
 });
 
-test('a secret may come from a file, whose last line break does not count', (t) => {
+test('a secret may come from a file; line breaks at its end and a byte-order mark do not count, there or in a variable', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'ringside-settings-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'secret');
-  for (const end of ['', '\n', '\r\n']) {
-    writeFileSync(path, randomKey + end);
-    assert.equal(readSettings({ TOKEN_SECRET_FILE: path }).tokenSecret, randomKey);
+  for (const end of ['', '\n', '\r\n', '\n\n', '\r']) {
+    for (const start of ['', '\uFEFF']) {
+      writeFileSync(path, start + randomKey + end);
+      assert.equal(readSettings({ TOKEN_SECRET_FILE: path }).tokenSecret, randomKey);
+      assert.equal(readSettings({ TOKEN_SECRET: start + randomKey + end }).tokenSecret, randomKey);
+    }
   }
+  const lines = `${randomKey}\n${randomKey}`;
+  assert.equal(readSettings({ TOKEN_SECRET: lines }).tokenSecret, lines, 'one within it is part of it');
   writeFileSync(path, 'ftp://keys.example.org\n');
   assert.match(sentenceOf({ TOKEN_JWKS_URL_FILE: path }), /^TOKEN_JWKS_URL must be an http or https address\.$/);
   const both = sentenceOf({ TOKEN_SECRET: randomKey, TOKEN_SECRET_FILE: path });
