@@ -14,6 +14,7 @@ import type { Clock } from './clock.ts';
 import { answerBadHead, headBytesMax, headCheckMs, headMs } from './http/bad-head.ts';
 import { withoutBase } from './http/base-path.ts';
 import { registerCrossOrigin } from './http/cross-origin.ts';
+import { deleteSession } from './http/delete-session.ts';
 import { getEvents } from './http/get-events.ts';
 import { getPages } from './http/get-pages.ts';
 import { getRules } from './http/get-rules.ts';
@@ -105,15 +106,16 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   await registerPublic(app, settings);
   acceptNormalTargets(app);
   const door = await registerIdentity(app, { settings, clock, ownSecret: options.ownSecret });
-  await app.register(getStream({ hub, floor, door }));
-  await app.register(getEvents({ pull: new Pull(hub, settings), door }));
+  await app.register(getStream({ hub, floor, door, settings }));
+  await app.register(getEvents({ pull: new Pull(hub, settings, clock), door, settings }));
   const states = new SharedState(log);
   await app.register(getState({ states, door }));
   await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), states, door }));
   await app.register(getRules({ log, door }));
   await app.register(putState({ settings, log, door }));
   await app.register(postAction({ settings, actions, log, door, settler }));
-  await app.register(postSession({ settings, log, door }));
+  await app.register(postSession({ log, door, settings, clock }));
+  await app.register(deleteSession({ log, door, settings }));
   const servesDemo = settings.demo === 'on' || (settings.demo === 'auto' && !hasTokenKey(settings));
   if (servesDemo) await registerDemo(app, settings);
 
@@ -122,7 +124,7 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
     const { trouble } = log.health();
     return trouble === null ? null : `the room log is unavailable: ${trouble}`;
   };
-  const watched = { hub, log, handover: floor, logCalls, clock };
+  const watched = { hub, log, handover: floor, logCalls, tokensRefused: door.refused, clock };
   const { nodeId, group } = settings;
   const admin = buildAdmin({
     ...{ whyNotReady, floor, watched, nodeId, group, version: packageVersion(), registerProblems },

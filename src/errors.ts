@@ -65,6 +65,11 @@ export const endings = {
   ended: { comeBack: 'no', meaning: 'The room has ended.' },
   banned: { comeBack: 'no', meaning: 'The user was banned from the room.' },
   expired: { comeBack: 'with-new-token', meaning: 'The token expired and was not prolonged.' },
+  reauthorized: {
+    comeBack: 'yes',
+    meaning:
+      'The user came with a token of another role or other tags, or gave its token up: come back as what it is now.',
+  },
   stuck: { comeBack: 'yes', meaning: 'The viewer read nothing for too long.' },
   closing: { comeBack: 'yes', meaning: 'The gateway is shutting down.' },
   moved: { comeBack: 'yes', meaning: 'Another gateway has the room now; told by `move` and not by `end`.' },

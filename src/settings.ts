@@ -192,6 +192,14 @@ export const settingsTable = [
     default: false,
     meaning: 'Whether rooms may be watched without a token. Nothing can be written without one.',
   },
+  {
+    name: 'COOKIE_SAME_SITE',
+    kind: 'choice',
+    default: 'lax',
+    choices: ['lax', 'none'],
+    meaning:
+      'Pages of which sites the cookie is sent for. lax: the own. none: any, for CORS_ORIGINS of another site; then it is `Secure` always, so only https works.',
+  },
   // The log.
   {
     name: 'REDIS_URL',

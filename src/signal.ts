@@ -75,7 +75,12 @@ export interface Identity {
   readonly expiresAtMs: number;
   /** The token names this very room, and not only `*`. */
   readonly namesRoom?: boolean;
+  /** Unix milliseconds; absent where the token does not say when it was issued. */
+  readonly issuedAtMs?: number;
 }
+
+/** What a user's token allows in one room, and until when. */
+export type Grant = Omit<Identity, 'id' | 'name'>;
 
 /** One signal as the room's log keeps it. The same entry is delivered live, replayed, pulled and paged. */
 export interface Entry {

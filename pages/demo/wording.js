@@ -29,6 +29,7 @@ const endCauses = {
   stuck: 'The connection took nothing for too long.',
   closing: 'The gateway is shutting down.',
   overloaded: 'The gateway is at its limit.',
+  reauthorized: 'Your rights in this room have changed.',
   failed: 'The gateway could not go on with this stream.',
   replaced: 'This stream was replaced by another one.',
 };

@@ -4,6 +4,8 @@ import type { FastifyInstance } from 'fastify';
 import { Refusal } from '../errors.ts';
 import type { Pull, Pulled } from '../hub/pull.ts';
 import { formatPosition, parsePosition } from '../log/position.ts';
+import { ambientUser } from './ambient-user.ts';
+import type { CookieSettings } from './cookies.ts';
 import type { Door } from './identity.ts';
 import {
   checkShape,
@@ -18,10 +20,12 @@ import {
   roomParams,
   waitMaxS,
 } from './schemas.ts';
+import { TokenRefusal } from './token-refusal.ts';
 
 export interface GetEventsOptions {
   readonly pull: Pull;
   readonly door: Door;
+  readonly settings: CookieSettings;
 }
 
 interface EventsQuery {
@@ -33,7 +37,7 @@ interface EventsQuery {
 /** What is in the way may be over by then. */
 const notNow = { retryAfterS: 5 };
 
-export function getEvents({ pull, door }: GetEventsOptions) {
+export function getEvents({ pull, door, settings }: GetEventsOptions) {
   return async (app: FastifyInstance): Promise<void> => {
     app.route<{ Querystring: EventsQuery }>({
       method: 'GET',
@@ -54,12 +58,14 @@ export function getEvents({ pull, door }: GetEventsOptions) {
         const room = roomOf(request);
         const identity = await door.identify(request, room);
         const { after = '', limit, wait } = request.query;
+        const from = after === '' ? null : (parsePosition(after) ?? 'unreadable');
+        const user = ambientUser(request, { room, identity, from }, settings);
         const gone = new AbortController();
         request.raw.once('close', () => gone.abort());
         const pulled = await pull.pull({
           room,
           identity,
-          after: after === '' ? null : (parsePosition(after) ?? 'unreadable'),
+          after: from,
           limit: readWhole('limit', limit, { absent: pullLimit, max: pullLimitMax }),
           waitMs: 1000 * readWhole('wait', wait, { absent: 0, max: waitMaxS }),
           signal: gone.signal,
@@ -68,16 +74,19 @@ export function getEvents({ pull, door }: GetEventsOptions) {
         if (pulled === 'banned') throw new Refusal('banned', 'The user is banned from this room.');
         if (pulled === 'overloaded') throw new Refusal('overloaded', 'This gateway is at its limit.', notNow);
         if (pulled === 'share') throw new Refusal('rate-limited', 'Too many pulls of yours are under way.', notNow);
+        if (pulled === 'expired') throw new TokenRefusal('expired');
+        user.note(reply, pulled.tailOffset);
         reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }).type('application/json');
-        return writePulled(pulled);
+        const { id, role } = identity;
+        return writePulled(pulled, { id, role, ...(user.isOther ? { changed: true } : {}) });
       },
     });
   };
 }
 
 /** The answer as JSON: the events are text already, shared by all who get the same. */
-function writePulled({ judged, events, next, nextPollMs }: Pulled): Buffer {
+function writePulled({ judged, events, next, nextPollMs }: Pulled, you: unknown): Buffer {
   const { verdict, missed, cause } = judged;
-  const head = JSON.stringify({ verdict, missed, cause, next: formatPosition(next), nextPollMs });
+  const head = JSON.stringify({ verdict, missed, cause, next: formatPosition(next), nextPollMs, you });
   return Buffer.concat([Buffer.from(`${head.slice(0, -1)},"events":`), events, Buffer.from('}')]);
 }

@@ -10,6 +10,8 @@ import type { Floor } from '../hub/floor.ts';
 import type { Admitted, Hub, StreamRequest } from '../hub/hub.ts';
 import { parsePosition } from '../log/position.ts';
 import { headBytes, isInTurn, takeOver } from '../stream/take-over.ts';
+import { ambientUser } from './ambient-user.ts';
+import type { CookieSettings } from './cookies.ts';
 import type { Door } from './identity.ts';
 import { describeProblem, sendProblem } from './problem.ts';
 import {
@@ -28,6 +30,7 @@ export interface GetStreamOptions {
   readonly hub: Hub;
   readonly floor: Pick<Floor, 'isDraining' | 'note'>;
   readonly door: Door;
+  readonly settings: CookieSettings;
 }
 
 interface StreamQuery {
@@ -77,7 +80,7 @@ class SentElsewhere extends Refusal {
   }
 }
 
-export function getStream({ hub, floor, door }: GetStreamOptions) {
+export function getStream({ hub, floor, door, settings }: GetStreamOptions) {
   /** @throws {SentElsewhere} for a proxy, which then asks another gateway; a browser would take it for good. */
   const isLeaving = (request: FastifyRequest): boolean => {
     const group = groupOf(request);
@@ -127,10 +130,13 @@ export function getStream({ hub, floor, door }: GetStreamOptions) {
         const room = roomOf(request);
         const identity = await door.identify(request, room);
         const history = readWhole('history', request.query.history, { absent: 0, max: historyMax });
-        const asked = { room, identity, from: readFrom(request), history };
+        const from = readFrom(request);
+        const user = ambientUser(request, { room, identity, from }, settings);
+        const asked = { room, identity, from, history, isOtherUser: user.isOther };
         const admission = await hub.admit(identity.id === null ? { ...asked, address: request.ip } : asked);
         if (admission.outcome === 'overloaded') return comeBackLater(reply, 'overloaded', admission.retryMs);
         if (admission.outcome !== 'admitted') return reply.code(204).header('cache-control', 'no-store').send();
+        user.note(reply, admission.tailOffset);
         seat(admission, request, reply);
         return reply;
       },

@@ -2,7 +2,7 @@
  * Who is asking. Finds the token, has `@fastify/jwt` check its signature and times once and the same way for every
  * route, and reads the claims for one room. Decides nothing about what a role may do.
  *
- * Whoever presents a bad token learns only that it is bad: every fault gets the same refusal.
+ * Whoever presents a bad token learns only that it is bad: every fault gets the same refusal, and is counted by its reason.
  */
 
 import cookie from '@fastify/cookie';
@@ -12,24 +12,15 @@ import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import { originOf } from '../origin.ts';
 import { type Settings, SettingsError } from '../settings.ts';
-import {
-  type Identity,
-  isRole,
-  isRoomId,
-  isTagName,
-  isUserId,
-  type Role,
-  type RoomId,
-  type Speaker,
-} from '../signal.ts';
+import type { Identity, RoomId, Speaker } from '../signal.ts';
+import { type Claims, readClaims, roleIn } from './claims.ts';
+import { cookieName } from './cookies.ts';
 import { KeySet, keyAlgorithms, readPublicKey } from './key-set.ts';
 import { KnownTokens } from './known-tokens.ts';
+import { faultOf, type TokenFault, TokenRefusal, tokenFaults, unauthorizedDetail } from './token-refusal.ts';
 
-export const cookieName = 'ringside';
 /** A longer token is refused unread. With a name, tags and some twenty rooms one has about 1,500 characters. */
 export const tokenLengthMax = 4096;
-const nameLengthMax = 64;
-const tagsMax = 8;
 /** Verified tokens that are remembered, until they expire. */
 const rememberedMax = 5000;
 
@@ -43,33 +34,48 @@ export interface IdentityOptions {
   readonly fetch?: typeof fetch;
 }
 
+export interface FoundToken {
+  readonly token: string;
+  readonly source: TokenSource;
+}
+
 export interface Door {
+  /** Tokens refused since the start, by reason. */
+  readonly refused: Readonly<Record<TokenFault, number>>;
   /**
    * Who is asking, for one room. A request is checked once, however often that is asked.
    * @throws {Refusal} `unauthorized`, `not-this-room`, `origin-refused`, or `overloaded` where no key can be had.
    */
   identify(request: FastifyRequest, room: RoomId): Promise<Identity>;
+  /** Whom the cookie alone names, whatever else the request says; null where there is none, or it does not count. */
+  identifyByCookie(request: FastifyRequest, room: RoomId): Promise<Identity | null>;
 }
 
-/** The token as it was given, checked or not; null where none was given at all. */
-export function findToken(request: FastifyRequest): { readonly token: string; readonly source: TokenSource } | null {
+/**
+ * The token as it was given, checked or not; null where none was given at all. What a page sends itself counts before
+ * the cookie, which the browser adds, whoever's it is.
+ */
+export function findToken(request: FastifyRequest): FoundToken | null {
   const { authorization } = request.headers;
   // Another scheme, such as a staging site's Basic, is somebody else's business.
   if (authorization !== undefined && /^bearer(?: |$)/i.test(authorization)) {
     return { token: authorization.slice('bearer '.length).trim(), source: 'header' };
   }
-  const fromCookie = request.cookies[cookieName];
-  if (fromCookie !== undefined) return { token: fromCookie, source: 'cookie' };
-  if (!isSafe(request)) return null;
-  const fromQuery = (request.query as Record<string, unknown> | undefined)?.['access_token'];
-  if (fromQuery === undefined) return null;
+  const query = isSafe(request) ? (request.query as Record<string, unknown> | undefined) : undefined;
+  const fromQuery = query?.['access_token'];
   // Given twice it is a list, and none of them counts.
-  return { token: typeof fromQuery === 'string' ? fromQuery : '', source: 'query' };
+  if (fromQuery !== undefined) return { token: typeof fromQuery === 'string' ? fromQuery : '', source: 'query' };
+  return cookieIn(request);
+}
+
+function cookieIn(request: FastifyRequest): FoundToken | null {
+  const token = request.cookies[cookieName];
+  return token === undefined ? null : { token, source: 'cookie' };
 }
 
 /** Whoever writes must have a name. @throws {Refusal} `unauthorized` without a token. */
 export function speakerOf({ id, name, role }: Identity): Speaker {
-  if (id === null) throw unauthorized();
+  if (id === null) throw new Refusal('unauthorized', unauthorizedDetail);
   return { id, name, role };
 }
 
@@ -88,6 +94,8 @@ export async function registerIdentity(app: FastifyInstance, options: IdentityOp
   // A key may be withdrawn from a set, so there each token's key is looked up each time, and only the library remembers
   // what it verified by that key; refusals it does not remember.
   const isKeyFixed = settings.tokenJwksUrl === null;
+  /** What of a request is looked at; a session route looks at two. */
+  const looked = new WeakMap<FastifyRequest, string>();
   await app.register(cookie);
   await app.register(jwt, {
     secret,
@@ -100,52 +108,77 @@ export async function registerIdentity(app: FastifyInstance, options: IdentityOp
       clockTolerance: leewayMs,
       complete: true,
       ...(isKeyFixed ? {} : { cache: rememberedMax, errorCacheTTL: () => -1 - leewayMs }),
-      extractToken: (request) => findToken(request)?.token,
+      extractToken: (request) => looked.get(request),
     },
   });
 
   const remembered = new KnownTokens<Claims>(rememberedMax);
-  const asked = new WeakMap<FastifyRequest, { readonly room: RoomId; readonly answer: Promise<Identity> }>();
-  const check = async (request: FastifyRequest, room: RoomId): Promise<Identity> => {
-    const found = findToken(request);
+  const check = async (request: FastifyRequest, room: RoomId, found: FoundToken | null): Promise<Identity> => {
     if (found === null) {
       if (settings.anonymousViewers) return anonymous;
-      throw unauthorized();
+      throw new TokenRefusal('absent');
     }
     if (found.source === 'cookie') checkOrigin(request, settings.corsOrigins);
-    if (found.token === '' || found.token.length > tokenLengthMax) throw unauthorized();
+    if (found.token === '' || found.token.length > tokenLengthMax) throw new TokenRefusal('malformed');
+    looked.set(request, found.token);
     const known = remembered.get(found.token);
-    const claims = known ?? readClaims(await verify(request));
-    if (claims === null) throw unauthorized();
-    const expiresAtMs = claims.exp * 1000 + leewayMs;
+    const claims = known ?? readClaims(await verify(request), clock.now());
+    const expiresAtMs = claims.expMs + leewayMs;
     if (clock.now() >= expiresAtMs) {
       remembered.delete(found.token);
-      throw unauthorized();
+      throw new TokenRefusal('expired');
     }
     if (known === undefined && isKeyFixed) remembered.add(found.token, claims);
-    const role = roleIn(claims.rooms, room);
-    if (role === null) throw new Refusal('not-this-room', `The token does not name the room ${room}.`);
-    return toIdentity(claims, { role, expiresAtMs, namesRoom: Object.hasOwn(claims.rooms, room) });
+    const role = roleIn(claims, room);
+    if (role === null) throw new TokenRefusal('room', 'not-this-room', `The token does not name the room ${room}.`);
+    const { id, name, tags, issuedAtMs } = claims;
+    return {
+      ...{ id, name, role, tags, expiresAtMs, namesRoom: Object.hasOwn(claims.rooms, room) },
+      ...(issuedAtMs === undefined ? {} : { issuedAtMs }),
+    };
+  };
+  return watchDoor(check);
+}
+
+/** Asks once for each request and room, and counts what is refused. */
+function watchDoor(
+  check: (request: FastifyRequest, room: RoomId, found: FoundToken | null) => Promise<Identity>,
+): Door {
+  const refused = Object.fromEntries(tokenFaults.map((fault) => [fault, 0])) as Record<TokenFault, number>;
+  const asked = new WeakMap<FastifyRequest, { readonly room: RoomId; readonly answer: Promise<Identity> }>();
+  const watched = async (request: FastifyRequest, room: RoomId, found: FoundToken | null): Promise<Identity> => {
+    try {
+      return await check(request, room, found);
+    } catch (error) {
+      if (error instanceof TokenRefusal) {
+        refused[error.fault] += 1;
+        request.log.debug({ room, reason: error.fault, source: found?.source ?? null }, 'token refused');
+      }
+      throw error;
+    }
   };
   return {
+    refused,
     identify(request, room) {
       const known = asked.get(request);
       if (known?.room === room) return known.answer;
-      const answer = check(request, room);
+      const answer = watched(request, room, findToken(request));
       asked.set(request, { room, answer });
       return answer;
+    },
+    async identifyByCookie(request, room) {
+      const found = cookieIn(request);
+      if (found === null) return null;
+      return check(request, room, found).catch((error: unknown) => {
+        if (error instanceof Refusal) return null;
+        throw error;
+      });
     },
   };
 }
 
-const toIdentity = ({ id, name, tags }: Claims, more: Omit<Identity, 'id' | 'name' | 'tags'>): Identity => ({
-  ...{ id, name, tags },
-  ...more,
-});
 const anonymous: Identity = { id: null, name: null, role: 'viewer', tags: [], expiresAtMs: Number.POSITIVE_INFINITY };
 const isSafe = (request: FastifyRequest): boolean => request.method === 'GET' || request.method === 'HEAD';
-const unauthorized = (): Refusal =>
-  new Refusal('unauthorized', 'Send a valid token that has not expired, as `Authorization: Bearer`.');
 
 interface ChosenKey {
   readonly secret: FastifyJWTOptions['secret'];
@@ -180,8 +213,9 @@ function chooseKey(app: FastifyInstance, { settings, clock, ownSecret, fetch }: 
     app.addHook('onClose', async () => keySet.close());
     const find = async (_request: FastifyRequest, token: { header?: unknown }): Promise<string> => {
       const { kid, alg } = token.header as { kid?: unknown; alg?: unknown };
-      const key = algorithms.some((name) => name === alg) ? await keySet.find(kid, alg) : null;
-      if (key === null) throw unauthorized();
+      if (!algorithms.some((name) => name === alg)) throw new TokenRefusal('algorithm');
+      const key = await keySet.find(kid, alg);
+      if (key === null) throw new TokenRefusal('key');
       return key.pem;
     };
     return { secret: { public: find as Extract<FastifyJWTOptions['secret'], () => unknown> }, algorithms };
@@ -206,49 +240,12 @@ async function verify(request: FastifyRequest): Promise<Verified['payload']> {
     verified = await request.jwtVerify<Verified>();
   } catch (error) {
     if (error instanceof Refusal) throw error;
-    throw unauthorized();
+    throw new TokenRefusal(faultOf(error));
   }
   // RFC 7515, section 4.1.11: what is critical must be understood, and there is nothing here that understands any. The
   // library lets an empty one pass.
-  if (Object.hasOwn(verified.header, 'crit')) throw unauthorized();
+  if (Object.hasOwn(verified.header, 'crit')) throw new TokenRefusal('malformed');
   return verified.payload;
-}
-
-interface Claims {
-  readonly id: Exclude<Identity['id'], null>;
-  readonly name: string | null;
-  readonly tags: readonly string[];
-  readonly rooms: Readonly<Record<string, Role>>;
-  /** Unix seconds. */
-  readonly exp: number;
-}
-
-/** Null where any claim is not as PROTOCOL says, used or not: a token is good as a whole or not at all. */
-function readClaims({ sub, rooms, name, tags, exp }: Readonly<Record<string, unknown>>): Claims | null {
-  if (!isUserId(sub)) return null;
-  if (typeof exp !== 'number' || !Number.isFinite(exp)) return null;
-  if (typeof rooms !== 'object' || rooms === null || Array.isArray(rooms)) return null;
-  if (!Object.entries(rooms).every(([room, role]) => (room === '*' || isRoomId(room)) && isRole(role))) return null;
-  if (name !== undefined && !isDisplayName(name)) return null;
-  if (tags !== undefined && !(Array.isArray(tags) && tags.length <= tagsMax && tags.every(isTagName))) return null;
-  return {
-    id: sub,
-    name: name === undefined || name.trim() === '' ? null : name,
-    tags: tags === undefined ? [] : [...new Set(tags as string[])],
-    rooms: rooms as Record<string, Role>,
-    exp,
-  };
-}
-
-/** Controls could break lines, and direction overrides could make one name read as another. */
-const unfitForNames = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
-const isDisplayName = (name: unknown): name is string =>
-  typeof name === 'string' && [...name].length <= nameLengthMax && !unfitForNames.test(name);
-
-/** A room may be called `constructor`, so only entries that the token really has count. */
-function roleIn(rooms: Readonly<Record<string, Role>>, room: RoomId): Role | null {
-  const entry = Object.hasOwn(rooms, room) ? room : '*';
-  return Object.hasOwn(rooms, entry) ? (rooms[entry] ?? null) : null;
 }
 
 /**
@@ -265,5 +262,6 @@ function checkOrigin(request: FastifyRequest, allowed: readonly string[]): void 
     const isOwn = /^https?:/.test(its) && its.replace(/^https?:\/\//, '') === host?.toLowerCase();
     if (isOwn || allowed.includes(its)) return;
   }
-  throw new Refusal('origin-refused', 'Send the token as `Authorization: Bearer`, or call from an allowed origin.');
+  const detail = 'Send the token as `Authorization: Bearer`, or call from an allowed origin.';
+  throw new TokenRefusal('origin', 'origin-refused', detail);
 }

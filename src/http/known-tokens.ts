@@ -3,7 +3,7 @@
  * again and again. Refused ones are not kept, or a token that is not valid yet would stay refused.
  */
 
-export class KnownTokens<Claims extends { readonly exp: number }> {
+export class KnownTokens<Claims> {
   readonly #max: number;
   readonly #claims = new Map<string, Claims>();
 

@@ -1,23 +1,26 @@
 /**
- * `POST /rooms/:room/session`: turns a bearer token into the cookie that an EventSource can send, and prolongs the
- * streams that the user has open in the room. The cookie is the room's own, so rooms do not overwrite each other's.
+ * `POST /rooms/:room/session`: turns a bearer token into the cookie that an EventSource can send, and tells the streams
+ * that the user has open in the room what the token allows. The cookie is the room's own, so rooms do not overwrite each
+ * other's.
  */
 
 import type { FastifyInstance } from 'fastify';
+import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { RoomLog } from '../log/room-log.ts';
-import type { Settings } from '../settings.ts';
-import { cookieName, type Door, findToken, speakerOf } from './identity.ts';
+import { type CookieSettings, cookieName, cookieOutlivesS, giveCookie } from './cookies.ts';
+import { type Door, findToken, speakerOf } from './identity.ts';
 import { acceptJson } from './json-body.ts';
 import { checkShape, problems, roomOf, roomParams, sessionAnswer } from './schemas.ts';
 
-export interface PostSessionOptions {
-  readonly settings: Pick<Settings, 'basePath'>;
+export interface SessionOptions {
   readonly log: Pick<RoomLog, 'prolong'>;
   readonly door: Door;
+  readonly settings: CookieSettings;
+  readonly clock: Clock;
 }
 
-export function postSession({ settings, log, door }: PostSessionOptions) {
+export function postSession({ log, door, settings, clock }: SessionOptions) {
   return async (app: FastifyInstance): Promise<void> => {
     // The token is all that is asked for; a body that a client sends out of habit is read and left alone.
     acceptJson(app, 1);
@@ -27,9 +30,9 @@ export function postSession({ settings, log, door }: PostSessionOptions) {
       schema: {
         operationId: 'openSession',
         security: [{ token: [] }],
-        summary: 'Turn a bearer token into a cookie, and prolong open streams',
+        summary: 'Turn a bearer token into a cookie, and renew open streams',
         description:
-          'Takes the token as `Authorization: Bearer` only. Sets the cookie `ringside` for the paths of this room and lets the streams that the user has open in it last until the token expires.',
+          'Takes the token as `Authorization: Bearer` only. Sets the cookie `ringside` for the paths of this room. The streams that the user has open in it last until the token expires; where it names another role or other tags, they end and come back.',
         params: roomParams,
         response: { 200: sessionAnswer, ...problems },
       },
@@ -38,18 +41,17 @@ export function postSession({ settings, log, door }: PostSessionOptions) {
         const room = roomOf(request);
         const identity = await door.identify(request, room);
         const { id } = speakerOf(identity);
+        const { id: _id, name: _name, ...grant } = identity;
         const found = findToken(request);
         if (found?.source !== 'header') {
           throw new Refusal('unauthorized', 'Send the token as `Authorization: Bearer`.');
         }
-        await log.prolong(room, id, identity.expiresAtMs);
-        reply.setCookie(cookieName, found.token, {
-          path: `${settings.basePath}/rooms/${room}`,
-          httpOnly: true,
-          sameSite: 'lax',
-          secure: request.protocol === 'https',
-          expires: new Date(identity.expiresAtMs),
-        });
+        const before = await door.identifyByCookie(request, room);
+        await log.prolong(room, id, grant);
+        // This browser is somebody else now: what it has open as the user before ends, as after a log-out.
+        if (before !== null && before.id !== null && before.id !== id) await log.prolong(room, before.id, null);
+        const maxAgeS = Math.ceil((identity.expiresAtMs - clock.now()) / 1000) + cookieOutlivesS;
+        giveCookie(reply, settings, { name: cookieName, value: found.token, room, maxAgeS });
         reply.header('cache-control', 'no-store').type('application/json');
         return JSON.stringify({ expiresAt: identity.expiresAtMs });
       },

@@ -177,6 +177,14 @@ export const eventsAnswer = Type.Object(
     events: Type.Array(Type.Object({ id, event: Type.String(), data: Type.Unknown() })),
     next: id,
     nextPollMs: Type.Integer({ description: 'How long the client may well wait before it asks again.' }),
+    you: Type.Object(
+      {
+        id: Type.Union([Type.String(), Type.Null()]),
+        role: Type.String({ enum: [...roles] }),
+        changed: Type.Optional(Type.Boolean({ description: 'The cursor may have been given to another user.' })),
+      },
+      { description: 'As whom the client was answered.' },
+    ),
   },
   { description: 'What came after the cursor, as far as the client may see it.' },
 );
@@ -234,7 +242,7 @@ export const rulesAnswer = Type.Object(
 );
 export const sessionAnswer = Type.Object(
   { expiresAt: Type.Integer({ description: 'Until when the streams may last, in Unix milliseconds.' }) },
-  { description: 'The cookie is set, and open streams are prolonged.' },
+  { description: 'The cookie is set, and open streams are renewed.' },
 );
 
 /**

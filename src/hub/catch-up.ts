@@ -40,6 +40,8 @@ export interface Joining {
   readonly from: From;
   /** How many of the latest events a first visit wants. */
   readonly history: number;
+  /** The id that it came with may have been given to another user. */
+  readonly isOtherUser: boolean;
   /** Read from the log after the user was put on record. */
   readonly tail: Tail;
   readonly retryMs: number;
@@ -142,7 +144,7 @@ export class CatchUp implements ViewerKeeper {
 
   /** `retry`, `resume`, `state`, and how many watch: what every stream begins with. */
   #greet(judged: Judgement, tail: Tail): void {
-    const { room, from, retryMs } = this.#joining;
+    const { room, from, isOtherUser, retryMs } = this.#joining;
     const { id, role } = this.#viewer.identity;
     const to = formatPosition({ epoch: tail.epoch, offset: judged.to.offset });
     const data = JSON.stringify({
@@ -151,7 +153,7 @@ export class CatchUp implements ViewerKeeper {
       to,
       missed: judged.missed,
       cause: judged.cause,
-      you: { id, role },
+      you: { id, role, ...(isOtherUser ? { changed: true } : {}) },
     });
     this.#count(judged);
     this.#after = { ...judged.to, lineage: tail.lineage };

@@ -5,7 +5,7 @@
 
 import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
-import { Refusal } from '../errors.ts';
+import { type EndingCause, Refusal } from '../errors.ts';
 import type { Tail } from '../log/position.ts';
 import type { RoomLog } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
@@ -22,6 +22,7 @@ import { type CrowdListener, Rooms, type RoomsSettings } from './rooms.ts';
 import { Shares } from './shares.ts';
 import { inSlices } from './slices.ts';
 import { Turnstile, type TurnstileSettings } from './turnstile.ts';
+import { Visitor } from './visitor.ts';
 import { Wheel, type WheelSettings } from './wheel.ts';
 
 export type HubSettings = RoomsSettings &
@@ -36,11 +37,15 @@ export interface StreamRequest {
   readonly history: number;
   /** Where a client without a token comes from. */
   readonly address?: string;
+  /** The id that it came with may have been given to another user. */
+  readonly isOtherUser?: boolean;
 }
 
 /** Somebody who may come in. One of the two must be called. */
 export interface Admitted {
   readonly outcome: 'admitted';
+  /** The room's last offset when it was let in. */
+  readonly tailOffset: number;
   /** Takes the socket for good. `head` goes out before the stream's first bytes. */
   seat(socket: Socket, encoding: Encoding, head: Buffer, framing?: Framing): void;
   /** The client left before it could be seated. */
@@ -59,6 +64,7 @@ const atBoundRetries = 10;
 /** What a visit to a room holds, until it is over. */
 export interface Visit {
   readonly room: Room;
+  readonly visitor: Visitor;
   readonly tail: Tail;
   readonly isEnded: boolean;
   readonly leave: () => void;
@@ -92,8 +98,7 @@ export class Hub {
     this.#sounding = new Sounding(clock);
     const { tally } = this.meter;
     this.#surroundings = { clock, sounding: this.#sounding, viewerBytesMax: settings.viewerBytesMax, tally };
-    const around = { wheel: this.#wheel, meter: this.meter };
-    this.#rooms = new Rooms({ log, settings, clock, surroundings: around, report });
+    this.#rooms = new Rooms({ log, settings, clock, meter: this.meter, report });
   }
 
   get viewers(): number {
@@ -148,7 +153,7 @@ export class Hub {
         this.#streams.give(asker.key);
       };
       const seat: Admitted['seat'] = (...given) => this.#seat(request, { ...visit, leave }, ...given);
-      return { outcome: 'admitted', seat, release: leave };
+      return { outcome: 'admitted', tailOffset: visit.tail.offset, seat, release: leave };
     } catch (error) {
       this.meter.turnedAway.log += 1;
       throw error;
@@ -167,13 +172,14 @@ export class Hub {
     const found = await this.#rooms.use(id, asker);
     if (found === null) return 'overloaded';
     const { room, done } = found;
+    const visitor = new Visitor(identity);
     const leave = (): void => {
-      room.attendance.leave(identity);
+      room.attendance.leave(visitor);
       done();
     };
     try {
-      const entered = await room.attendance.enter(identity);
-      if (!entered.banned) return { room, tail: entered.tail, isEnded: entered.ended, leave };
+      const entered = await room.attendance.enter(visitor);
+      if (!entered.banned) return { room, visitor, tail: entered.tail, isEnded: entered.ended, leave };
       leave();
       return 'banned';
     } catch (error) {
@@ -229,8 +235,8 @@ export class Hub {
     visit: Visit,
     ...[socket, encoding, head, framing]: Parameters<Admitted['seat']>
   ): void {
-    const { room, tail, leave } = visit;
-    const stand = room.standFor(request.identity);
+    const { room, visitor, tail, leave } = visit;
+    const stand = room.standFor(visitor.identity);
     if (stand === null) {
       leave();
       socket.destroy();
@@ -248,23 +254,44 @@ export class Hub {
         leave();
       },
     };
-    const viewer = new Viewer(socket, encoding, request.identity, this.#surroundings, keeper, head, framing);
+    const viewer = new Viewer(socket, encoding, visitor.identity, this.#surroundings, keeper, head, framing);
     stand.expect(viewer);
     this.#rooms.listener?.changed(room);
     this.#wheel.add(viewer);
-    // On the way here the token may have run out, or a ban have passed.
-    const isExpired = request.identity.expiresAtMs <= this.#clock.now();
-    const ban = room.bans.since(request.identity, tail);
-    if (isExpired || ban !== null) {
-      viewer.end(isExpired ? 'expired' : 'banned', isExpired ? null : ban?.reason);
+    visitor.serveBy({
+      prolonged: (expiresAtMs) => this.#wheel.prolong(viewer, expiresAtMs),
+      outdated: () => viewer.end('reauthorized'),
+    });
+    const why = this.#whyEnd(visit);
+    if (why !== null) {
+      viewer.end(why.cause, why.reason);
       return;
     }
-    const { from, history } = request;
-    const ticket = { room, stand, viewer, from, history, tail, retryMs: this.retryMs(), meter: this.meter };
+    const { from, history, isOtherUser = false } = request;
+    const ticket = {
+      room,
+      stand,
+      viewer,
+      from,
+      history,
+      isOtherUser,
+      tail,
+      retryMs: this.retryMs(),
+      meter: this.meter,
+    };
     joining.catchUp = new CatchUp(this.#log, this.#settings, ticket);
     void this.#join(joining.catchUp, ticket).then(() => {
       joining.catchUp = null;
     });
+  }
+
+  /** On the way here the token may have run out or been replaced, or a ban have passed. */
+  #whyEnd({ room, visitor, tail }: Visit): { cause: EndingCause; reason: string | null } | null {
+    const { identity, isOutdated } = visitor;
+    if (identity.expiresAtMs <= this.#clock.now()) return { cause: 'expired', reason: null };
+    if (isOutdated) return { cause: 'reauthorized', reason: null };
+    const ban = room.bans.since(identity, tail);
+    return ban === null ? null : { cause: 'banned', reason: ban.reason };
   }
 
   async #join(catchUp: CatchUp, { room, stand, viewer }: Joining): Promise<void> {

@@ -19,7 +19,7 @@ import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import { type Followed, type GapCause, judgeFollowed, type Position, type Tail } from '../log/position.ts';
 import type { Follower, Headcount, Heard, RoomLog, RoomState } from '../log/room-log.ts';
-import type { Entry, RoomId, UserId } from '../signal.ts';
+import type { Entry, Grant, RoomId, UserId } from '../signal.ts';
 import { Lease, type LeaseCall } from './lease.ts';
 
 /** Entries that nobody can have any more. The rest continues after `to`. */
@@ -36,8 +36,8 @@ export interface Sink {
   take(entry: Entry): void;
   counted(counter: string, total: number): void;
   watched(headcount: Headcount): void;
-  /** A user of this room has a newer token. */
-  prolonged(user: UserId, expiresAtMs: number): void;
+  /** A user of this room came with a token; null: it has given its token up. */
+  prolonged(user: UserId, grant: Grant | null): void;
   /** Something was lost, and state changes with it: `state` is how it stands, and may be newer than `loss.to`. */
   lost(loss: Loss, state: RoomState): void;
   /** The present epoch has another name, and no entry was lost. */
@@ -114,7 +114,7 @@ export class Intake implements Follower {
     if (this.#mode === 'closed') return;
     if (message.type === 'count') this.#count(message);
     else if (message.type === 'audience') this.#sink.watched(message);
-    else if (message.type === 'prolong') this.#sink.prolonged(message.user, message.expiresAtMs);
+    else if (message.type === 'prolong') this.#sink.prolonged(message.user, message.grant);
     else if (this.#mode === 'whole') this.#passOrDoubt(message);
     else this.#putAside(message);
   }

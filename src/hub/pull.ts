@@ -1,8 +1,9 @@
 /**
  * The request/response way: the same entries, through the same gate, for clients that ask. One answer holds what came
- * after a cursor; with `waitMs` the answer waits for the first event that the client may see.
+ * after a cursor; with `waitMs` the answer waits for the first event that the client may see, while its token lasts.
  */
 
+import type { Clock } from '../clock.ts';
 import { type Judgement, judge, type Position, type Tail } from '../log/position.ts';
 import type { Entry, Identity, RoomId } from '../signal.ts';
 import { type Asker, askerOf } from './asker.ts';
@@ -34,6 +35,8 @@ export interface Pulled {
   readonly next: Position;
   /** How long the client may well wait before it asks again. */
   readonly nextPollMs: number;
+  /** The room's last offset when it was read. */
+  readonly tailOffset: number;
 }
 
 export interface PullSettings {
@@ -54,19 +57,24 @@ interface Look extends Pulled {
   readonly count: number;
 }
 
-/** `share`: the client has as many requests under way as it may. `overloaded`: a limit of all. */
-export type NotPulled = 'banned' | 'overloaded' | 'share';
+/**
+ * `share`: the client has as many requests under way as it may. `overloaded`: a limit of all. `expired`: the token was good
+ * when it asked, and is not any more.
+ */
+export type NotPulled = 'banned' | 'overloaded' | 'share' | 'expired';
 
 export class Pull {
   readonly #hub: Hub;
   readonly #settings: PullSettings;
+  readonly #clock: Clock;
   readonly #line: ReadLine;
   readonly #underWay = new Shares();
   #waiting = 0;
 
-  constructor(hub: Hub, settings: PullSettings) {
+  constructor(hub: Hub, settings: PullSettings, clock: Clock) {
     this.#hub = hub;
     this.#settings = settings;
+    this.#clock = clock;
     this.#line = new ReadLine(looksAtOnce, settings.pullsMax);
   }
 
@@ -93,8 +101,14 @@ export class Pull {
       const first = await this.#firstLook(request, visit);
       if (first === null) return 'overloaded';
       const mayWait = request.waitMs > 0 && first.judged.verdict !== 'reset' && !visit.isEnded;
-      if (first.count > 0 || !mayWait || this.#waiting >= this.#settings.pullsMax) return first;
-      return await this.#wait(request, visit, first);
+      const isOver = first.count > 0 || !mayWait || this.#waiting >= this.#settings.pullsMax;
+      const last = isOver ? first : await this.#wait(request, visit, first);
+      const { identity, isOutdated } = visit.visitor;
+      if (identity.expiresAtMs <= this.#clock.now()) return 'expired';
+      // Its events were chosen for what the user was: the client asks again at once, as what it is.
+      return isOutdated
+        ? { ...last, judged: first.judged, events: noEvents, next: first.judged.to, nextPollMs: 0 }
+        : last;
     } finally {
       visit.leave();
     }
@@ -108,16 +122,20 @@ export class Pull {
     }
     // There is nothing after the end, which is where this client begins.
     const judged = judge(after, visit.tail);
-    return { judged, events: noEvents, count: 0, next: judged.to, nextPollMs: quietPollMs };
+    const tailOffset = visit.tail.offset;
+    return { judged, events: noEvents, count: 0, next: judged.to, nextPollMs: quietPollMs, tailOffset };
   }
 
   async #wait(request: PullRequest, visit: Visit, first: Look): Promise<Pulled> {
-    const { room } = visit;
+    const { room, visitor } = visit;
     this.#waiting += 1;
     const found = new AbortController();
+    visitor.serveBy({ prolonged: () => undefined, outdated: () => found.abort() });
+    if (visitor.isOutdated) found.abort();
     try {
       const signal = AbortSignal.any([request.signal, found.signal]);
-      const heard = room.nextFor(request.identity, request.waitMs, signal);
+      const leftMs = visitor.identity.expiresAtMs - this.#clock.now();
+      const heard = room.nextFor(request.identity, Math.min(request.waitMs, leftMs), signal);
       // What came between the first look and the waiting is found by a second look.
       let look = await this.#look(request, visit, first.next, room.intake.position);
       if (look.count === 0 && look.judged.verdict === 'exact') {
@@ -140,7 +158,7 @@ export class Pull {
     const { count, json } = some.length === entries.length ? page.eventsFor(identity) : page.eventsOf(some, identity);
     const last = some.at(-1);
     const next = last === undefined ? judged.to : { epoch: tail.epoch, offset: last.offset };
-    return { judged, events: json, count, next, nextPollMs: pollMs(some.length, limit) };
+    return { judged, events: json, count, next, nextPollMs: pollMs(some.length, limit), tailOffset: tail.offset };
   }
 }
 

@@ -8,7 +8,7 @@ import type { Clock } from '../clock.ts';
 import type { GapCause, Position } from '../log/position.ts';
 import type { Headcount, RoomLog, RoomState } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
-import type { Entry, RoomId, UserId } from '../signal.ts';
+import type { Entry, Grant, RoomId, UserId } from '../signal.ts';
 import { spansPerViewer, type Viewer } from '../stream/viewer.ts';
 import { Attendance } from './attendance.ts';
 import {
@@ -37,17 +37,11 @@ import { counterOf, counters, Sums, totalIn } from './sums.ts';
 import { Tape } from './tape.ts';
 import { Waiters } from './waiters.ts';
 import { Watching } from './watching.ts';
-import type { Wheel } from './wheel.ts';
 
 export type RoomSettings = Pick<
   Settings,
   'flushMs' | 'tapeBytesMax' | 'viewerBytesMax' | 'stateInlineBytes' | 'audiencesMax' | 'replayEntriesMax'
 >;
-
-export interface RoomSurroundings {
-  readonly wheel: Pick<Wheel, 'prolong'>;
-  readonly meter: Meter;
-}
 
 export class Room implements Sink {
   readonly id: RoomId;
@@ -65,7 +59,6 @@ export class Room implements Sink {
   readonly holes = new Holes();
   readonly #settings: RoomSettings;
   readonly #clock: Clock;
-  readonly #wheel: Pick<Wheel, 'prolong'>;
   readonly #meter: Meter;
   readonly #flush: Flush;
   readonly #stands = new Map<string, Stand>();
@@ -77,11 +70,10 @@ export class Room implements Sink {
   /** From this offset on there is nothing to wait for; null while the room has not ended. */
   #endsAt: number | null = null;
 
-  constructor(id: RoomId, log: RoomLog, settings: RoomSettings, clock: Clock, { wheel, meter }: RoomSurroundings) {
+  constructor(id: RoomId, log: RoomLog, settings: RoomSettings, clock: Clock, meter: Meter) {
     this.id = id;
     this.#settings = settings;
     this.#clock = clock;
-    this.#wheel = wheel;
     this.#meter = meter;
     this.#waiters = new Waiters(clock);
     this.idleSinceMs = clock.now();
@@ -190,8 +182,8 @@ export class Room implements Sink {
     if (this.watching.note(headcount)) this.#flush.request();
   }
 
-  prolonged(user: UserId, expiresAtMs: number): void {
-    for (const viewer of this.viewers()) if (viewer.identity.id === user) this.#wheel.prolong(viewer, expiresAtMs);
+  prolonged(user: UserId, grant: Grant | null): void {
+    for (const visitor of this.attendance.visitorsOf(user)) visitor.renewed(grant);
   }
 
   /**

@@ -9,7 +9,8 @@ import type { Headcount, RoomLog } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import type { RoomId } from '../signal.ts';
 import type { Asker } from './asker.ts';
-import { Room, type RoomSettings, type RoomSurroundings } from './room.ts';
+import type { Meter } from './meter.ts';
+import { Room, type RoomSettings } from './room.ts';
 import { Shares } from './shares.ts';
 
 export type RoomsSettings = RoomSettings & Pick<Settings, 'roomsMax' | 'unclaimedRoomsMax' | 'lingerMs' | 'renewMs'>;
@@ -34,7 +35,7 @@ export interface RoomsOptions {
   readonly log: RoomLog;
   readonly settings: RoomsSettings;
   readonly clock: Clock;
-  readonly surroundings: RoomSurroundings;
+  readonly meter: Meter;
   /** Is told of mistakes of our own. */
   readonly report: (error: unknown) => void;
 }
@@ -113,7 +114,7 @@ export class Rooms {
   }
 
   #open(id: RoomId, unclaimedBy: string | null): Followed | null {
-    const { log, settings, clock, surroundings } = this.#options;
+    const { log, settings, clock, meter } = this.#options;
     const isFull = this.#unclaimedCount >= Math.ceil(settings.roomsMax * unclaimedShare);
     if (unclaimedBy !== null && isFull && !this.#dropIdle(({ unclaimedBy: by }) => by !== null)) return null;
     if (this.#rooms.size >= settings.roomsMax && !this.#dropIdle()) return null;
@@ -121,7 +122,7 @@ export class Rooms {
       if (!this.#unclaimed.take(unclaimedBy, settings.unclaimedRoomsMax)) return null;
       this.#unclaimedCount += 1;
     }
-    const room = new Room(id, log, settings, clock, surroundings);
+    const room = new Room(id, log, settings, clock, meter);
     const opened = room.open().catch((error: unknown) => {
       this.#drop(id, room);
       throw error;

@@ -17,7 +17,7 @@ export class Waiters {
     this.#clock = clock;
   }
 
-  /** Settled when an entry comes that the receiver may see, or at the latest after `ms`. */
+  /** Settled when an entry comes that the receiver may see, when the signal is aborted, or at the latest after `ms`. */
   nextFor(receiver: Receiver, ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const waiter: Waiter = {
@@ -32,6 +32,7 @@ export class Waiters {
       const timer = this.#clock.after(ms, waiter.wake);
       signal.addEventListener('abort', waiter.wake);
       this.#waiters.add(waiter);
+      if (signal.aborted) waiter.wake();
     });
   }
 

@@ -1,6 +1,7 @@
 /**
  * One timer for all viewers of the process: heartbeats for quiet streams, the end of those that read nothing for too
- * long, and the end of every stream whose token has expired. Viewers have no timers of their own.
+ * long, and the end of every stream whose token has expired. Viewers have no timers of their own. Token times are mostly
+ * whole seconds, as are turns; for a time between two turns (RFC 7519 allows fractions) there is a timer in that second.
  */
 
 import type { Clock, Timer } from '../clock.ts';
@@ -12,7 +13,6 @@ export interface WheelSettings {
   readonly viewerStuckMs: number;
 }
 
-/** Token times are whole seconds (RFC 7519), so a turn at each full second ends a stream when its time has come. */
 const longestTurnMs = 1_000;
 
 export class Wheel {
@@ -21,7 +21,10 @@ export class Wheel {
   readonly #turnMs: number;
   readonly #viewers = new Set<Viewer>();
   readonly #expiring = new Map<number, Set<Viewer>>();
+  /** For the times of `#expiring` that come before the next turn. */
+  readonly #soon = new Map<number, Timer>();
   #timer: Timer | null = null;
+  #nextTurnMs = 0;
   #isClosed = false;
 
   constructor(clock: Clock, settings: WheelSettings) {
@@ -61,6 +64,8 @@ export class Wheel {
   close(): void {
     this.#isClosed = true;
     this.#timer?.cancel();
+    for (const timer of this.#soon.values()) timer.cancel();
+    this.#soon.clear();
   }
 
   #watchExpiry(viewer: Viewer): void {
@@ -69,19 +74,46 @@ export class Wheel {
     const expiring = this.#expiring.get(expiresAtMs);
     if (expiring === undefined) this.#expiring.set(expiresAtMs, new Set([viewer]));
     else expiring.add(viewer);
+    if (this.#timer !== null && expiresAtMs < this.#nextTurnMs) this.#expireAt(expiresAtMs);
   }
 
   #forgetExpiry(viewer: Viewer): void {
     const { expiresAtMs } = viewer.identity;
     const expiring = this.#expiring.get(expiresAtMs);
     expiring?.delete(viewer);
-    if (expiring?.size === 0) this.#expiring.delete(expiresAtMs);
+    if (expiring?.size !== 0) return;
+    this.#expiring.delete(expiresAtMs);
+    this.#soon.get(expiresAtMs)?.cancel();
+    this.#soon.delete(expiresAtMs);
+  }
+
+  /** At a moment that lies before the next turn. */
+  #expireAt(expiresAtMs: number): void {
+    if (this.#soon.has(expiresAtMs)) return;
+    const timer = this.#clock.after(expiresAtMs - this.#clock.now(), () => {
+      this.#soon.delete(expiresAtMs);
+      // A timer of the system may be a little early.
+      if (this.#clock.now() < expiresAtMs) return this.#expireAt(expiresAtMs);
+      inSlices(this.#expire(expiresAtMs), this.#clock, () => undefined);
+    });
+    this.#soon.set(expiresAtMs, timer);
+  }
+
+  *#expire(expiresAtMs: number): Generator<void> {
+    for (const viewer of [...(this.#expiring.get(expiresAtMs) ?? [])]) {
+      // Between two slices its token may have been prolonged.
+      if (viewer.identity.expiresAtMs <= this.#clock.now()) viewer.end('expired');
+      yield;
+    }
   }
 
   /** Turns fall on multiples of the turn's length, so that one comes at each full second. */
   #schedule(): void {
     if (this.#isClosed) return;
-    const waitMs = this.#turnMs - (this.#clock.now() % this.#turnMs);
+    const now = this.#clock.now();
+    const waitMs = this.#turnMs - (now % this.#turnMs);
+    this.#nextTurnMs = now + waitMs;
+    for (const expiresAtMs of this.#expiring.keys()) if (expiresAtMs < this.#nextTurnMs) this.#expireAt(expiresAtMs);
     this.#timer = this.#clock.after(waitMs, () => {
       inSlices(this.#turn(), this.#clock, () => {
         this.#timer = null;
@@ -93,14 +125,7 @@ export class Wheel {
   /** What is due at this moment, a viewer a step: a crowd that came together is due together. */
   *#turn(): Generator<void> {
     const now = this.#clock.now();
-    for (const [expiresAtMs, viewers] of [...this.#expiring]) {
-      if (expiresAtMs > now) continue;
-      for (const viewer of [...viewers]) {
-        // Between two slices its token may have been prolonged.
-        if (viewer.identity.expiresAtMs <= now) viewer.end('expired');
-        yield;
-      }
-    }
+    for (const expiresAtMs of [...this.#expiring.keys()]) if (expiresAtMs <= now) yield* this.#expire(expiresAtMs);
     for (const viewer of this.#viewers) if (this.#tend(viewer, now)) yield;
   }
 

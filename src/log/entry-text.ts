@@ -6,8 +6,8 @@
  *     <body>
  *
  * The script puts the first four words before the rest, the content, which is made here; so it need neither parse nor
- * print JSON. A counter's news is `+<counter> <total> <epoch>`, a newer token's `=<until, Unix ms> <user>`, the
- * audience's `~<viewers> <users>`.
+ * print JSON. A counter's news is `+<counter> <total> <epoch>`, the audience's `~<viewers> <users>`, a newer token's
+ * `=<until, Unix ms> <user> <role> <issued, Unix ms, or -> <tag> <tag> …`, and `=0 <user>` where it was given up.
  */
 
 import assert from 'node:assert/strict';
@@ -15,7 +15,9 @@ import {
   type Audience,
   type Entry,
   type Epoch,
+  type Grant,
   isPlainName,
+  isRole,
   isTagName,
   isUserId,
   type Lane,
@@ -93,7 +95,21 @@ export function decodeHeard(text: string): Heard {
     if (!isPlainName(first) || !isEpoch.test(third ?? '')) throw new LogTextError(text);
     return { type: 'count', epoch: third as Epoch, counter: first, total: readNumber(second, text) };
   }
-  return { type: 'prolong', user: second as UserId, expiresAtMs: readNumber(first, text) };
+  return { type: 'prolong', user: second as UserId, grant: first === '0' ? null : decodeGrant(text) };
+}
+
+export function encodeGrant(user: UserId, grant: Grant | null): string {
+  if (grant === null) return `=0 ${user}`;
+  const { expiresAtMs, role, issuedAtMs = '-', tags } = grant;
+  return [`=${expiresAtMs}`, user, role, issuedAtMs, ...tags].join(' ');
+}
+
+/** @throws {LogTextError} */
+function decodeGrant(text: string): Grant {
+  const [until, , role, issued, ...tags] = text.slice(1).split(' ');
+  if (!isRole(role) || !tags.every(isTagName)) throw new LogTextError(text);
+  const issuedAt = issued === '-' ? {} : { issuedAtMs: readNumber(issued, text) };
+  return { expiresAtMs: readNumber(until, text), role, tags, ...issuedAt };
 }
 
 /**

@@ -8,7 +8,7 @@
 
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
-import type { Role, RoomId, UserId } from '../signal.ts';
+import type { Grant, Role, RoomId, UserId } from '../signal.ts';
 import { whereIs } from './memory-directory.ts';
 import { type MemoryLimits, newRecord, type RoomRecord } from './memory-record.ts';
 import { MemoryRoom } from './memory-room.ts';
@@ -235,9 +235,9 @@ class MemoryLink implements RoomLog {
     this.#ask(id, (room) => room.leave(this.nodeId, user));
   }
 
-  async prolong(id: RoomId, user: UserId, expiresAtMs: number): Promise<void> {
+  async prolong(id: RoomId, user: UserId, grant: Grant | null): Promise<void> {
     this.#refuseIfAway();
-    this.#store.tell(id, user, { type: 'prolong', user, expiresAtMs }, this.#clock.now());
+    this.#store.tell(id, user, { type: 'prolong', user, grant }, this.#clock.now());
   }
 
   async renew(id: RoomId, viewers = 0, seen: Position | null = null): Promise<Renewed> {

@@ -7,8 +7,8 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.ts';
 import type { Settings } from '../settings.ts';
-import { type Epoch, type Role, type RoomId, rankOf, type StatePart, type UserId } from '../signal.ts';
-import { decodeHeadcount, decodeTail, LogTextError, readNumber } from './entry-text.ts';
+import { type Epoch, type Grant, type Role, type RoomId, rankOf, type StatePart, type UserId } from '../signal.ts';
+import { decodeHeadcount, decodeTail, encodeGrant, LogTextError, readNumber } from './entry-text.ts';
 import { type Attended, Gathering, type Step } from './gathering.ts';
 import { keySpace, keysIn, type RoomKeys } from './keys.ts';
 import type { Position, Tail } from './position.ts';
@@ -166,8 +166,8 @@ class RedisLog implements RoomLog {
     return this.#gathering.leave(room, user);
   }
 
-  async prolong(room: RoomId, user: UserId, expiresAtMs: number): Promise<void> {
-    const args = [this.#keys.roomChannel(room), user, Math.floor(expiresAtMs)];
+  async prolong(room: RoomId, user: UserId, grant: Grant | null): Promise<void> {
+    const args = [this.#keys.roomChannel(room), user, encodeGrant(user, grant)];
     await this.#link.call('prolong', [this.#keys.where(room), this.#keys.nodes(room)], args);
   }
 

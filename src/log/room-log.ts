@@ -29,7 +29,7 @@
  */
 
 import type { RefusalCode } from '../errors.ts';
-import type { Audience, Entry, Epoch, Identity, Lane, Role, RoomId, StatePart, UserId } from '../signal.ts';
+import type { Audience, Entry, Epoch, Grant, Identity, Lane, Role, RoomId, StatePart, UserId } from '../signal.ts';
 import type { Position, Tail } from './position.ts';
 
 /** A token bucket per user and name: `burst` at once, then `perSecond`. */
@@ -163,8 +163,11 @@ export type Heard =
   | { readonly type: 'count'; readonly epoch: Epoch; readonly counter: string; readonly total: number }
   /** How many watch the room. Fleeting. */
   | ({ readonly type: 'audience' } & Headcount)
-  /** A user has a newer token; told to the nodes that have the user on record. Fleeting. */
-  | { readonly type: 'prolong'; readonly user: UserId; readonly expiresAtMs: number };
+  /**
+   * What the token says that a user came with now; null: the user has given its token up. Told to the nodes that have the
+   * user on record. Fleeting.
+   */
+  | { readonly type: 'prolong'; readonly user: UserId; readonly grant: Grant | null };
 
 /** How many watch a room, over all nodes. */
 export interface Headcount {
@@ -276,8 +279,8 @@ export interface RoomLog {
   enter(room: RoomId, user: UserId | null, role?: Role): Promise<Entered>;
   /** The user's last stream in this room on this node is gone. */
   leave(room: RoomId, user: UserId): Promise<void>;
-  /** Tells the nodes that have the user on record that its streams in the room may last until then (Unix ms). */
-  prolong(room: RoomId, user: UserId, expiresAtMs: number): Promise<void>;
+  /** Tells the nodes that have the user on record what its token allows now; null: the user has given it up. */
+  prolong(room: RoomId, user: UserId, grant: Grant | null): Promise<void>;
   /**
    * Keeps this node's records in the directory valid for another `leaseMs`, and the room from being forgotten; tells the
    * tail, and reports by the way. `seen`: the last entry that the log gave this node. If the log has less in that epoch,

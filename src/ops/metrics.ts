@@ -48,7 +48,7 @@ export class Metrics {
     this.#counter('ringside_strays_total', 'Requests that were meant for another group.', () => handover.strays);
   }
 
-  #addViewers({ hub }: Sources): void {
+  #addViewers({ hub, tokensRefused }: Sources): void {
     const { meter } = hub;
     this.#gauge('ringside_viewers', 'Open streams.', () => hub.viewers);
     this.#gauge('ringside_viewers_waiting', 'Open streams that bytes wait for.', () => meter.tally.waiting);
@@ -60,6 +60,7 @@ export class Metrics {
       () => meter.joins,
     );
     this.#counters('ringside_turned_away_total', 'Streams not opened.', 'cause', () => meter.turnedAway);
+    this.#counters('ringside_tokens_refused_total', 'Tokens refused.', 'reason', () => tokensRefused);
     this.#counters('ringside_endings_total', 'Streams that are over.', 'cause', () => meter.endings);
     this.#counters('ringside_gaps_total', 'Losses told to viewers.', 'cause', () => meter.gaps);
   }

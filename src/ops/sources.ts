@@ -16,6 +16,8 @@ export interface Sources {
   readonly handover: { readonly isDraining: boolean; readonly moved: number; readonly strays: number };
   readonly log: Pick<RoomLog, 'health'>;
   readonly logCalls: LogCalls;
+  /** Tokens that the door refused, by reason. */
+  readonly tokensRefused: Readonly<Record<string, number>>;
   readonly loopDelay: LoopDelay;
 }
 

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { leaseMs } from '../../src/log/room-log.ts';
+import type { Grant } from '../../src/signal.ts';
 import { event, freshRoom, type OpenHarness, promise, put, user } from './stage.ts';
 
 const [bob, cat, dan] = [user('bob'), user('cat'), user('dan')];
@@ -182,22 +183,31 @@ function peerContract(open: OpenHarness): void {
 }
 
 function prolongContract(open: OpenHarness): void {
-  promise('a newer token is told to the nodes that have the user on record, and to no other', open, async (stage) => {
-    const [two, three] = [await stage.harness.node('two'), await stage.harness.node('three')];
-    const ears = [await stage.follow(), await stage.follow(two), await stage.follow(three)];
-    await stage.log.enter(stage.room, bob);
-    await two.enter(stage.room, bob);
-    await three.enter(stage.room, cat);
-    await three.prolong(stage.room, bob, 1_900_000_000_000);
-    await stage.keep(event('last'));
-    for (const ear of ears) await ear.has(1);
-    const told = [{ type: 'prolong', user: bob, expiresAtMs: 1_900_000_000_000 }];
-    assert.deepEqual(
-      ears.map(({ prolongs }) => prolongs),
-      [told, told, []],
-    );
-    assert.equal((await stage.tail()).offset, 1);
-  });
+  const grants: readonly (Grant | null)[] = [
+    { role: 'viewer', tags: [], expiresAtMs: 1_900_000_000_950 },
+    { role: 'moderator', tags: ['gold', '2.0'], expiresAtMs: 1_900_000_000_000, issuedAtMs: 1_800_000_000_500 },
+    null,
+  ];
+  promise(
+    'what a token allows now, or that it was given up, is told to the nodes that have the user on record, and to no other',
+    open,
+    async (stage) => {
+      const [two, three] = [await stage.harness.node('two'), await stage.harness.node('three')];
+      const ears = [await stage.follow(), await stage.follow(two), await stage.follow(three)];
+      await stage.log.enter(stage.room, bob);
+      await two.enter(stage.room, bob);
+      await three.enter(stage.room, cat);
+      for (const grant of grants) await three.prolong(stage.room, bob, grant);
+      await stage.keep(event('last'));
+      for (const ear of ears) await ear.has(1);
+      const told = grants.map((grant) => ({ type: 'prolong', user: bob, grant }));
+      assert.deepEqual(
+        ears.map(({ prolongs }) => prolongs),
+        [told, told, []],
+      );
+      assert.equal((await stage.tail()).offset, 1);
+    },
+  );
 
   promise(
     'a newer token is not told to a node that the user has left, nor where the lease is over',
@@ -210,8 +220,8 @@ function prolongContract(open: OpenHarness): void {
       await two.enter(stage.room, bob);
       await two.leave(stage.room, bob);
       await two.enter(stage.room, cat);
-      await two.prolong(stage.room, bob, 1_900_000_000_000);
-      await two.prolong(stage.room, dan, 1_900_000_000_000);
+      await two.prolong(stage.room, bob, null);
+      await two.prolong(stage.room, dan, null);
       await stage.keep(event('last'));
       for (const ear of ears) await ear.has(1);
       assert.deepEqual(

@@ -101,9 +101,10 @@ describe('the log on one Redis', () => {
       far.heardEntries.map((message) => message.previous),
       [0, 0],
     );
-    await one.prolong(room, ben, 1_900_000_000_000);
+    const grant = { role: 'viewer' as const, tags: [], expiresAtMs: 1_900_000_000_000 };
+    await one.prolong(room, ben, grant);
     await waitFor(() => far.prolongs.length === 1, { what: 'the node that holds the user to hear' });
-    assert.deepEqual(far.prolongs, [{ type: 'prolong', user: ben, expiresAtMs: 1_900_000_000_000 }]);
+    assert.deepEqual(far.prolongs, [{ type: 'prolong', user: ben, grant }]);
     assert.deepEqual(near.prolongs, []);
     await two.leave(room, ben);
     assert.equal((await kept(one.append(writeOf(room, peer)))).connected, 0);

@@ -37,7 +37,8 @@ export interface Gap {
 const counterPart = 'likes';
 
 export class Watcher {
-  readonly person: Person;
+  /** As whom it is served on this connection. */
+  person: Person;
   readonly #ledger: Ledger;
   /** What the client would send as Last-Event-ID. */
   lastId: string | null = null;
@@ -52,7 +53,7 @@ export class Watcher {
   readonly declared: string[] = [];
   /** The gaps within this connection's stream. */
   gaps: Gap[] = [];
-  /** Set by a test when the log bans this person: nothing later may come on this connection. */
+  /** Set by a test when this person is banned or its token replaced: nothing later may come on this connection. */
   barrier: Written | null = null;
   resume: Resume | null = null;
   ending: string | null = null;
@@ -228,7 +229,7 @@ export class Watcher {
     this.#mayNotSkip(written.before, `was given ${id}`);
     assert.ok(!this.#ledger.isBehind(written, this.#at ?? null), `${this.#name} got ${id} twice or too late`);
     const isLate = this.barrier !== null && written !== this.barrier && this.#ledger.isBehind(this.barrier, written);
-    assert.ok(!isLate, `${this.#name} got ${id} after it was banned by ${this.barrier?.id}`);
+    assert.ok(!isLate, `${this.#name} got ${id}, and was to get nothing after ${this.barrier?.id}`);
     this.#at = written;
     this.received += 1;
   }

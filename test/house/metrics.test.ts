@@ -14,6 +14,7 @@ const metrics = new Metrics({
   ...{ nodeId: 'n', group: 'g', version: '1', isReady: () => true, hub: { viewers: 0, rooms: 0, meter: new Meter() } },
   ...{ handover: { isDraining: false, moved: 0, strays: 0 }, logCalls: new LogCalls(), loopDelay },
   log: { health: () => ({ trouble: null, risks: [] }) },
+  tokensRefused: { expired: 0 },
 });
 const { samples } = new MetricsText(await metrics.text());
 /** What a query may name: the series as they are told, with what a histogram adds to its name. */

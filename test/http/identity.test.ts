@@ -58,20 +58,24 @@ describe('a good token', () => {
     assert.deepEqual([await status({ a: 'viewer' }), await status({ '*': 'viewer' })], [403, 200]);
   });
 
-  it('is found in the header, else the cookie, else the query of a GET', async () => {
+  it('is found in the header, else the query of a GET, else the cookie', async () => {
     const as = (sub: string) => tokenFor('viewer', sub);
     const url = `/rooms/match-7/me?access_token=${as('query')}`;
     const cookie = `a=b; ringside=${as('cookie')}`;
     assert.equal((await me(built, { url })).json().id, 'query');
-    assert.equal((await me(built, { url, headers: { cookie } })).json().id, 'cookie');
+    assert.equal((await me(built, { url, headers: { cookie } })).json().id, 'query');
+    assert.equal((await me(built, { headers: { cookie } })).json().id, 'cookie');
+    const host = 'live.example.org';
+    const own = { host, origin: `http://${host}`, cookie };
+    assert.equal((await me(built, { method: 'POST', url, headers: own })).json().id, 'cookie');
     assert.equal((await me(built, { url, headers: { cookie, ...bearer(as('header')) } })).json().id, 'header');
     assert.equal((await me(built, { method: 'POST', url })).statusCode, 401);
   });
 
   it('ends with its exp, also when it was remembered', async () => {
-    const headers = bearer(makeToken({ claims: { exp: nowS() + 30 } }));
+    const headers = bearer(makeToken({ claims: { exp: Math.floor(built.clock.now() / 1000) + 60 } }));
     assert.equal((await me(built, { headers })).statusCode, 200);
-    built.clock.advance(31_000);
+    built.clock.advance(60_000);
     assert.equal((await me(built, { headers })).statusCode, 401);
   });
 });
@@ -274,12 +278,28 @@ describe('a cookie', () => {
     });
   }
 
-  it('needs no origin beside a bearer token', async () => {
-    await on({}, async (built) => {
-      const headers = { ...bearer(makeToken()), cookie: `ringside=${makeToken()}`, origin: 'https://evil.example' };
-      assert.equal((await me(built, { method: 'POST', headers })).statusCode, 200);
+  const stale: Record<string, string> = {
+    "another user's": tokenFor('host', 'bob'),
+    expired: makeToken({ claims: { exp: nowS() - 10 } }),
+    garbage: '%E0%A4%A;"',
+    empty: '',
+    'that of another room': makeToken({ claims: { rooms: { 'match-8': 'host' } } }),
+    'too long': 'x'.repeat(5000),
+  };
+  for (const [what, token] of Object.entries(stale)) {
+    it(`does no harm beside a token that the page sends itself, be it ${what}`, async () => {
+      await on({}, async (built) => {
+        const headers = { cookie: `ringside=${token}`, origin: 'https://evil.example' };
+        const good = makeToken();
+        for (const method of ['GET', 'POST'] as const) {
+          const answer = await me(built, { method, headers: { ...headers, ...bearer(good) } });
+          assert.deepEqual([answer.statusCode, answer.json().id, answer.json().role], [200, 'ann', 'viewer']);
+        }
+        const byQuery = await me(built, { url: `/rooms/match-7/me?access_token=${good}`, headers });
+        assert.deepEqual([byQuery.statusCode, byQuery.json().id], [200, 'ann']);
+      });
     });
-  });
+  }
 });
 
 describe('the log lines', () => {

@@ -2,7 +2,7 @@
 
 import type { Position } from '../../src/log/position.ts';
 import type { RoomLog } from '../../src/log/room-log.ts';
-import type { Audience, Identity, RoomId, UserId } from '../../src/signal.ts';
+import type { Audience, Grant, Identity, RoomId, UserId } from '../../src/signal.ts';
 import type { FakeClock } from '../helpers/fake-clock.ts';
 import { FakeSocket } from '../helpers/fake-socket.ts';
 import type { Person, Seen } from '../helpers/ledger.ts';
@@ -38,9 +38,19 @@ export function toAudience(seen: Addressed): Audience {
   return 'tag' in seen ? `tag:${seen.tag}` : (seen.users as UserId[]);
 }
 
+/** Another person of the same name: what a newer token may make of it. */
+export const asOther = ({ id, tags }: Person, isStaff: boolean, hasGold: boolean): Person => ({
+  ...{ id, isStaff },
+  tags: [...tags.filter((tag) => tag !== 'gold'), ...(hasGold ? ['gold'] : [])],
+});
+
+export const toGrant = ({ isStaff, tags }: Person, expiresAtMs: number): Grant => ({
+  ...{ role: isStaff ? 'moderator' : 'viewer', tags, expiresAtMs },
+});
+
 export const toIdentity = (person: Person, expiresAtMs: number): Identity => ({
-  ...{ id: person.id as UserId, name: null, role: person.isStaff ? 'moderator' : 'viewer' },
-  ...{ tags: person.tags, expiresAtMs },
+  ...{ id: person.id as UserId, name: null },
+  ...toGrant(person, expiresAtMs),
 });
 
 /** A socket that knows when it was last written to, and when it was closed. */

@@ -76,6 +76,16 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: step('reload', (world, who: number) => world.reload(who), viewer) },
   { weight: 2, arbitrary: step('like', (world, by: number) => world.writers.like(by), fc.integer({ min: 1, max: 9 })) },
   { weight: 1, arbitrary: step('prolong', (world, who: number) => world.prolong(who), viewer) },
+  {
+    weight: 2,
+    arbitrary: step(
+      'role change by session',
+      (world, who: number, isStaff: boolean, hasGold: boolean) => world.change(who, isStaff, hasGold),
+      viewer,
+      fc.boolean(),
+      fc.boolean(),
+    ),
+  },
   { weight: 2, arbitrary: step('ban', (world, who: number, by: Ruler) => world.ban(who, by), viewer, ruler) },
   { weight: 1, arbitrary: step('unban', (world, who: number, by: Ruler) => world.unban(who, by), viewer, ruler) },
   { weight: 2, arbitrary: step('stall', (world, who: number) => world.stall(who), viewer) },

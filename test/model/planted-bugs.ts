@@ -153,4 +153,22 @@ export const plantedBugs: readonly PlantedBug[] = [
     find: 'if (audience.startsWith(besideStaff)) return [audience.slice(besideStaff.length) as UserId];',
     replace: 'if (audience.startsWith(besideStaff)) return [];',
   },
+  {
+    name: 'a stream goes on as what its user was when it was opened, whatever the newest token says',
+    file: 'src/hub/visitor.ts',
+    find: '      this.#listener?.outdated();\n',
+    replace: '',
+  },
+  {
+    name: 'a newer token of another role prolongs a stream as what it was: only the tags are compared',
+    file: 'src/hub/visitor.ts',
+    find: 'one.role === other.role && ',
+    replace: '',
+  },
+  {
+    name: 'a token that was replaced while its stream was being opened is honoured all the same',
+    file: 'src/hub/hub.ts',
+    find: "    if (isOutdated) return 'reauthorized';\n",
+    replace: '',
+  },
 ];

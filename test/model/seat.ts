@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import type { Identity } from '../../src/signal.ts';
-import { type Ledger, type Person, splitId } from '../helpers/ledger.ts';
+import { type Ledger, type Person, splitId, type Written } from '../helpers/ledger.ts';
 import { Watcher } from '../helpers/watcher.ts';
 import { type TimedSocket, toIdentity } from './cast.ts';
 import type { Chronicle, Moment } from './chronicle.ts';
@@ -24,7 +24,8 @@ export interface Excuses {
 }
 
 export class Seat {
-  readonly person: Person;
+  /** What the newest token says. */
+  person: Person;
   readonly watcher: Watcher;
   socket: TimedSocket | null = null;
   visit: Visit | null = null;
@@ -43,6 +44,12 @@ export class Seat {
   #cameWith: string | null = null;
   #isJudged = true;
   #seatedAtMs = 0;
+  /** Until when a newer token may have prolonged the visit that is coming, and whether one may have ended it. */
+  #renewed = { untilMs: 0, mayEnd: false, mustEnd: false };
+  /** Whether the log has the visit that is coming on record. */
+  #isEntered = false;
+  #mayEnd = false;
+  #mustEnd = false;
 
   constructor(person: Person, ledger: Ledger) {
     this.person = person;
@@ -62,10 +69,17 @@ export class Seat {
   come(visit: Visit): Identity {
     this.#isBannedOnTheWay = false;
     this.visit = visit;
+    this.watcher.person = this.person;
+    this.#renewed = { untilMs: 0, mayEnd: false, mustEnd: false };
+    this.#isEntered = false;
     this.#cameWith = this.watcher.lastId;
     this.tails.length = 0;
     this.moments.length = 0;
     return toIdentity(this.person, visit.expiresAtMs);
+  }
+
+  entered(): void {
+    this.#isEntered = true;
   }
 
   sit(socket: TimedSocket, nowMs: number): void {
@@ -73,9 +87,32 @@ export class Seat {
     this.#hasBeenBanned = this.#isBannedOnTheWay;
     this.socket = socket;
     this.earliestEndMs = this.visit?.expiresAtMs ?? 0;
-    this.latestEndMs = this.earliestEndMs;
+    this.latestEndMs = Math.max(this.earliestEndMs, this.#renewed.untilMs);
+    this.#mayEnd = this.#renewed.mayEnd;
+    this.#mustEnd = this.#renewed.mustEnd;
     this.watcher.connect(this.visit?.isGzip === true);
     this.#isJudged = false;
+  }
+
+  /**
+   * The user came with a token that says this. A stream of the same rights lasts as long, any other one ends and is given
+   * nothing more; where messages may have been lost, it may go on by the token that it has.
+   */
+  renew(person: Person, untilMs: number, { isSure, tip }: { isSure: boolean; tip: Written | null }): void {
+    this.person = person;
+    const isSame = hasSameRights(person, this.watcher.person);
+    if (!this.isConnected) {
+      if (isSame) this.#renewed.untilMs = Math.max(this.#renewed.untilMs, untilMs);
+      else this.#renewed.mayEnd = true;
+      this.#renewed.mustEnd ||= !isSame && isSure && this.#isEntered;
+    } else if (isSame) {
+      this.latestEndMs = Math.max(this.latestEndMs, untilMs);
+      if (isSure) this.earliestEndMs = this.latestEndMs;
+    } else {
+      this.#mayEnd = true;
+      this.#mustEnd ||= isSure;
+      if (isSure) this.watcher.barrier ??= tip;
+    }
   }
 
   /** Reads what came, and holds it to what could be expected. */
@@ -91,6 +128,8 @@ export class Seat {
     const isTooLate = this.#seatedAtMs >= this.latestEndMs && watcher.resume !== null;
     assert.ok(!isTooLate, `${this.#name} was served with a token that had expired`);
     assert.ok(socket.destroyed || nowMs < this.latestEndMs, `the stream of ${this.#name} outlives its token`);
+    assert.ok(socket.destroyed || !this.#mustEnd, `${this.#name} is served as what it is no more`);
+    assert.ok(watcher.ending !== 'reauthorized' || this.#mayEnd, `${this.#name} is what it was, and its stream ended`);
     if (watcher.ending === 'expired') {
       assert.ok((socket.closedAtMs ?? 0) >= this.earliestEndMs, `the stream of ${this.#name} expired too early`);
     }
@@ -136,7 +175,7 @@ export class Seat {
     // Where the log came back as another one meanwhile, as much is promised as was found.
     const isOther = this.moments.some(({ epoch }) => epoch !== tail.epoch);
     const anywhere = isOther ? Array.from({ length: last + 1 }, (_, to) => to) : [];
-    const looks = this.moments.map(({ first }) => chronicle.historyStart(this.person, count, tail, first));
+    const looks = this.moments.map(({ first }) => chronicle.historyStart(this.watcher.person, count, tail, first));
     return [...anywhere, ...looks].map((to) => ({ ...expected, to }));
   }
 
@@ -144,3 +183,6 @@ export class Seat {
     return `the viewer ${this.person.id}`;
   }
 }
+
+const hasSameRights = (one: Person, other: Person): boolean =>
+  one.isStaff === other.isStaff && [...one.tags].sort().join() === [...other.tags].sort().join();

@@ -13,8 +13,8 @@ import { leaseMs, type RoomLog } from '../../src/log/room-log.ts';
 import { readSettings, type Settings } from '../../src/settings.ts';
 import type { UserId } from '../../src/signal.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
-import { Ledger } from '../helpers/ledger.ts';
-import { Breath, dice, type LogWatch, people, room, slowly, TimedSocket, turn } from './cast.ts';
+import { Ledger, type Person } from '../helpers/ledger.ts';
+import { asOther, Breath, dice, type LogWatch, people, room, slowly, TimedSocket, toGrant, turn } from './cast.ts';
 import { Chronicle } from './chronicle.ts';
 import { Seat, type Visit } from './seat.ts';
 import { type Ruler, Writers } from './writers.ts';
@@ -123,14 +123,21 @@ export class World {
     });
   }
 
-  /** A newer token: if no message was lost, the stream lasts as long as that. */
+  /** A newer token of what the user is. */
   prolong(viewer: number): void {
-    const seat = this.#seat(viewer);
-    if (!seat.isConnected || this.#store.failure !== null || this.clock.now() >= seat.latestEndMs) return;
+    this.#renew(this.#seat(viewer), this.#seat(viewer).person);
+  }
+
+  /** A newer token of another role or other tags, or the same. */
+  change(viewer: number, isStaff: boolean, hasGold: boolean): void {
+    this.#renew(this.#seat(viewer), asOther(this.#seat(viewer).person, isStaff, hasGold));
+  }
+
+  #renew(seat: Seat, person: Person): void {
+    if (this.#store.failure !== null || (seat.isConnected && this.clock.now() >= seat.latestEndMs)) return;
     const expiresAtMs = this.#wholeSecond(3_000);
-    seat.latestEndMs = Math.max(seat.latestEndMs, expiresAtMs);
-    if (!this.#isDisturbed) seat.earliestEndMs = seat.latestEndMs;
-    void this.#writer.prolong(room, seat.person.id as UserId, expiresAtMs);
+    seat.renew(person, expiresAtMs, { isSure: !this.#isDisturbed, tip: this.ledger.tip });
+    void this.#writer.prolong(room, person.id as UserId, toGrant(person, expiresAtMs));
   }
 
   cut(viewer: number): void {
@@ -262,7 +269,10 @@ export class World {
     };
     const name = nodes[node] ?? '';
     return {
-      entering: (user) => note(({ person }) => person.id === user),
+      entering: (user) => {
+        for (const seat of this.seats) if (seat.person.id === user && seat.visit?.node === node) seat.entered();
+        note(({ person }) => person.id === user);
+      },
       reading: (after) => note(() => after === null),
       following: (isBegun) => void (isBegun ? this.following.add(name) : this.following.delete(name)),
     };

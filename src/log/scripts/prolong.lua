@@ -1,14 +1,14 @@
--- Tells the nodes that have a user on record that its streams may last longer.
+-- Tells the nodes that have a user on record what its token allows now.
 --
 -- KEYS: 1 where  2 nodes
--- ARGV: 1 the room's channel  2 user  3 until when, Unix ms
+-- ARGV: 1 the room's channel  2 user  3 the message, as entry-text.ts writes it
 -- Returns: how many nodes were told.
 -- Errors: those of Redis.
 
 local function prolong(keys, args)
   local nodes = nodes_of(begin(), keys[1], keys[2], args[2])
   for _, node in ipairs(nodes) do
-    try('SPUBLISH', args[1] .. ':' .. node, '=' .. args[3] .. ' ' .. args[2])
+    try('SPUBLISH', args[1] .. ':' .. node, args[3])
   end
   return #nodes
 end

@@ -66,6 +66,33 @@ test('a stream ends in the second in which its token does, and not before', () =
   assert.equal(endings.at(-1), 'cat expired 4000');
 });
 
+test('a stream ends to the millisecond where its token names a fraction of a second', () => {
+  const { clock, wheel, add, endings } = build();
+  add('ann', startMs + 2_050);
+  add('bob', startMs + 2_050);
+  add('cat', startMs + 950);
+  clock.advance(949);
+  assert.deepEqual(endings, []);
+  clock.advance(1);
+  assert.deepEqual(endings, ['cat expired 950']);
+  clock.advance(1_099);
+  // Comes in the second in which it ends, and one that leaves takes its timer along.
+  const { viewer } = add('dan', startMs + 2_700);
+  const { viewer: gone } = add('eve', startMs + 2_800);
+  const timers = clock.timers;
+  wheel.remove(gone);
+  assert.equal(clock.timers, timers - 1);
+  wheel.prolong(viewer, startMs + 2_750);
+  clock.advance(1);
+  assert.deepEqual(endings.slice(1), ['ann expired 2050', 'bob expired 2050']);
+  clock.advance(700);
+  assert.equal(endings.at(-1), 'dan expired 2750');
+  add('fay', clock.now() + 10);
+  wheel.close();
+  clock.advance(10_000);
+  assert.equal(endings.at(-1), 'dan expired 2750', 'a closed one ends nobody');
+});
+
 test('turns fall on full seconds also where the wheel began between two', () => {
   const clock = new FakeClock({ startMs: startMs + 637 });
   const wheel = new Wheel(clock, { heartbeatMs: 5_000, viewerStuckMs: 3_000 });

@@ -21,7 +21,12 @@ beforeEach(() => {
   const sources: Sources = {
     ...{ nodeId: 'blue-1', group: 'blue', version: '1', isReady: () => true, hub: { viewers: 7, rooms: 3, meter } },
     handover: { isDraining: true, moved: 2, strays: 1 },
-    ...{ log: { health: () => ({ trouble: null, risks: [] }) }, logCalls: new LogCalls(), loopDelay },
+    ...{
+      log: { health: () => ({ trouble: null, risks: [] }) },
+      logCalls: new LogCalls(),
+      tokensRefused: {},
+      loopDelay,
+    },
   };
   figures = new Figures(sources, clock);
 });

@@ -1,0 +1,45 @@
+/**
+ * `DELETE /rooms/:room/session`: logs out. The cookie goes, whatever it is worth, and the streams end that its user has
+ * open in the room: each comes back as what its client can still show, which in this browser is nobody.
+ */
+
+import type { FastifyInstance } from 'fastify';
+import { Refusal } from '../errors.ts';
+import type { Identity } from '../signal.ts';
+import { cookieName, giveCookie } from './cookies.ts';
+import type { SessionOptions } from './post-session.ts';
+import { checkShape, problems, roomOf, roomParams } from './schemas.ts';
+
+export function deleteSession({ log, door, settings }: Omit<SessionOptions, 'clock'>) {
+  return async (app: FastifyInstance): Promise<void> => {
+    app.route({
+      method: 'DELETE',
+      url: '/rooms/:room/session',
+      schema: {
+        operationId: 'closeSession',
+        security: [{ cookie: [] }, { token: [] }, {}],
+        summary: 'Log out: take the cookie back, and end open streams',
+        description:
+          'Takes the cookie `ringside` of this room away, also where its token has expired. The streams that its user has open in the room, on any device, end with `reauthorized`; those that still have a token come back.',
+        params: roomParams,
+        response: { 204: { description: 'The cookie is gone.', type: 'null' }, ...problems },
+      },
+      validatorCompiler: checkShape,
+      handler: async (request, reply) => {
+        const room = roomOf(request);
+        const named = [await door.identify(request, room).catch(nobody), await door.identifyByCookie(request, room)];
+        const users = new Set(named.map((one) => one?.id ?? null));
+        // First, so that it goes also where the log is away.
+        giveCookie(reply, settings, { name: cookieName, value: '', room, maxAgeS: 0 });
+        for (const user of users) if (user !== null) await log.prolong(room, user, null);
+        return reply.code(204).header('cache-control', 'no-store').send();
+      },
+    });
+  };
+}
+
+/** A token that is not good logs out as well. A page of somebody else's logs nobody out. */
+function nobody(error: unknown): Identity | null {
+  if (error instanceof Refusal && error.code !== 'origin-refused') return null;
+  throw error;
+}

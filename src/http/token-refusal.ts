@@ -1,0 +1,50 @@
+/**
+ * Why a token was refused. Whoever presents a bad one learns only that it is bad; who runs the gateway gets a counter by
+ * reason, and a line at level debug. Neither holds anything of the token.
+ */
+
+import { Refusal, type RefusalCode } from '../errors.ts';
+
+/**
+ * `absent`: none where one is needed. `malformed`: no JWT, or a longer one than is read. `algorithm`: not one that
+ * counts here. `key`: no key for it. `signature`: not by that key. `expired`, `early`: by `exp` and `nbf`. `issuer`,
+ * `audience`: not ours. `dates`: `exp`, `nbf` or `iat` is no time that a token can have. `claims`: another claim is
+ * missing or not of its form. `room`: good, and not for this room. `origin`: a cookie, sent by the page of somebody else.
+ */
+export const tokenFaults = [
+  ...(['absent', 'malformed', 'algorithm', 'key', 'signature', 'expired', 'early'] as const),
+  ...(['issuer', 'audience', 'dates', 'claims', 'room', 'origin'] as const),
+];
+export type TokenFault = (typeof tokenFaults)[number];
+
+export class TokenRefusal extends Refusal {
+  readonly fault: TokenFault;
+
+  constructor(fault: TokenFault, code: RefusalCode = 'unauthorized', detail: string = unauthorizedDetail) {
+    super(code, detail);
+    this.fault = fault;
+  }
+}
+
+/** The same for every fault. */
+export const unauthorizedDetail = 'Send a valid token that has not expired, as `Authorization: Bearer`.';
+
+/** By the sentences of @fastify/jwt and fast-jwt, as their codes tell less. They never leave this file. */
+const byMessage: readonly (readonly [RegExp, TokenFault])[] = [
+  [/token algorithm/, 'algorithm'],
+  [/signature is invalid|signature is missing|unsigned/i, 'signature'],
+  [/\b(?:exp|nbf|iat) claim/, 'dates'],
+  [/\biss claim/, 'issuer'],
+  [/\baud claim/, 'audience'],
+  [/claim/, 'claims'],
+  [/key/i, 'key'],
+];
+
+/** The fault that the library's error stands for. */
+export function faultOf(error: unknown): TokenFault {
+  const { code, message = '' } = error as { code?: string; message?: string };
+  if (code === 'FST_JWT_AUTHORIZATION_TOKEN_EXPIRED') return 'expired';
+  if (code === 'FAST_JWT_INACTIVE') return 'early';
+  if (error instanceof RangeError) return 'dates';
+  return byMessage.find(([pattern]) => pattern.test(message))?.[1] ?? 'malformed';
+}
