@@ -47,7 +47,8 @@ export class Attendance {
     const call = this.#intake.leaseCall();
     const entered = await this.#log.enter(this.#room, id, role);
     // Who comes alone finds a lease that nobody has needed.
-    if (id !== null && !entered.banned) this.#intake.leased(call, entered.lapsed && this.#size > 1);
+    if (id !== null && !entered.banned)
+      this.#intake.leased(call, { ...entered, lapsed: entered.lapsed && this.#size > 1 });
     return entered;
   }
 

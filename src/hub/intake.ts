@@ -20,7 +20,7 @@ import { Refusal } from '../errors.ts';
 import { type Followed, type GapCause, judgeFollowed, type Position, type Tail } from '../log/position.ts';
 import type { Follower, Headcount, Heard, RoomLog, RoomState } from '../log/room-log.ts';
 import type { Entry, Grant, RoomId, UserId } from '../signal.ts';
-import { Lease, type LeaseCall } from './lease.ts';
+import { type Lapse, Lease, type LeaseCall } from './lease.ts';
 
 /** Entries that nobody can have any more. The rest continues after `to`. */
 export interface Loss {
@@ -156,8 +156,8 @@ export class Intake implements Follower {
   }
 
   /** The call succeeded. `lapsed`: it found that the lease had run out, or was gone, while users were here. */
-  leased(call: LeaseCall, lapsed: boolean): void {
-    const verdict = this.#lease.answered(call, lapsed);
+  leased(call: LeaseCall, lapse: Lapse): void {
+    const verdict = this.#lease.answered(call, lapse);
     if (verdict === 'good') return;
     if (verdict === 'prove') this.#unprovenAfter ??= this.#lease.provenUpTo;
     this.#mustRegister = true;
@@ -253,8 +253,8 @@ export class Intake implements Follower {
       if (this.#isOlder(reading.tail)) {
         // No delay, as it was asked after we had more: the log lost it. It learns that from us, and begins a new epoch.
         const call = this.leaseCall();
-        const { lapsed } = await this.#log.renew(this.#room, this.#sink.size, this.position);
-        this.leased(call, lapsed);
+        const renewed = await this.#log.renew(this.#room, this.#sink.size, this.position);
+        this.leased(call, renewed);
         reading = await this.#log.read(this.#room, this.position, pageEntries);
         if (this.#isClosed()) return;
       }

@@ -11,7 +11,7 @@
 
 import type { Clock } from '../clock.ts';
 import type { Position } from '../log/position.ts';
-import { leaseMs } from '../log/room-log.ts';
+import { leaseMs, type Renewed } from '../log/room-log.ts';
 
 /** A call that takes the lease on: how things were when it was sent. */
 export interface LeaseCall {
@@ -22,6 +22,9 @@ export interface LeaseCall {
   readonly position: Position;
   readonly lease: 'none' | 'good' | 'over';
 }
+
+/** What the log says of the lease. */
+export type Lapse = Pick<Renewed, 'lapsed' | 'covered'>;
 
 export class Lease {
   readonly #clock: Clock;
@@ -52,10 +55,10 @@ export class Lease {
   }
 
   /**
-   * The call succeeded; `lapsed`: the log says that the lease had run out. `register`: the users have to be put on record
-   * again. `prove`: and as the lease was good by our own clocks, something may have been let through meanwhile.
+   * The call succeeded; `lapsed` and `covered` as the log says. `register`: the users have to be put on record again.
+   * `prove`: and as the lease was good by our own clocks, something may have been let through meanwhile.
    */
-  answered(call: LeaseCall, lapsed: boolean): 'good' | 'register' | 'prove' {
+  answered(call: LeaseCall, { lapsed, covered = false }: Lapse): 'good' | 'register' | 'prove' {
     // Whatever it found, the users have been put on record again since, and the log was read from before that.
     if (call.number < this.#registered) return 'good';
     const { state } = this;
@@ -64,7 +67,7 @@ export class Lease {
       this.#renew(call);
       return 'good';
     }
-    return state === 'good' && call.lease === 'good' ? 'prove' : 'register';
+    return state === 'good' && call.lease === 'good' && !covered ? 'prove' : 'register';
   }
 
   /** The users were put on record by calls of which this is the first. */

@@ -53,7 +53,6 @@ export class Room implements Sink {
   /** Unix milliseconds since when nobody needs the room here; null while somebody does. */
   idleSinceMs: number | null;
   readonly bans = new Bans();
-  /** How many watch it over all nodes. */
   readonly watching = new Watching();
   /** What the tapes may lack for those who come back. */
   readonly holes = new Holes();
@@ -186,10 +185,7 @@ export class Room implements Sink {
     for (const visitor of this.attendance.visitorsOf(user)) visitor.renewed(grant);
   }
 
-  /**
-   * How many watch, for somebody on the way to a seat. What is not told yet is laid on the tapes first, where only those
-   * who sit already get it: so nobody is told the same number twice.
-   */
+  /** How many watch, for a newcomer. What is not told yet is laid on the tapes first, for those alone who sit already. */
   watchedFrame(): string {
     this.#say(this.watching.news());
     return this.watching.frame;
@@ -301,8 +297,7 @@ export class Room implements Sink {
   }
 
   *#sweep(): Generator<void> {
-    this.#say(this.#sums.news());
-    this.#say(this.watching.news());
+    this.#say([...this.#sums.news(), ...this.watching.news()]);
     for (const stand of this.#stands.values()) yield* stand.sweep();
     if (!this.isEnded) return;
     for (const viewer of [...this.viewers()]) {

@@ -166,10 +166,10 @@ export class Rooms {
     this.#renewing.add(room);
     const call = intake.leaseCall();
     try {
-      const { tail, lapsed, told, againMs } = await this.#options.log.renew(room.id, size, call.position);
+      const { tail, told, againMs, ...lapse } = await this.#options.log.renew(room.id, size, call.position);
       if (told !== null) room.watched(told);
       this.listener?.renewed(room, size, againMs);
-      intake.leased(call, lapsed && room.hasUsers());
+      intake.leased(call, { ...lapse, lapsed: lapse.lapsed && room.hasUsers() });
       intake.compare(tail);
     } catch (error) {
       // The log is away and says so by its own line; the next turn tries again.

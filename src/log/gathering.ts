@@ -36,6 +36,7 @@ export interface Attended {
   readonly ended: boolean;
   /** A user was put on record, and the node had no valid lease until then. */
   readonly lapsed: boolean;
+  readonly covered?: boolean;
   /** The steps of users who are banned in the role with which they come. */
   readonly banned: ReadonlySet<Step>;
 }
@@ -136,13 +137,13 @@ export class Gathering {
     }
   }
 
-  #answer(batch: Batch, { tail, ended, lapsed, banned }: Attended): void {
+  #answer(batch: Batch, { tail, ended, lapsed, covered = false, banned }: Attended): void {
     let tellsLapsed = lapsed;
     for (const { step, resolve } of this.#end(batch)) {
       const isBanned = step !== null && banned.has(step);
       const isPut = step?.comes === true && !isBanned;
       // The first who was put on record found no lease; the others found that one's.
-      resolve({ tail, ended, banned: isBanned, lapsed: isPut && tellsLapsed });
+      resolve({ tail, ended, banned: isBanned, lapsed: isPut && tellsLapsed, ...(covered ? { covered } : {}) });
       if (isPut) tellsLapsed = false;
     }
   }

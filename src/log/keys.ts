@@ -21,14 +21,14 @@ export function keysIn(space: string) {
     /**
      * Hash: epoch, history (whose data this is; see shared.lua), offset, heard, total, lineage, ended, touched, bytes and
      * bytes_gone (see trim_bytes in shared.lua), chat (what is sampled; see chat.lua), what was retracted (see
-     * retract.lua), and the counters.
+     * retract.lua), the counters, and the rules once more.
      */
     meta: (room: RoomId): string => named(room, ':meta'),
     /** Hash: part to `<version> <json>`, or to `<version>` alone for a part that was removed. */
     state: (room: RoomId): string => named(room, ':state'),
-    /** Hash: user to the nodes that hold a stream of that user, separated by spaces. */
+    /** Hash: user to the nodes that hold a stream of that user, separated by spaces. And '': see hold_directory. */
     where: (room: RoomId): string => named(room, ':where'),
-    /** Hash: node to the end of its lease. */
+    /** Hash: node to the end of its lease. And '', as above. */
     nodes: (room: RoomId): string => named(room, ':nodes'),
     /** Hash: what nodes report of how many watch, and what was told of it; see headcount.lua. */
     audience: (room: RoomId): string => named(room, ':audience'),

@@ -176,7 +176,7 @@ class RedisLog implements RoomLog {
     const keys = [where(room), nodes(room), audience(room), rules(room)];
     const args = [this.#nodeId, leaseMs, viewers, this.#settings.audienceMs, seen?.epoch ?? '', seen?.offset ?? 0];
     const [tail = '', lapsed, ...reported] = await this.#ask('renew', room, keys, args);
-    return { tail: this.#readTail(room, tail), lapsed: lapsed === '1', ...this.#readReported(room, reported) };
+    return { tail: this.#readTail(room, tail), ...readLapsed(lapsed), ...this.#readReported(room, reported) };
   }
 
   async report(room: RoomId, viewers: number): Promise<Reported> {
@@ -208,7 +208,7 @@ class RedisLog implements RoomLog {
       ...marked,
     ]);
     return {
-      ...{ tail: this.#readTail(room, tail), ended: ended === '1', lapsed: lapsed === '1' },
+      ...{ tail: this.#readTail(room, tail), ended: ended === '1', ...readLapsed(lapsed) },
       banned: new Set(banned.flatMap((number) => steps[Number(number) - 1] ?? [])),
     };
   }
@@ -285,6 +285,12 @@ function readAppended(text: string): Appended {
     repeated: words[0] === 'again',
   };
 }
+
+/** See lapsed_flag in shared.lua. */
+const readLapsed = (flag: string | undefined): { readonly lapsed: boolean; readonly covered: boolean } => ({
+  lapsed: flag !== '0',
+  covered: flag === '2',
+});
 
 /** Null where this is no cell. */
 function readCell(cell: string): StatePart | null {

@@ -21,6 +21,8 @@
  *   was. The `retract` entry goes to whom the entry was for, so whoever could have it is told.
  * - A rule binds only users whose role is lower than that of who set it, judged by the role with which they come or
  *   write. Rules and the end outlive the room by `RULES_TTL_S`, and a rule with an end never ceases before that.
+ * - What was closed (a ban, a mute, the end) does not open, and what is lost is declared, also where a store loses one part
+ *   of a room and keeps the others.
  * - Every call ends within `LOG_DEADLINE_MS` plus a little, by an answer or by a Refusal: `log-unavailable` when
  *   surely nothing was written, `outcome-unknown` when that cannot be known, `overloaded` when the log holds as much as
  *   it may.
@@ -190,6 +192,7 @@ export interface Entered {
   readonly banned: boolean;
   /** Where a user was put on record: this node had no valid lease in the room until now. See `Renewed`. */
   readonly lapsed: boolean;
+  readonly covered?: boolean;
 }
 
 export interface Reported {
@@ -203,6 +206,8 @@ export interface Renewed extends Reported {
   readonly tail: Tail;
   /** The lease had run out or was gone: peer entries may have passed this node by, and its users must enter again. */
   readonly lapsed: boolean;
+  /** It was the directory that was lost: until it is filled again, peer entries go to every node, so none passed it by. */
+  readonly covered?: boolean;
 }
 
 export interface Reading {

@@ -96,9 +96,11 @@ end
 local function age_rules(key)
   local all = redis.call('HGETALL', key)
   for i = 1, #all, 2 do
-    local value = string.gsub(all[i + 1], '^[1-9]%d*', older_int)
-    value = string.gsub(value, '^(%d+ %d )(%d+)', function(head, since) return head .. older_int(since) end)
-    redis.call('HSET', key, all[i], value)
+    if all[i] == 'end' or string.match(all[i], '^ban:') or string.match(all[i], '^mute:') then
+      local value = string.gsub(all[i + 1], '^[1-9]%d*', older_int)
+      value = string.gsub(value, '^(%d+ %d )(%d+)', function(head, since) return head .. older_int(since) end)
+      redis.call('HSET', key, all[i], value)
+    end
   end
 end
 -- '<arrival, microseconds>' or '<arrival> <due, ms> ...'
@@ -142,10 +144,12 @@ for _, key in ipairs(redis.call('KEYS', 'rs:*')) do
     local kind = string.match(key, '^rs:{.-}:(%a+)')
     if kind == 'log' then age_entries(key)
     elseif kind == 'audience' then age_audience(key)
-    elseif kind == 'nodes' then age_fields(key, function() return true end)
+    elseif kind == 'nodes' then age_fields(key, function(name) return name ~= '' end)
+    elseif kind == 'where' then age_fields(key, function(name, value) return name == '' and value ~= '0' end)
     elseif kind == 'rules' then age_rules(key)
     elseif kind == 'meta' then
       age_fields(key, function(name) return name == 'touched' or name == 'told' or string.match(name, '^t:') end)
+      age_rules(key)
       age_chat(key)
     elseif kind == 'rate' then redis.call('SET', key, older(redis.call('GET', key))) end
     if left > ms then redis.call('PEXPIRE', key, left - ms) end

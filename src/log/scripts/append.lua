@@ -79,6 +79,7 @@ function changes.event(room, keys, args)
 end
 
 function changes.put(room, _, args)
+  hold_state(room)
   local part = args[15]
   local cell = call('HGET', room.state, part)
   local version = is_live(cell) and version_of(cell) or 0
@@ -96,6 +97,7 @@ function changes.put(room, _, args)
 end
 
 function changes.remove(room, _, args)
+  hold_state(room)
   local cell = call('HGET', room.state, args[15])
   local version = is_live(cell) and version_of(cell) or 0
   if version == 0 and args[16] ~= 'any' then
@@ -137,7 +139,7 @@ function changes.count(room, _, args)
 end
 
 function changes.tally(room, keys, args)
-  call('HEXISTS', room.state, args[18])
+  hold_state(room)
   local counter = read_counter(room, args[18])
   local nodes, connected = nodes_of(room.now, keys[5], keys[6], args[17])
   room.connected = connected
@@ -170,6 +172,7 @@ function changes.rule(room, keys, args)
     set_rule(room, keys[7], field, seconds, rank, match(args[14], '\n(.*)$'))
   else
     call('HDEL', keys[7], field)
+    call('HDEL', room.meta, field)
   end
 end
 
@@ -196,7 +199,8 @@ local function unsettled(room)
 end
 
 changes['end'] = function(room, keys, args)
-  call('HEXISTS', keys[7], 'end')
+  find_rules(room, keys[7], {})
+  hold_state(room)
   local pending, sums = unsettled(room)
   for _, counter in ipairs(pending) do
     settle_counter(room, counter, tonumber(sums[counter]))
@@ -216,7 +220,7 @@ local function barred(room, keys, args)
     return
   end
   local rank, is_mutable = match(args[9], '^(%d)(m?)')
-  local rules = call('HMGET', keys[7], 'ban:' .. args[6], 'mute:' .. args[6])
+  local rules = find_rules(room, keys[7], { 'ban:' .. args[6], 'mute:' .. args[6] })
   if is_bound(rules[1], tonumber(rank), room.now) then
     return refusal('banned')
   end

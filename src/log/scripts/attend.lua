@@ -33,8 +33,9 @@ local function mark_banned(room, rules, users, steps)
   for i, user in ipairs(users) do
     fields[i] = 'ban:' .. user
   end
-  for i, rule in ipairs(call('HMGET', rules, unpack(fields))) do
-    bans[users[i]] = rule
+  local found = find_rules(room, rules, fields)
+  for i, user in ipairs(users) do
+    bans[user] = found[i]
   end
   for i, step in ipairs(steps) do
     step.is_out = step.comes and is_bound(bans[step.user], step.rank, room.now)
@@ -97,8 +98,9 @@ local function attend(keys, args)
   local node, users, steps = args[6], read_steps(args)
   know_rules(room, keys[6])
   local banned = mark_banned(room, keys[6], users, steps)
-  local is_lapsed = false
+  local is_lapsed, is_covered = false, false
   if #users > 0 then
+    is_covered = hold_directory(room.now, keys[4], keys[5], args[7])
     local is_valid = valid_nodes(room.now, keys[5])
     local records = {}
     for i, known in ipairs(call('HMGET', keys[4], unpack(users))) do
@@ -113,7 +115,7 @@ local function attend(keys, args)
       try('PEXPIRE', keys[5], int(args[7] * 2))
     end
   end
-  local answer = { tail, room.ended and '1' or '0', is_lapsed and '1' or '0' }
+  local answer = { tail, room.ended and '1' or '0', lapsed_flag(is_lapsed, is_covered) }
   for i, step in ipairs(banned) do
     answer[3 + i] = step
   end

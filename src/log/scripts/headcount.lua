@@ -148,7 +148,9 @@ local function sort_nodes(state, leases, now)
     local ends = tonumber(leases[i + 1]) or 0
     local since = math.max(ends, state.awake) + grace_ms
     is_held[leases[i]] = since > now
-    if since <= now then
+    if leases[i] == '' then
+      -- No node: see hold_directory in shared.lua.
+    elseif since <= now then
       dead[#dead + 1] = { leases[i], since }
     elseif ends <= now then
       due_ms = math.min(due_ms or since - now, since - now)
@@ -171,7 +173,7 @@ local function sweep_page(where, cursor, is_held)
   local page = call('HSCAN', where, cursor, 'COUNT', sweep_at_once)
   local ghosts, gone = {}, 0
   for i = 1, #page[2], 2 do
-    if is_ghost(page[2][i + 1], is_held) then
+    if page[2][i] ~= '' and is_ghost(page[2][i + 1], is_held) then
       ghosts[#ghosts + 1] = page[2][i]
     end
   end
@@ -212,7 +214,12 @@ end
 -- Everything is read here, so that a call that fails for a key's type has left no trace.
 local function read_headcount(where, nodes_key, audience)
   call('HLEN', where)
-  return { counts = call('HGETALL', audience), state = call('HGET', audience, 'state'), leases = call('HGETALL', nodes_key) }
+  return {
+    counts = call('HGETALL', audience),
+    state = call('HGET', audience, 'state'),
+    leases = call('HGETALL', nodes_key),
+    told = call('HGET', nodes_key, ''),
+  }
 end
 
 -- Takes a node's report, and publishes what everyone is to be told. Answers that as `<viewers> <users>`, empty where
@@ -227,10 +234,17 @@ local function take_report(report, read)
   if not state.last or not state.awake or now - state.last[1] > report.lease_ms then
     state.awake = now
   end
+  local viewers, users = match(read.told or '', '^(%d+)%.(%d+)$')
+  if not read.state and viewers then
+    -- The hash was lost. What was told stands until the other nodes have reported again.
+    state.told = { now, tonumber(viewers), tonumber(users) }
+    state.last, state.most = { unpack(state.told) }, { { unpack(state.told) } }
+  end
   state.last = state.last or { now, 0, 0 }
   local others, peopled, lapsed = count_others(state, read.counts, report.node, now)
   local sweep_ms = sweep_ghosts(state, report.where, report.nodes, read.leases, now)
-  note(state, { now, others + report.viewers, call('HLEN', report.where) })
+  local named = call('HLEN', report.where) - call('HEXISTS', report.where, '')
+  note(state, { now, others + report.viewers, named })
   -- Where all are on one node, nobody can have come from another.
   local is_sure = peopled + (report.viewers > 0 and 1 or 0) <= 1
   local is_news, wait_ms = decide(state, is_sure, report.audience_ms, now)
@@ -242,6 +256,9 @@ local function take_report(report, read)
   try('PEXPIRE', report.audience, int(report.lease_ms * 2))
   local told = state.told and int(state.told[2]) .. ' ' .. int(state.told[3]) or ''
   if is_news then
+    if read.told then
+      try('HSET', report.nodes, '', int(state.told[2]) .. '.' .. int(state.told[3]))
+    end
     try('SPUBLISH', report.channel, '~' .. told)
   end
   local again_ms = math.min(sweep_ms or math.huge, wait_ms or math.huge)

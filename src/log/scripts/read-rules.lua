@@ -8,6 +8,9 @@
 local function read_rules(keys, args)
   local room = open_room(keys, args)
   know_rules(room, keys[4])
+  if room.ruled then
+    find_rules(room, keys[4], {})
+  end
   local answer = { room.at }
   for _, text in ipairs(call('HGETALL', keys[4])) do
     answer[#answer + 1] = text

@@ -10,6 +10,7 @@
 local function read_state(keys, args)
   local room = open_room(keys, args)
   know_rules(room, keys[4])
+  hold_state(room)
   local banned, ended = banned_flag(room, keys[4], args[6]), room.ended and '1' or '0'
   local answer = { tail_of(room, first_of(room)), call('HGET', room.meta, 'total') or '0', banned, ended }
   local known = args[7] == room.epoch and tonumber(args[8]) or -1

@@ -1,11 +1,11 @@
 -- Rules on users: bans and mutes, who set them, and whom they bind. With them in one hash, because it outlives the room
--- too, lies that the room has ended.
+-- too, lies that the room has ended. The meta holds all of it too, so that nothing opens with the loss of one key.
 --
 -- KEYS and ARGV: those of the functions that use this.
 --
 -- The fields:
 --   ban:<user>, mute:<user>   `<until, ms; 0 for good> <rank of the role that set it> <since, ms> <body of its entry>`
---   end                       when the room ended, ms
+--   end                       when the room ended, ms, or 0; there as long as the hash is whole
 
 -- Rules that ran out are looked for whenever the hash has grown by so many, and where it is full.
 local rules_swept = 256
@@ -31,6 +31,47 @@ local function keep_rules(room, rules, seconds)
   try('EXPIRE', rules, expiry, 'GT')
 end
 
+local function rules_in(key)
+  local all, found = call('HGETALL', key), {}
+  for i = 1, #all, 2 do
+    if match(all[i], '^ban:') or match(all[i], '^mute:') then
+      found[#found + 1], found[#found + 2] = all[i], all[i + 1]
+    end
+  end
+  return found
+end
+
+-- Each of the two keys gets what only the other has.
+local function restore_rules(room, rules)
+  local kept, there = rules_in(room.meta), rules_in(rules)
+  set_fields(room.meta, there)
+  set_fields(rules, kept)
+  call('HSET', rules, 'end', room.ended or '0')
+  local longest_s = 0
+  for i = 2, #kept, 2 do
+    local until_ms = tonumber(match(kept[i], '^%d+') or 0)
+    longest_s = math.max(longest_s, math.ceil((until_ms - room.now) / 1000))
+  end
+  keep_rules(room, rules, longest_s)
+end
+
+-- The values of these fields of the rules.
+local function find_rules(room, rules, fields)
+  fields[#fields + 1] = 'end'
+  local found = call('HMGET', rules, unpack(fields))
+  if not found[#fields] then
+    restore_rules(room, rules)
+    found = call('HMGET', rules, unpack(fields))
+  end
+  for i = 1, #fields - 1 do
+    if found[i] and not match(found[i], '^%d+ %d ') then
+      -- Nothing that a gateway wrote.
+      found[i] = call('HGET', room.meta, fields[i])
+    end
+  end
+  return found
+end
+
 -- A room that begins anew may be one that was forgotten: then its rules and its end are in force, and it is kept like one
 -- that was written.
 local function know_rules(room, rules)
@@ -42,7 +83,9 @@ local function know_rules(room, rules)
     call('HDEL', room.meta, 'ruled')
     return
   end
-  room.ruled, room.ended = '1', call('HGET', rules, 'end') or nil
+  local ended = call('HGET', rules, 'end')
+  room.ruled, room.ended = '1', ended ~= '0' and ended or nil
+  set_fields(room.meta, rules_in(rules))
   call('HSET', room.meta, 'ruled', '1')
   if room.ended then
     call('HSET', room.meta, 'ended', room.ended)
@@ -53,7 +96,7 @@ end
 -- As an argument: '1' if the user is banned, '0' else. `reader` is a rank and the user, or nothing.
 local function banned_flag(room, rules, reader)
   local rank, user = match(reader or '', '^(%d)(.+)$')
-  local is_banned = user and room.ruled and is_bound(call('HGET', rules, 'ban:' .. user), tonumber(rank), room.now)
+  local is_banned = user and room.ruled and is_bound(find_rules(room, rules, { 'ban:' .. user })[1], tonumber(rank), room.now)
   return is_banned and '1' or '0'
 end
 
@@ -62,13 +105,14 @@ local function sweep_rules(room, rules)
   for i = 1, #all, 2 do
     if all[i] ~= 'end' and not rank_of(all[i + 1], room.now) then
       call('HDEL', rules, all[i])
+      call('HDEL', room.meta, all[i])
     end
   end
 end
 
 -- Why a rule of the hash cannot be set or lifted by a rank; nil where it can.
 local function why_not_rule(room, rules, field, is_set, rank, rules_max)
-  local known = call('HGET', rules, field)
+  local known = find_rules(room, rules, { field })[1]
   if (rank_of(known, room.now) or 0) > rank then
     return 'not-this-role'
   end
@@ -87,6 +131,8 @@ end
 
 local function set_rule(room, rules, field, seconds, rank, body)
   local until_ms = seconds == 0 and '0' or int(room.now + seconds * 1000)
-  call('HSET', rules, field, until_ms .. ' ' .. int(rank) .. ' ' .. room.at .. ' ' .. body)
+  local rule = until_ms .. ' ' .. int(rank) .. ' ' .. room.at .. ' ' .. body
+  call('HSET', rules, field, rule)
+  call('HSET', room.meta, field, rule)
   keep_rules(room, rules, seconds)
 end

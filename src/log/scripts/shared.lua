@@ -51,17 +51,90 @@ local function tidy(task, ...)
   pcall(task, ...)
 end
 
--- A room without meta begins anew. What else is left of it must go, or old entries would carry new numbers.
+-- A tenth more than promised, because the expiry is refreshed only when a tenth has passed.
+local function expiry_s(room)
+  return math.ceil(room.room_ttl_s * 1.1)
+end
+
+-- How long meta, log and state live on: they go at one moment, so that one that is missing was lost.
+local function left_ms(room)
+  return int(math.max(room.touched, room.now - room.room_ttl_s * 100) + expiry_s(room) * 1000 - room.now)
+end
+
+local function touch(room, rules)
+  if room.now - room.touched >= room.room_ttl_s * 100 then
+    room.touched = room.now
+    try('HSET', room.meta, 'touched', room.at)
+    for _, key in ipairs({ room.meta, room.log, room.state }) do
+      try('PEXPIRE', key, left_ms(room))
+    end
+    try('EXPIRE', rules, int(expiry_s(room) + room.rules_ttl_s), 'GT')
+  end
+end
+
+-- Fields and values in turn, more of them than fit on Lua's stack.
+local function set_fields(key, fields)
+  for from = 1, #fields, 1000 do
+    call('HSET', key, unpack(fields, from, math.min(from + 999, #fields)))
+  end
+end
+
+-- A room without meta begins anew. A state that is left outlives it, with its versions and the sums in it. The entries go,
+-- for nobody knows any more which of them were retracted.
 local function begin_room(room, candidate)
   -- What can fail comes first.
-  local present = history_id()
-  call('DEL', room.log, room.state, room.meta)
+  local present, cells = history_id(), call('HGETALL', room.state)
   -- Rules may be left of a room that was forgotten; know_rules finds out.
   room.ruled = '?'
-  call('HSET', room.meta, 'epoch', candidate, 'history', present, 'offset', '0', 'ruled', room.ruled)
-  call('EXPIRE', room.meta, unwritten_s)
-  room.epoch, room.offset, room.heard, room.ended, room.touched, room.chat = candidate, 0, '0', nil, 0, nil
-  room.retracted, room.bytes, room.bytes_gone = nil, 0, 0
+  local version, sums = 0, {}
+  for i = 1, #cells, 2 do
+    version = math.max(version, tonumber(match(cells[i + 1], '^%d+') or 0))
+    local total = match(cells[i + 1], '^%d+ {"total":(%d+)}$')
+    for _, mark in ipairs(total and { 'c:', 's:' } or {}) do
+      sums[#sums + 1], sums[#sums + 2] = mark .. cells[i], total
+    end
+  end
+  call('DEL', room.log, room.meta)
+  call('HSET', room.meta, 'epoch', candidate, 'history', present, 'offset', int(version), 'ruled', room.ruled)
+  room.epoch, room.offset, room.heard, room.ended, room.touched, room.chat = candidate, version, '0', nil, 0, nil
+  room.retracted, room.bytes, room.bytes_gone, room.has_state = nil, 0, 0, #cells > 0
+  if not room.has_state then
+    call('EXPIRE', room.meta, unwritten_s)
+    return
+  end
+  -- Touched long ago: so the next write touches the log too, which it makes.
+  room.touched = 1
+  call('HSET', room.meta, 'total', int(version), 'touched', '1')
+  set_fields(room.meta, sums)
+  try('PEXPIRE', room.meta, left_ms(room))
+  try('PEXPIRE', room.state, left_ms(room))
+end
+
+-- A room that ever had a part has a state, be it of versions of removed parts alone. If that is gone, so is what the parts
+-- were, but for the sums of counters. Nobody can build on what it has then: a new epoch without lineage says so.
+local function hold_state(room)
+  if call('HLEN', room.state) > 0 or not room.has_state then
+    return
+  end
+  local all, cells, settled = call('HGETALL', room.meta), {}, {}
+  for i = 1, #all, 2 do
+    local counter = match(all[i], '^c:(.*)')
+    if counter then
+      cells[#cells + 1], cells[#cells + 2] = counter, int(room.offset) .. ' {"total":' .. all[i + 1] .. '}'
+      settled[#settled + 1], settled[#settled + 2] = 's:' .. counter, all[i + 1]
+    end
+  end
+  call('HDEL', room.meta, 'lineage')
+  call('HSET', room.meta, 'epoch', room.candidate, 'history', history_id())
+  room.epoch, room.has_state = room.candidate, #cells > 0
+  if not room.has_state then
+    call('HDEL', room.meta, 'total')
+    return
+  end
+  set_fields(room.state, cells)
+  set_fields(room.meta, settled)
+  call('HSET', room.meta, 'total', int(room.offset))
+  try('PEXPIRE', room.state, left_ms(room))
 end
 
 -- Another data set than the one in which the last entry was numbered may lack some that others saw. The new epoch says so.
@@ -102,7 +175,7 @@ local function open_room(keys, args)
   local now = begin()
   read_limits(args[3], args[5])
   local meta = call('HMGET', keys[2], 'epoch', 'history', 'offset', 'heard', 'ended', 'touched', 'ruled', 'chat', 'retracted',
-    'bytes', 'bytes_gone')
+    'bytes', 'bytes_gone', 'total')
   local room = {
     log = keys[1],
     meta = keys[2],
@@ -130,6 +203,8 @@ local function open_room(keys, args)
     -- See trim_bytes.
     bytes = number_in(meta[10], 'bytes'),
     bytes_gone = number_in(meta[11], 'bytes_gone'),
+    has_state = meta[12],
+    candidate = args[2],
   }
   if not room.epoch then
     begin_room(room, args[2])
@@ -139,22 +214,6 @@ local function open_room(keys, args)
     begin_epoch(room, args[2])
   end
   return room
-end
-
--- A tenth more than promised, because the expiry is refreshed only when a tenth has passed.
-local function expiry_s(room)
-  return math.ceil(room.room_ttl_s * 1.1)
-end
-
-local function touch(room, rules)
-  if room.now - room.touched >= room.room_ttl_s * 100 then
-    local expiry = expiry_s(room)
-    try('HSET', room.meta, 'touched', room.at)
-    try('EXPIRE', room.meta, int(expiry))
-    try('EXPIRE', room.log, int(expiry))
-    try('EXPIRE', room.state, int(expiry))
-    try('EXPIRE', rules, int(expiry + room.rules_ttl_s), 'GT')
-  end
 end
 
 -- Nil for what no gateway wrote.
@@ -211,6 +270,8 @@ local function trim_some(room)
   if room.offset % 16 ~= 0 then
     return
   end
+  -- It may have been lost, and made anew.
+  try('PEXPIRE', room.log, left_ms(room))
   local horizon = room.now - room.log_ttl_ms
   local entries = call('XRANGE', room.log, '-', '+', 'COUNT', 1)
   if not entries[1] or (entry_at(entries[1]) or 0) > horizon then
@@ -312,33 +373,61 @@ local function add(room, content, nodes, field, value)
 end
 
 local function set_part(room, part, cell)
+  room.has_state = true
   if call('HSET', room.state, part, cell) == 1 then
-    try('EXPIRE', room.state, int(expiry_s(room)), 'NX')
+    try('PEXPIRE', room.state, left_ms(room))
   end
 end
 
 -- Turns a counter's sum into state.
 local function settle_counter(room, counter, total)
-  call('HEXISTS', room.state, counter)
+  hold_state(room)
   local value = '{"total":' .. int(total) .. '}'
   local offset = add(room, 'state must all\n{"part":"' .. counter .. '","value":' .. value .. '}', nil, 'total')
   set_part(room, counter, offset .. ' ' .. value)
   call('HSET', room.meta, 'c:' .. counter, int(total), 's:' .. counter, int(total), 't:' .. counter, room.at)
 end
 
+-- The directory is two hashes, `where` and `nodes`. The field '' in each shows that it is whole, as no user and no node has
+-- that name. In `where` it holds until when users may be missing that have streams: for the length of a lease after one of
+-- the two was lost. Until then peer entries are told to every node. In `nodes` it holds what was told of how many watch.
+-- Answers whether that is so now.
+local function hold_directory(now, where, nodes_key, lease_ms)
+  local mark, told = call('HGET', where, ''), call('HGET', nodes_key, '')
+  if mark and told then
+    return (tonumber(mark) or 0) > now
+  end
+  local is_lost = (mark or told) and true or false
+  call('HSET', where, '', is_lost and int(now + lease_ms) or '0')
+  if is_lost then
+    -- Whoever has no lease enters its users again.
+    call('DEL', nodes_key)
+  end
+  call('HSET', nodes_key, '', '0')
+  try('PEXPIRE', where, int(lease_ms * 2))
+  try('PEXPIRE', nodes_key, int(lease_ms * 2))
+  return is_lost
+end
+
+-- As an answer: whether a node's users must enter again, and if so, whether peer entries went to every node meanwhile.
+local function lapsed_flag(is_lapsed, is_covered)
+  return is_lapsed and (is_covered and '2' or '1') or '0'
+end
+
 -- As a table to look into: the nodes whose lease is valid.
 local function valid_nodes(now, nodes_key)
   local leases, is_valid = call('HGETALL', nodes_key), {}
   for i = 1, #leases, 2 do
-    is_valid[leases[i]] = (tonumber(leases[i + 1]) or 0) > now
+    is_valid[leases[i]] = leases[i] ~= '' and (tonumber(leases[i + 1]) or 0) > now
   end
   return is_valid
 end
 
--- The nodes that hold a stream of one of the targets, and how many targets have one.
+-- The nodes that hold a stream of one of the targets, nil where it may be any, and how many targets are known to have one.
 local function nodes_of(now, where, nodes_key, targets)
   local is_valid = valid_nodes(now, nodes_key)
   local is_chosen, nodes, connected = {}, {}, 0
+  local mark = call('HGET', where, '')
   for user in string.gmatch(targets, '[^ ]+') do
     local is_connected = false
     for node in string.gmatch(call('HGET', where, user) or '', '[^ ]+') do
@@ -351,6 +440,10 @@ local function nodes_of(now, where, nodes_key, targets)
       end
     end
     connected = connected + (is_connected and 1 or 0)
+  end
+  local is_half = (not mark) ~= (is_valid[''] == nil)
+  if is_half or (tonumber(mark or 0) or 0) > now then
+    return nil, connected
   end
   return nodes, connected
 end

@@ -261,7 +261,7 @@ test('while the lease may have run out nothing passes before the users are on re
   const { open, hear, taken, words, log, here, intake, clock } = build();
   await open();
   here.push('ann');
-  intake.leased(intake.leaseCall(), true);
+  intake.leased(intake.leaseCall(), { lapsed: true });
   hear(heard(1));
   clock.advance(leaseMs);
   log.peers.set(2, 'ann');
@@ -276,7 +276,7 @@ test('while the lease may have run out nothing passes before the users are on re
 test('where nobody is here who could be named, a lease that ran out holds nothing back', async () => {
   const { open, hear, taken, intake, clock, log } = build();
   await open();
-  intake.leased(intake.leaseCall(), false);
+  intake.leased(intake.leaseCall(), { lapsed: false });
   clock.advance(leaseMs);
   hear(heard(1));
   assert.deepEqual(taken, [1]);
@@ -291,10 +291,10 @@ test('a lease that ended without a warning: a gap where something for users here
     const { open, hear, losses, log, here, intake } = build();
     await open();
     here.push('ann');
-    intake.leased(intake.leaseCall(), false);
+    intake.leased(intake.leaseCall(), { lapsed: false });
     log.peers.set(1, named);
     hear(heard(2, 0));
-    intake.leased(intake.leaseCall(), true);
+    intake.leased(intake.leaseCall(), { lapsed: true });
     await turn();
     assert.equal(losses.length, gaps);
     if (gaps === 0) continue;

@@ -29,7 +29,7 @@ function build() {
 test('the first call takes it, whatever was there before', () => {
   const { lease } = build();
   assert.equal(lease.state, 'none');
-  assert.equal(lease.answered(lease.call(at(1)), true), 'good');
+  assert.equal(lease.answered(lease.call(at(1)), { lapsed: true }), 'good');
   assert.equal(lease.state, 'good');
 });
 
@@ -37,7 +37,7 @@ test('it ends so long after the call was sent, however late the answer came', ()
   const { clock, lease } = build();
   const call = lease.call(at(1));
   clock.advance(leaseMs - 1);
-  assert.equal(lease.answered(call, false), 'good');
+  assert.equal(lease.answered(call, { lapsed: false }), 'good');
   assert.equal(lease.state, 'good');
   clock.advance(1);
   assert.equal(lease.state, 'over');
@@ -46,7 +46,7 @@ test('it ends so long after the call was sent, however late the answer came', ()
 test('a clock that stands still or is set back does not keep it', () => {
   for (const hand of ['standsStillMs', 'setBackMs'] as const) {
     const { clock, lease } = build();
-    lease.answered(lease.call(at(1)), false);
+    lease.answered(lease.call(at(1)), { lapsed: false });
     clock.advance(leaseMs);
     clock[hand] = leaseMs;
     assert.equal(lease.state, 'over', hand);
@@ -55,7 +55,7 @@ test('a clock that stands still or is set back does not keep it', () => {
 
 test('once it is over, an answer does not bring it back: users have to be put on record again', () => {
   const { clock, lease } = build();
-  lease.answered(lease.call(at(1)), false);
+  lease.answered(lease.call(at(1)), { lapsed: false });
   const early = lease.call(at(2));
   clock.advance(leaseMs);
   const late = lease.call(at(2));
@@ -64,18 +64,23 @@ test('once it is over, an answer does not bring it back: users have to be put on
     [late, true],
     [late, false],
   ] as const) {
-    assert.equal(lease.answered(call, lapsed), 'register');
+    assert.equal(lease.answered(call, { lapsed }), 'register');
   }
   const registered = lease.call(at(2));
   lease.registered(registered);
   assert.equal(lease.state, 'good');
-  assert.equal(lease.answered(late, true), 'good', 'it was found out before they were put on record');
+  assert.equal(lease.answered(late, { lapsed: true }), 'good', 'it was found out before they were put on record');
 });
 
 test('one that the log ended earlier leaves in doubt what was let through since it was last known to be good', () => {
   const { lease } = build();
-  lease.answered(lease.call(at(1)), false);
-  lease.answered(lease.call(at(7)), false);
-  assert.equal(lease.answered(lease.call(at(9)), true), 'prove');
+  lease.answered(lease.call(at(1)), { lapsed: false });
+  lease.answered(lease.call(at(7)), { lapsed: false });
+  assert.equal(
+    lease.answered(lease.call(at(8)), { lapsed: true, covered: true }),
+    'register',
+    'nothing can be missing',
+  );
+  assert.equal(lease.answered(lease.call(at(9)), { lapsed: true }), 'prove');
   assert.deepEqual(lease.provenUpTo, at(7));
 });
