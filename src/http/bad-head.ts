@@ -39,7 +39,7 @@ export function answerBadHead(clock: Clock): (error: NodeJS.ErrnoException, sock
     const linger = clock.after(lingerMs, () => socket.destroy());
     socket.on('close', () => linger.cancel());
     socket.on('error', () => socket.destroy());
-    socket.end(problemBytes(refusalOf(error)));
+    endWith(socket, refusalOf(error));
     socket.resume();
   };
 }
@@ -52,8 +52,12 @@ function refusalOf({ code }: NodeJS.ErrnoException): Refusal {
   return new Refusal('malformed', 'The request cannot be read as HTTP/1.1.');
 }
 
-/** A whole answer, for where there is no response to write it by. It is the connection's last. */
-export function problemBytes(refusal: Refusal): string {
+/** Answers where there is no response to do it by. It is the connection's last. */
+export function endWith(socket: Socket, refusal: Refusal): void {
+  socket.end(problemBytes(refusal));
+}
+
+function problemBytes(refusal: Refusal): string {
   const { status, headers, body } = describeProblem(refusal, '');
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const length = `content-length: ${Buffer.byteLength(body)}\r\n`;

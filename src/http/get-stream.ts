@@ -100,21 +100,6 @@ export function getStream({ hub, floor, door, settings }: GetStreamOptions) {
     if (isBug) request.log.error({ err: error }, 'stream not opened: internal error');
     return comeBackLater(reply, 'failed', hub.retryMs());
   };
-  const seat = (admitted: Admitted, request: FastifyRequest, reply: FastifyReply): void => {
-    const encoding = encodingFor(request.headers['accept-encoding']);
-    const framing = framingFor(request.raw);
-    const head = headBytes(streamHeaders(reply, encoding, framing));
-    reply.hijack();
-    const socket = takeOver(reply.raw);
-    try {
-      if (socket === null) admitted.release();
-      else admitted.seat(socket, encoding, head, framing);
-    } catch (error) {
-      request.log.error({ err: error }, 'stream not opened: internal error');
-      socket?.destroy();
-    }
-  };
-
   return async (app: FastifyInstance): Promise<void> => {
     app.route<{ Querystring: StreamQuery }>({
       method: 'GET',
@@ -142,4 +127,20 @@ export function getStream({ hub, floor, door, settings }: GetStreamOptions) {
       },
     });
   };
+}
+
+/** Hands the connection over, from Node's server to a viewer. */
+function seat(admitted: Admitted, request: FastifyRequest, reply: FastifyReply): void {
+  const encoding = encodingFor(request.headers['accept-encoding']);
+  const framing = framingFor(request.raw);
+  const head = headBytes(streamHeaders(reply, encoding, framing));
+  reply.hijack();
+  const socket = takeOver(reply.raw);
+  try {
+    if (socket === null) admitted.release();
+    else admitted.seat(socket, encoding, head, framing);
+  } catch (error) {
+    request.log.error({ err: error }, 'stream not opened: internal error');
+    socket?.destroy();
+  }
 }

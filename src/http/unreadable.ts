@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { Refusal } from '../errors.ts';
-import { problemBytes } from './bad-head.ts';
+import { endWith } from './bad-head.ts';
 import { describeProblem } from './problem.ts';
 
 /** Answers what reaches no route. The server is to be made with `requireHostHeader: false`. */
@@ -22,7 +22,6 @@ export function answerStrangers(app: FastifyInstance): void {
   });
   server.on('connect', (_request: IncomingMessage, socket: Socket) => {
     socket.on('error', () => socket.destroy());
-    socket.write(problemBytes(new Refusal('malformed', 'This is no proxy: it opens no tunnels.')));
-    socket.destroySoon();
+    endWith(socket, new Refusal('malformed', 'This is no proxy: it opens no tunnels.'));
   });
 }

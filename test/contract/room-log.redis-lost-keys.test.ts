@@ -228,7 +228,7 @@ describe('the directory', () => {
     await kept(
       one.append(writeOf(room, { type: 'tally', kind: 'gift', body: '{}', counter: 'gifts', by: 1, receipt })),
     );
-    await one.prolong(room, ben, 1_900_000_000_000);
+    await one.prolong(room, ben, { role: 'viewer', tags: [], expiresAtMs: 1_900_000_000_000 });
     await waitFor(() => far.offsets.includes(2) && far.prolongs.length === 1, { what: 'both' });
     assert.equal((await two.enter(room, ben)).lapsed, true, 'noticed by who enters, too');
   });

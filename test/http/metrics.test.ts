@@ -171,7 +171,7 @@ describe('the metrics of a gateway', () => {
       const labels = new Set(new MetricsText(text).samples.flatMap((sample) => Object.keys(sample.labels)));
       assert.deepEqual(
         [...labels].sort(),
-        ['cause', 'function', 'group', 'kind', 'le', 'node', 'verdict', 'version'],
+        ['cause', 'function', 'group', 'kind', 'le', 'node', 'reason', 'verdict', 'version'],
         'a label was added: make sure that its values are few, and list it here',
       );
       assert.equal(
