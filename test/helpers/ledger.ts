@@ -38,12 +38,14 @@ export interface Written {
   readonly isChat?: boolean;
   /** Set for a gap that the log itself declares: how much chat it left out since the one before. */
   readonly leftOut?: number;
+  /** Can be taken back: neither state, nor a rule, nor what others count. */
+  readonly isEvent?: boolean;
   /** The record before it in its history; null for the first. */
   readonly before: Written | null;
 }
 
 /** What a write says of itself. */
-export type What = Pick<Written, 'seen' | 'mark' | 'part' | 'isChat' | 'leftOut'>;
+export type What = Pick<Written, 'seen' | 'mark' | 'part' | 'isChat' | 'leftOut' | 'isEvent'>;
 
 export function maySee(seen: Seen, person: Person): boolean {
   if (seen === 'all') return true;
@@ -64,6 +66,7 @@ export class Ledger {
   readonly #byId = new Map<string, Written>();
   /** What an epoch began on, for ids that name no record of their own. */
   readonly #bases = new Map<string, Written | null>();
+  readonly #retractions = new Map<Written, Written>();
   /** The last record of the history that the log has now. */
   tip: Written | null = null;
   /** Every total that the counter of likes ever had; empty where a test has none. */
@@ -85,6 +88,22 @@ export class Ledger {
   /** An epoch was named for the first time: it stands on what the log has now. */
   learn(epoch: string): void {
     if (!this.#bases.has(epoch)) this.#bases.set(epoch, this.tip);
+  }
+
+  /** A record was taken back by a later one. */
+  retract(record: Written, by: Written): void {
+    this.#retractions.set(record, by);
+  }
+
+  /** Whether a record was ever taken back: from then on nobody has a claim to it. */
+  isRetracted(record: Written): boolean {
+    return this.#retractions.has(record);
+  }
+
+  /** Whether it was in a history. */
+  isRetractedIn(record: Written, tip: Written | null): boolean {
+    const by = this.#retractions.get(record);
+    return by !== undefined && this.isBehind(by, tip);
   }
 
   /** The record that an id points at, by the history that its epoch knew; null for the time before the first. */

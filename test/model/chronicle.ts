@@ -108,15 +108,17 @@ export class Chronicle {
     return { verdict: 'exact', to: had0, missed: 0, cause: null };
   }
 
-  /** Where a first visit that wants `count` events begins, by what was kept when they were looked for. */
-  historyStart(person: Person, count: number, { tip }: Moment, first: number): number {
+  /** Where a first visit that wants `count` events begins, by what was kept, and not taken back, when they were looked for. */
+  historyStart(person: Person, count: number, { tip }: Moment, look: Moment): number {
     const last = tip?.offset ?? 0;
-    const after = Math.max(first - 1, last - count * lookback);
+    const after = Math.max(look.first - 1, last - count * lookback);
     let start = last;
     let found = 0;
-    for (const { offset, seen, part, leftOut } of this.#ledger.back(tip)) {
+    for (const record of this.#ledger.back(tip)) {
+      const { offset, seen, part, leftOut } = record;
       if (offset <= after || found === count) break;
       if (part !== null || leftOut !== undefined || !maySee(seen, person)) continue;
+      if (this.#ledger.isRetractedIn(record, look.tip)) continue;
       found += 1;
       start = offset - 1;
     }

@@ -55,6 +55,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       fc.constantFrom(1, 1, 2, 5),
     ),
   },
+  { weight: 2, arbitrary: step('retract', (world, back: number) => world.writers.retract(back), fc.nat(6)) },
   { weight: 3, arbitrary: step('put', (world, name: string) => world.writers.put(name), part) },
   { weight: 2, arbitrary: step('remove', (world, name: string) => world.writers.remove(name), part) },
   { weight: 1, arbitrary: step('repeat', (world) => world.writers.repeat()) },

@@ -171,4 +171,16 @@ export const plantedBugs: readonly PlantedBug[] = [
     find: "    if (isOutdated) return 'reauthorized';\n",
     replace: '',
   },
+  {
+    name: 'what was taken back stays on the tape for those who come',
+    file: 'src/hub/retraction.ts',
+    find: 'for (const { tape } of stands) tape.takeBack(named);',
+    replace: 'for (const { tape } of stands) tape.seal();',
+  },
+  {
+    name: 'what was taken back is read from the log as it was',
+    file: 'src/log/memory-retract.ts',
+    find: '  makeBlank(record, entry, { epoch: record.epoch, offset: record.offset + 1 });\n',
+    replace: '',
+  },
 ];

@@ -73,6 +73,7 @@ export class Seat {
     this.#renewed = { untilMs: 0, mayEnd: false, mustEnd: false };
     this.#isEntered = false;
     this.#cameWith = this.watcher.lastId;
+    this.watcher.ask();
     this.tails.length = 0;
     this.moments.length = 0;
     return toIdentity(this.person, visit.expiresAtMs);
@@ -175,7 +176,7 @@ export class Seat {
     // Where the log came back as another one meanwhile, as much is promised as was found.
     const isOther = this.moments.some(({ epoch }) => epoch !== tail.epoch);
     const anywhere = isOther ? Array.from({ length: last + 1 }, (_, to) => to) : [];
-    const looks = this.moments.map(({ first }) => chronicle.historyStart(this.watcher.person, count, tail, first));
+    const looks = this.moments.map((look) => chronicle.historyStart(this.watcher.person, count, tail, look));
     return [...anywhere, ...looks].map((to) => ({ ...expected, to }));
   }
 

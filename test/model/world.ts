@@ -136,7 +136,7 @@ export class World {
   #renew(seat: Seat, person: Person): void {
     if (this.#store.failure !== null || (seat.isConnected && this.clock.now() >= seat.latestEndMs)) return;
     const expiresAtMs = this.#wholeSecond(3_000);
-    seat.renew(person, expiresAtMs, { isSure: !this.#isDisturbed, tip: this.ledger.tip });
+    seat.renew(person, expiresAtMs, { isSure: !this.#isDisturbed && !this.writers.hasLost, tip: this.ledger.tip });
     void this.#writer.prolong(room, person.id as UserId, toGrant(person, expiresAtMs));
   }
 

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import type { MemoryStore, Snapshot } from '../../src/log/memory-log.ts';
 import { type Appended, type Change, sampledChat, type Write } from '../../src/log/room-log.ts';
-import type { Entry, Role, UserId } from '../../src/signal.ts';
+import type { Entry, Epoch, Role, UserId } from '../../src/signal.ts';
 import type { FakeClock } from '../helpers/fake-clock.ts';
 import type { Ledger, Person, What, Written } from '../helpers/ledger.ts';
 import { type Addressed, room, toAudience } from './cast.ts';
@@ -59,7 +59,7 @@ export class Writers {
 
   publish(seen: Addressed): void {
     const mark = this.#mark();
-    this.#keep(eventOf(mark, seen), { seen, mark, part: null });
+    this.#keep(eventOf(mark, seen), { seen, mark, part: null, isEvent: true });
   }
 
   /** Chat, of which the log leaves out what is more than people can read; by somebody in the room or by a stranger. */
@@ -73,8 +73,26 @@ export class Writers {
       const { offset } = answer.position;
       this.#noteGaps(offset);
       const isSpare = this.#entryAt(offset)?.lane === 'spare';
-      this.#note({ offset, seen: isSpare ? { by } : 'all', mark, part: null, isChat: true });
+      this.#note({ offset, seen: isSpare ? { by } : 'all', mark, part: null, isChat: true, isEvent: !isSpare });
     }
+  }
+
+  /** Takes back an event that is kept, so many before the newest one; again changes nothing. */
+  retract(back: number): void {
+    const { first } = this.#chronicle.moment(this.#clock.now());
+    const kept = [...this.#ledger.back()].filter(({ offset, isEvent }) => isEvent && offset >= first);
+    const target = kept[back % Math.max(1, kept.length)];
+    if (target === undefined) return;
+    const mark = this.#mark();
+    const body = JSON.stringify({ from: { id: 'writer', name: null, role: 'host' }, id: target.id, text: mark });
+    const position = { epoch: target.epoch as Epoch, offset: target.offset };
+    const isAgain = this.#ledger.isRetractedIn(target, this.#ledger.tip);
+    const answer = this.#write({ type: 'retract', target: position, body });
+    if (answer === null) return;
+    assert.ok(answer.outcome === 'kept', `${target.id} cannot be taken back`);
+    if (isAgain) return;
+    const by = this.#note({ offset: answer.position.offset, seen: target.seen, mark, part: null });
+    this.#ledger.retract(target, by);
   }
 
   put(name: string): void {
