@@ -71,7 +71,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'entries that are gone are skipped without a word',
     file: 'src/hub/room.ts',
-    find: 'tape.say(gap);',
+    find: 'stand.tape.say(gap);',
     replace: '',
   },
   {
