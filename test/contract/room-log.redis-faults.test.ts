@@ -234,8 +234,8 @@ describe('a Redis that goes and comes back', () => {
     const room = newRoom();
     const { position } = await kept(log.append(writeOf(room)));
     for (let i = 0; i < 20; i++) {
-      // As if another process had numbered the last entry.
-      await server.cli('hset', metaKey(room), 'run', `other-${i}`);
+      // As if the last entry had been numbered in another data set.
+      await server.cli('hset', metaKey(room), 'history', `other-${i}`);
       await kept(log.append(writeOf(room)));
     }
     const { tail } = await log.renew(room);
