@@ -177,7 +177,7 @@ export class CrowdViewer {
   #readText(bytes: Buffer): void {
     const text = this.#text + this.#decoder.write(bytes);
     const end = text.lastIndexOf('\n\n');
-    this.#text = text.slice(end + 2);
+    this.#text = end === -1 ? text : text.slice(end + 2);
     if (end !== -1) for (const block of text.slice(0, end).split('\n\n')) this.#take(block);
   }
 
