@@ -197,7 +197,7 @@ describe('1,000 viewers behind nginx, while rooms are written to', () => {
       for (const name of nodes) {
         assert.equal(await fleet.stop(name), 0, `${name} must end by itself`);
         await fleet.start(name);
-        await waitFor(() => crowd.away === 0, { what: `those of ${name} to be back` });
+        await waitFor(() => crowd.away === 0, { what: `those of ${name} to be back`, timeoutMs: 15_000 });
       }
     });
     assert.ok(crowd.opensSince(beganAt) >= viewersAll, 'everybody was moved at least once');
