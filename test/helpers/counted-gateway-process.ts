@@ -37,13 +37,14 @@ async function start(order: Extract<Order, { type: 'start' }>): Promise<Reply> {
 /** Opens no file, as there may be none to be had. */
 function figures(isCollected: boolean): OwnFigures {
   assert.ok(gateway !== null && globalThis.gc !== undefined);
+  // Before it is collected, or the account itself would hold every socket that has been.
+  for (const socket of sockets) if (socket.destroyed) sockets.delete(socket);
   // Twice, as what the first one let go of may hold native memory that only the second one frees.
   for (let n = 0; isCollected && n < 2; n += 1) globalThis.gc();
   const kinds: Record<string, number> = {};
   for (const kind of process.getActiveResourcesInfo()) kinds[kind] = (kinds[kind] ?? 0) + 1;
   let [waiting, waitingMostBytes] = [0, 0];
   for (const socket of sockets) {
-    if (socket.destroyed) sockets.delete(socket);
     waiting += socket.writableLength > 0 ? 1 : 0;
     waitingMostBytes = Math.max(waitingMostBytes, socket.writableLength);
   }
