@@ -8,7 +8,8 @@ import { writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { buildGateway } from '../src/app.ts';
 import { systemClock } from '../src/clock.ts';
-import { readSettings, type SettingRow, settingsTable } from '../src/settings.ts';
+import { readSettings } from '../src/settings.ts';
+import { type SettingRow, settingsTable } from '../src/settings-table.ts';
 
 export interface Document {
   /** From the root of the repository. */
@@ -30,7 +31,7 @@ export function settingsPage(table: readonly SettingRow[]): string {
   );
   return `# Settings
 
-Made by \`npm run docs\` from \`src/settings.ts\`; change it there.
+Made by \`npm run docs\` from \`src/settings-table.ts\`; change it there.
 
 Every setting is an environment variable. An empty one counts as absent. A wrong value stops the start with a sentence
 that says what is right. A setting marked † may be given as the path of a file instead, by its name with \`_FILE\` at
@@ -52,7 +53,7 @@ export function environmentExample(table: readonly SettingRow[]): string {
     return [...notes.map((line) => `# ${line}`), `#${row.name}=${value ?? ''}`].join('\n');
   });
   return `# Every setting with its default. Copy to .env and uncomment what differs.
-# Made by \`npm run docs\` from src/settings.ts; docs/settings.md says more.
+# Made by \`npm run docs\` from src/settings-table.ts; docs/settings.md says more.
 
 ${blocks.join('\n\n')}
 `;

@@ -29,7 +29,7 @@ async function whyNot({ name, address, admin }: GroupServer, censuses: Censuses)
   const census = censuses.get(name);
   if (admin === null || census === undefined) return null;
   if (typeof census === 'string') return census;
-  if (census.isDraining) return 'it is draining, which is for good: restart it';
+  if (census.isDraining) return 'it is draining: take that back with POST /ops/undrain, or restart it';
   return whyUnready;
 }
 

@@ -1,5 +1,6 @@
 /**
- * What Node's server would answer by itself beside a request: a missing Host, an expectation, a tunnel. All of it is answered as a problem document; nothing of what was sent is in it.
+ * What Node's server would answer by itself beside a request: a missing Host, an expectation, a tunnel. All of it is
+ * answered as a problem document; nothing of what was sent is in it.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';

@@ -119,7 +119,10 @@ export class Hub {
     return Math.round(this.#settings.retryMs * (0.5 + Math.random()));
   }
 
-  /** Decides whether a stream may be opened, for whom the token is good already. Rejects with the log's refusal where the log is away. */
+  /**
+   * Decides whether a stream may be opened, for whom the token is good already. Rejects with the log's refusal where the
+   * log is unavailable.
+   */
   async admit(request: StreamRequest): Promise<Admission> {
     if (this.#isClosing) return this.#turnAway('leaving');
     const asker = askerOf(request.identity, request.address);

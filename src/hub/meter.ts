@@ -12,8 +12,9 @@ import type { Swept } from './flush.ts';
 
 /**
  * Why somebody who asked for a stream got none. `pace`: more came at once than may. `share`: one user, or one address
- * without tokens, has as many as it may. `viewers`, `rooms` and `audiences`: there are as many as may be. `leaving`: this gateway hands its viewers over, or shuts down. `log`: the room's log is
- * away. `ended` and `banned` are the room's own: nobody is to come back.
+ * without tokens, has as many as it may. `viewers`, `rooms` and `audiences`: there are as many as may be. `leaving`: this
+ * gateway hands its viewers over, or shuts down. `log`: the room's log is unavailable. `ended` and `banned` are the
+ * room's own: nobody is to come back.
  */
 export const turnedAwayCauses = [
   'pace',

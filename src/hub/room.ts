@@ -158,7 +158,7 @@ export class Room implements Sink {
     if (entry.offset > this.#takenUpTo + 1) this.holes.add(entry.offset - 1);
     this.#takenUpTo = entry.offset;
     // What was written in an older history says nothing of the present one.
-    if (entry.epoch === position.epoch) this.#explainFall(counterOf(entry));
+    if (this.#sums.isDoubted && entry.epoch === position.epoch) this.#explainFall(counterOf(entry));
     const isNews = this.state.apply(entry);
     const ban = this.bans.heed(entry, (user) => this.attendance.has(user));
     if (ban !== null) this.#endBanned((who) => binds(ban, who), ban.reason);

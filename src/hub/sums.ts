@@ -36,6 +36,12 @@ export class Sums {
     for (const sum of this.#sums.values()) sum.isDoubted = true;
   }
 
+  /** Whether a total of the present history has still to be compared with what was shown. */
+  get isDoubted(): boolean {
+    for (const sum of this.#sums.values()) if (sum.isDoubted) return true;
+    return false;
+  }
+
   /** Whether the first total of the present history is lower than what was shown: that has to be explained first. */
   hasFallen(counter: string, total: number): boolean {
     const sum = this.#sums.get(counter);

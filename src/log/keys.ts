@@ -26,7 +26,7 @@ export function keysIn(space: string) {
     meta: (room: RoomId): string => named(room, ':meta'),
     /** Hash: part to `<version> <json>`, or to `<version>` alone for a part that was removed. */
     state: (room: RoomId): string => named(room, ':state'),
-    /** Hash: user to the nodes that hold a stream of that user, separated by spaces. And '': see hold_directory. */
+    /** Hash: user to the nodes that hold a stream of that user, separated by spaces. And '': see directory.lua. */
     where: (room: RoomId): string => named(room, ':where'),
     /** Hash: node to the end of its lease. And '', as above. */
     nodes: (room: RoomId): string => named(room, ':nodes'),

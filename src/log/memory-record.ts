@@ -1,7 +1,7 @@
 /**
  * What the embedded log remembers of one room, as plain values: copying it is taking a backup. Here are the parts that
- * need care of their own: kept entries and rate buckets. Who is where is `memory-directory`'s, rules are `memory-rules`'. What
- * a write means is `memory-room`'s business.
+ * need care of their own: kept entries and rate buckets. Who is where is `memory-directory`'s, rules are
+ * `memory-rules`'. What a write means is `memory-room`'s business.
  */
 
 import assert from 'node:assert/strict';

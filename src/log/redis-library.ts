@@ -11,6 +11,7 @@ const read = (file: string): string => readFileSync(new URL(`./scripts/${file}.l
 
 const text = [
   'shared',
+  'directory',
   'rules',
   'chat',
   'retract',

@@ -286,7 +286,7 @@ function readAppended(text: string): Appended {
   };
 }
 
-/** See lapsed_flag in shared.lua. */
+/** See lapsed_flag in directory.lua. */
 const readLapsed = (flag: string | undefined): { readonly lapsed: boolean; readonly covered: boolean } => ({
   lapsed: flag !== '0',
   covered: flag === '2',

@@ -8,6 +8,7 @@ import { readSettings, type Settings } from '../../src/settings.ts';
 import type { RoomId, UserId } from '../../src/signal.ts';
 import type { RedisServer, RedisServerOptions } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';
+import type { Harness, LogSettings } from './stage.ts';
 
 export const deadlineMs = 600;
 /**
@@ -72,6 +73,28 @@ export const heal = (log: RoomLog, room: RoomId) =>
     what: 'the log to heal',
     timeoutMs: 10_000,
   });
+
+/** What the contract asks of one server; `url`: as whom the nodes call it. */
+export function harnessOn(server: RedisServer, url: string, settings: Partial<LogSettings>): Harness {
+  const nodes = new Map<string, Promise<RoomLog>>();
+  return {
+    node(id) {
+      const log = nodes.get(id) ?? open(url, id, { logDeadlineMs: 2000, ...settings });
+      nodes.set(id, log);
+      return log;
+    },
+    async restart() {
+      await server.restart();
+      for (const log of nodes.values())
+        await waitFor(async () => (await log).isReady(), { what: 'the links', timeoutMs: 10_000 });
+    },
+    forget: () => server.flush(),
+    tick: (ms) => age(server, ms),
+    async close() {
+      for (const log of nodes.values()) await (await log).close();
+    },
+  };
+}
 
 /** Makes all that a Redis holds of rooms `ms` older, because its clock cannot be moved: expiries and kept times alike. */
 export async function age(server: Pick<RedisServer, 'cli'>, ms: number): Promise<void> {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import type { Refusal } from '../../src/errors.ts';
 import { judge } from '../../src/log/position.ts';
-import { type Change, declareMs, type RoomLog, sampledChat } from '../../src/log/room-log.ts';
+import { type Change, declareMs, sampledChat } from '../../src/log/room-log.ts';
 import type { UserId } from '../../src/signal.ts';
 import { logKey, metaKey, nodeChannel, roomChannel, whereKey } from '../helpers/keys.ts';
 import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
@@ -16,6 +16,7 @@ import {
   closeAll,
   comment,
   durable,
+  harnessOn,
   kept,
   newRoom,
   open,
@@ -32,26 +33,7 @@ describe('redis-log', () => {
   });
   after(() => server.stop());
 
-  roomLogContract('redis-log', async (settings) => {
-    const nodes = new Map<string, Promise<RoomLog>>();
-    return {
-      node(id) {
-        const log = nodes.get(id) ?? open(server.url, id, { logDeadlineMs: 2000, ...settings });
-        nodes.set(id, log);
-        return log;
-      },
-      async restart() {
-        await server.restart();
-        for (const log of nodes.values())
-          await waitFor(async () => (await log).isReady(), { what: 'the links', timeoutMs: 10_000 });
-      },
-      forget: () => server.flush(),
-      tick: (ms) => age(server, ms),
-      async close() {
-        for (const log of nodes.values()) await (await log).close();
-      },
-    };
-  });
+  roomLogContract('redis-log', async (settings) => harnessOn(server, server.url, settings));
 });
 
 describe('the log on one Redis', () => {

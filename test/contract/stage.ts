@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
+import type { MemoryLimits } from '../../src/log/memory-record.ts';
 import { formatPosition, type Position } from '../../src/log/position.ts';
 import type {
   Appended,
@@ -14,24 +15,11 @@ import type {
   RoomLog,
   Write,
 } from '../../src/log/room-log.ts';
-import type { Settings } from '../../src/settings.ts';
 import type { Entry, RoomId, UserId } from '../../src/signal.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 /** What a test may set; the rest is as the implementation likes. */
-export type LogSettings = Pick<
-  Settings,
-  | 'logEntriesMax'
-  | 'logBytesMax'
-  | 'logTtlS'
-  | 'roomTtlS'
-  | 'rulesTtlS'
-  | 'rulesMax'
-  | 'statePartsMax'
-  | 'countMs'
-  | 'audienceMs'
-  | 'chatPerSecond'
->;
+export type LogSettings = MemoryLimits;
 
 /** One store, and the nodes that share it. */
 export interface Harness {

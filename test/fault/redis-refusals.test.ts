@@ -9,7 +9,7 @@ import { databaseRights, type GuardedRedis, leastRights, startGuardedRedis } fro
 import { MetricsText } from '../helpers/metrics-text.ts';
 import { freePorts } from '../helpers/redis-process.ts';
 import { waitFor } from '../helpers/wait-for.ts';
-import { openGateway, seatViewers } from './stage.ts';
+import { openGateway, readinessOf, seatViewers } from './stage.ts';
 
 describe('a Redis that refuses', () => {
   let server: GuardedRedis;
@@ -24,16 +24,7 @@ describe('a Redis that refuses', () => {
   });
   afterEach(() => gateway?.close());
 
-  const ready = async (): Promise<{ status: number; reason: string; risks: readonly string[] }> => {
-    const answer = await gateway.gateway.admin.inject('/readyz');
-    const { reason = '', risks = [] } = answer.json() as { reason?: string; risks?: string[] };
-    return { status: answer.statusCode, reason, risks };
-  };
-  const told = (pattern: RegExp) =>
-    waitFor(async () => pattern.test((await ready()).reason), { what: `/readyz to say ${pattern}`, timeoutMs: 15_000 });
-  const isReadyAgain = () =>
-    waitFor(async () => (await ready()).status === 200, { what: 'the gateway to be ready', timeoutMs: 5000 });
-  const lines = (pattern: RegExp): readonly string[] => gateway.lines.filter((line) => pattern.test(line));
+  const { ready, told, isReadyAgain, lines } = readinessOf(() => gateway);
 
   for (const [word, refuse, stop] of [
     ['OOM', ['config', 'set', 'maxmemory', '1'], ['config', 'set', 'maxmemory', '0']],

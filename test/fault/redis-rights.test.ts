@@ -10,7 +10,16 @@ import { type RunningGateway, room } from '../helpers/gateway.ts';
 import { logKey } from '../helpers/keys.ts';
 import { type GuardedRedis, leastRights, startGuardedRedis } from '../helpers/least-rights.ts';
 import { waitFor } from '../helpers/wait-for.ts';
-import { allReach, assertNobodyLost, historyOf, openGateway, seatViewers, Viewer, Writers } from './stage.ts';
+import {
+  allReach,
+  assertNobodyLost,
+  historyOf,
+  openGateway,
+  readinessOf,
+  seatViewers,
+  Viewer,
+  Writers,
+} from './stage.ts';
 
 const id = room as RoomId;
 const gift = { gift: 'rose', count: 1 };
@@ -30,16 +39,7 @@ describe('a Redis that denies', () => {
 
   const grant = (...rights: string[]) => server.cli('acl', 'setuser', 'some', ...rights);
 
-  const ready = async (): Promise<{ status: number; reason: string; risks: readonly string[] }> => {
-    const answer = await gateway.gateway.admin.inject('/readyz');
-    const { reason = '', risks = [] } = answer.json() as { reason?: string; risks?: string[] };
-    return { status: answer.statusCode, reason, risks };
-  };
-  const told = (pattern: RegExp) =>
-    waitFor(async () => pattern.test((await ready()).reason), { what: `/readyz to say ${pattern}`, timeoutMs: 15_000 });
-  const isReadyAgain = () =>
-    waitFor(async () => (await ready()).status === 200, { what: 'the gateway to be ready', timeoutMs: 5000 });
-  const lines = (pattern: RegExp): readonly string[] => gateway.lines.filter((line) => pattern.test(line));
+  const { ready, told, isReadyAgain, lines } = readinessOf(() => gateway);
   /** How many entries of a kind the room's log has. */
   const kept = async (kind: string): Promise<number> =>
     (await server.cli('xrange', logKey(id), '-', '+')).split('\n').filter((line) => line.includes(` ${kind} `)).length;

@@ -28,6 +28,27 @@ const pace = { LOG_DEADLINE_MS: String(deadlineMs), RENEW_MS: '300', HEARTBEAT_M
 export const openGateway = (redisUrl: string, nodeId: string, environment = {}): Promise<RunningGateway> =>
   startGateway({ redisUrl, environment: { NODE_ID: nodeId, ...pace, ...environment } });
 
+/** What a gateway says of its own readiness, and waiting for it; `gateway` gives the one of the present test. */
+export function readinessOf(gateway: () => RunningGateway) {
+  const ready = async (): Promise<{ status: number; reason: string; risks: readonly string[] }> => {
+    const answer = await gateway().gateway.admin.inject('/readyz');
+    const { reason = '', risks = [] } = answer.json() as { reason?: string; risks?: string[] };
+    return { status: answer.statusCode, reason, risks };
+  };
+  return {
+    ready,
+    told: (pattern: RegExp) =>
+      waitFor(async () => pattern.test((await ready()).reason), {
+        what: `/readyz to say ${pattern}`,
+        timeoutMs: 15_000,
+      }),
+    isReadyAgain: () =>
+      waitFor(async () => (await ready()).status === 200, { what: 'the gateway to be ready', timeoutMs: 5000 }),
+    /** Log lines that match. */
+    lines: (pattern: RegExp): readonly string[] => gateway().lines.filter((line) => pattern.test(line)),
+  };
+}
+
 const people: readonly Person[] = [
   { id: 'ann', isStaff: false, tags: [] },
   { id: 'bob', isStaff: false, tags: ['gold'] },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bodyBytesMax } from '../../src/http/json-body.ts';
 import { waitMaxS } from '../../src/http/schemas.ts';
-import { settingsTable } from '../../src/settings.ts';
+import { settingsTable } from '../../src/settings-table.ts';
 import { textOf } from './sources.ts';
 
 // nginx cannot read the settings of a gateway, so what has to fit together is held here, by the defaults.

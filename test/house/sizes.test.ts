@@ -5,7 +5,7 @@ import { sources, textOf } from './sources.ts';
 const fileLinesMax = 400;
 const functionLinesMax = 60;
 /** Files that are one table, which would not become clearer in pieces, and how long each may be. */
-const tables: ReadonlyMap<string, number> = new Map([['src/settings.ts', 720]]);
+const tables: ReadonlyMap<string, number> = new Map([['src/settings-table.ts', 600]]);
 
 interface Long {
   readonly line: number;

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { type Answer, type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
+import { rawRequest, sendRaw } from '../helpers/raw-http.ts';
 import { makeToken } from '../helpers/tokens.ts';
 
 const app = 'capacitor://localhost';
@@ -101,25 +102,12 @@ describe('a method that is not served', () => {
 
   for (const method of ['QUERY', 'PROPFIND', 'TRACE', 'PURGE']) {
     it(`is refused as ${method}`, async () => {
-      const answer = await say(`${method} /rooms/${room}/state HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
-      assert.match(answer, /^HTTP\/1\.1 405 /);
-      assert.match(answer, /"code":"method-not-allowed"/);
+      const { status, body } = await sendRaw(gateway.port, rawRequest(`${method} /rooms/${room}/state`));
+      assert.equal(status, 405);
+      assert.match(body, /"code":"method-not-allowed"/);
     });
   }
 });
-
-/** All that is answered to these bytes. */
-async function say(text: string): Promise<string> {
-  const socket = connect(gateway.port, '127.0.0.1');
-  let answer = '';
-  socket.on('data', (bytes: Buffer) => {
-    answer += bytes.toString();
-  });
-  socket.on('error', () => undefined);
-  socket.write(text);
-  await once(socket, 'close');
-  return answer;
-}
 
 describe('what no route ever sees is refused by a problem document', () => {
   const head = `/rooms/${room}/actions/comment HTTP/1.1\r\nHost: x\r\n`;
@@ -133,11 +121,10 @@ describe('what no route ever sees is refused by a problem document', () => {
   ];
   for (const [what, text, code, status] of cases) {
     it(what, async () => {
-      const answer = await say(text);
-      const [first = '', ...lines] = answer.split('\r\n');
-      assert.match(first, new RegExp(`^HTTP/1\\.1 ${status} `));
-      assert.ok(lines.some((line) => /^content-type: application\/problem\+json/i.test(line)));
-      const body = answer.slice(answer.indexOf('\r\n\r\n') + 4);
+      const answer = await sendRaw(gateway.port, text);
+      assert.equal(answer.status, status);
+      assert.match(answer.headers['content-type'] ?? '', /^application\/problem\+json/);
+      const { body } = answer;
       const problem = JSON.parse(body.slice(body.indexOf('{'), body.lastIndexOf('}') + 1));
       assert.deepEqual([problem.code, problem.status], [code, status]);
     });

@@ -303,7 +303,12 @@ describe('ringside groups apply', () => {
     );
     node.whyNotReady = null;
     node.drain();
-    await refusesToLeave(here, changed, /125 of 250 slots/, /red-1 takes nothing: it is draining, which is for good/);
+    await refusesToLeave(
+      here,
+      changed,
+      /125 of 250 slots/,
+      /red-1 takes nothing: it is draining: take that back with POST \/ops\/undrain/,
+    );
     const other = await startNode('green-7');
     const misnamed = { groups: here.groups(['blue-1', 'red-1'], { 'red-1': { admin: other.admin } }) };
     await refusesToLeave(here, misnamed, /125 of 250 slots/, /red-1 takes nothing: .* is the admin port of green-7/);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { settingsTable } from '../../src/settings.ts';
+import { settingsTable } from '../../src/settings-table.ts';
 import { type Client, openNpmClient } from '../helpers/clients.ts';
 import { type Fleet, startFleet } from '../helpers/fleet.ts';
 import { room, tokenOf } from '../helpers/gateway.ts';
@@ -27,12 +27,14 @@ beforeEach(async () => {
   // Nobody is left alone by nginx any more: each of some streams in turn finds the other server.
   await waitFor(
     async () => {
-      const one = await watch(fleet.url);
-      const two = await watch(fleet.url);
-      const counts = await fleet.viewersOf(room);
-      one.close();
-      two.close();
-      return [...counts.values()].every((count) => count > 0);
+      const two: StreamReader[] = [];
+      try {
+        for (let nth = 0; nth < 2; nth += 1) two.push(await watch(fleet.url));
+        return [...(await fleet.viewersOf(room)).values()].every((count) => count > 0);
+      } finally {
+        // Also where only one of them came in.
+        for (const reader of two) reader.close();
+      }
     },
     { what: 'both to be asked', timeoutMs: 15_000 },
   );

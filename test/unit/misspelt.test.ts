@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { misspeltIn, readSettings, settingsTable } from '../../src/settings.ts';
+import { misspeltIn, readSettings } from '../../src/settings.ts';
+import { settingsTable } from '../../src/settings-table.ts';
 
 const meantBy = (name: string): string | undefined => misspeltIn({ [name]: 'x' })[0]?.meant;
 

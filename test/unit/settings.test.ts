@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readSettings, type SettingRow, SettingsError, settingsTable } from '../../src/settings.ts';
+import { readSettings, SettingsError } from '../../src/settings.ts';
+import { type SettingRow, settingsTable } from '../../src/settings-table.ts';
 
 const rows: readonly SettingRow[] = settingsTable;
 const randomKey = 'Vq3Zk0mWc8t1RyLxN5uJ7bHsPe2aGdFi9Qo4TjMw';

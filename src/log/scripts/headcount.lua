@@ -149,7 +149,7 @@ local function sort_nodes(state, leases, now)
     local since = math.max(ends, state.awake) + grace_ms
     is_held[leases[i]] = since > now
     if leases[i] == '' then
-      -- No node: see hold_directory in shared.lua.
+      -- No node: see directory.lua.
     elseif since <= now then
       dead[#dead + 1] = { leases[i], since }
     elseif ends <= now then
