@@ -196,7 +196,9 @@ function followSilent({ server }: FastifyInstance): () => void {
     silent.add(socket);
     socket.once('close', () => silent.delete(socket));
   });
+  // From then on it is the request's, or a bad head's, with whom its listeners may go.
   server.on('request', ({ socket }: IncomingMessage) => void silent.delete(socket));
+  server.on('clientError', (_error: Error, socket: Socket) => void silent.delete(socket));
   return () => {
     for (const socket of silent) socket.destroy();
   };
