@@ -122,6 +122,8 @@ export class Intake implements Follower {
   resumed(): void {
     this.#mustRegister = true;
     this.#doubt();
+    // The log is back: nobody waits for the end of a pause that grew while it was away.
+    this.#wake();
   }
 
   /** A tail was read from the log: if it is not where we are, something may have passed us by. */
@@ -167,8 +169,7 @@ export class Intake implements Follower {
   async close(): Promise<void> {
     this.#mode = 'closed';
     this.#aside = [];
-    this.#pause?.timer.cancel();
-    this.#pause?.wake();
+    this.#wake();
     await this.#log.unfollow(this.#room);
   }
 
@@ -286,7 +287,9 @@ export class Intake implements Follower {
     let offset = after.epoch === from.epoch ? after.offset : from.offset;
     while (offset < from.offset) {
       const { tail, entries } = await this.#log.read(this.#room, { ...from, offset }, pageEntries);
-      const passed = entries.filter((entry) => entry.offset <= from.offset);
+      // Of another history only what both share was let through. Where they part, the next reading declares a loss.
+      const sharedUpTo = Math.min(from.offset, judgeFollowed(from, tail, Number.POSITIVE_INFINITY).to.offset);
+      const passed = entries.filter((entry) => entry.offset > offset && entry.offset <= sharedUpTo);
       const isMissed = passed.some(({ audience }) => typeof audience !== 'string' && this.#sink.isHere(audience));
       if (isMissed || tail.first > offset + 1) {
         const state = await this.#log.readState(this.#room);
@@ -339,6 +342,11 @@ export class Intake implements Follower {
       const timer = this.#clock.after(ms, resolve);
       this.#pause = { timer, wake: resolve };
     });
+  }
+
+  #wake(): void {
+    this.#pause?.timer.cancel();
+    this.#pause?.wake();
   }
 
   #isClosed(): boolean {

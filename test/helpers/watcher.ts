@@ -175,10 +175,20 @@ export class Watcher {
     }
     this.declared.push(gap.cause);
     this.#ledger.learn(splitId(gap.to).epoch);
-    const isLeast = this.#ledger.isBehind(this.#ledger.resolve(gap.to), this.#at ?? null);
-    this.gaps.push({ ...gap, isLeast });
+    this.gaps.push({ ...gap, isLeast: !this.#leavesOut(this.#ledger.resolve(gap.to)) });
     if (gap.lane === 'chat') this.#leaveOut(gap);
     else this.#jump(gap);
+  }
+
+  /** Whether something for this person, that it was not given, lies before a record of the history that there is now. */
+  #leavesOut(to: Written | null): boolean {
+    for (const record of this.#ledger.back(to)) {
+      if (this.#ledger.isBehind(record, this.#at ?? null)) return false;
+      // Of a counter everybody is told by its sums.
+      const isTold = record.part?.name === counterPart || this.#ledger.isRetracted(record);
+      if (!isTold && maySee(record.seen, this.person)) return true;
+    }
+    return false;
   }
 
   /** The log says how much chat it left out for everybody: an entry like others, the same for all. */

@@ -148,6 +148,98 @@ test('a viewer who is banned on its way in, over a node that hears nothing, is g
   }
 });
 
+/** What random stories seldom come to. */
+const rare: Readonly<Record<string, (world: World) => Promise<void>>> = {
+  'a node has to prove what passed it by, in a log that became another one': async (world) => {
+    world.writers.put('title');
+    world.connect(0, 1, false);
+    world.writers.copy();
+    world.writers.publish({ tag: 'gold' });
+    world.connect(1, 0, false);
+    await world.pass(1500);
+    world.writers.publish('staff');
+    await world.turns(1);
+    world.writers.loseSince();
+    world.connect(2, 0, false);
+    world.writers.publish('all');
+  },
+  'a sum was told and lost, and no entry was': async (world) => {
+    world.connect(0, 0, false);
+    await world.turns(30);
+    world.writers.like(5);
+    await world.pass(150);
+    world.writers.copy();
+    world.writers.like(3);
+    await world.pass(150);
+    world.writers.loseSince();
+    await world.pass(150);
+    world.writers.like(1);
+    await world.pass(150);
+  },
+  'a log takes older data over, and nobody writes for a while': async (world) => {
+    world.writers.publish('all');
+    world.connect(0, 0, false);
+    await world.turns(30);
+    // With the lease, which so does not tell of the loss.
+    world.writers.copy();
+    world.writers.publish('all');
+    await world.pass(60);
+    world.writers.loseQuietly();
+    for (let second = 0; second < 10; second += 1) await world.pass(1_000);
+    world.assertTold(0, 'failover');
+  },
+  'a token is replaced at every moment of an arrival': async (world) => {
+    for (let wait = 0; wait < 10; wait += 1) {
+      world.connect(0, 0, false);
+      await world.turns(wait);
+      world.change(0, wait % 2 === 0, false);
+      await world.turns(30);
+      world.cut(0);
+      await world.turns(5);
+    }
+  },
+  'a moderator tries to lift the ban of a host': async (world) => {
+    world.ban(0, 'host');
+    world.unban(0, 'moderator');
+    world.connect(0, 0, false);
+  },
+  'a viewer is too slow for the chat': async (world) => {
+    world.connect(0, 0, false);
+    await world.turns(30);
+    world.stall(0);
+    for (let second = 0; second < 40; second += 1) {
+      world.writers.say('bob', 2);
+      if (second % 10 === 0) world.writers.publish('all');
+      await world.pass(1_000);
+    }
+    world.drain(0);
+  },
+  'an event is taken back before others come': async (world) => {
+    world.connect(0, 0, false);
+    world.connect(1, 0, false);
+    await world.turns(30);
+    world.cut(1);
+    world.writers.publish('all');
+    await world.pass(60);
+    world.writers.retract(0);
+    await world.pass(60);
+    world.connect(1, 0, false);
+    world.connect(2, 0, false, 0, 10);
+    await world.turns(30);
+  },
+};
+
+for (const [name, story] of Object.entries(rare)) {
+  test(`received and declared is what was published, where ${name}`, async () => {
+    for (let luck = 0; luck < 10; luck += 1) {
+      const world = new World(luck * 7919);
+      await story(world);
+      await world.settle();
+      await world.leave();
+    }
+  });
+}
+
 /** The names of the steps, as a function says nothing when it is printed. */
 function report(run: fc.RunDetails<[Step[], number]>): void {
   if (!run.failed) return;

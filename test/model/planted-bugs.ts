@@ -168,7 +168,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'a token that was replaced while its stream was being opened is honoured all the same',
     file: 'src/hub/hub.ts',
-    find: "    if (isOutdated) return 'reauthorized';\n",
+    find: "    if (isOutdated) return { cause: 'reauthorized', reason: null };\n",
     replace: '',
   },
   {

@@ -60,6 +60,11 @@ export class Seat {
     return this.socket !== null && !this.socket.destroyed;
   }
 
+  /** Whom rules bind: a stream is what it came as, until it is told of a newer token. */
+  get bound(): Person {
+    return this.isConnected ? this.watcher.person : this.person;
+  }
+
   noteBan(): void {
     this.#hasBeenBanned = true;
     this.#isBannedOnTheWay = true;

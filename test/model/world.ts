@@ -68,9 +68,9 @@ export class World {
 
   /** A stream that is open now must end if the ban binds it, and is given nothing that was written after it. */
   ban(viewer: number, by: Ruler = 'host'): void {
-    const { person, watcher, isConnected } = this.#seat(viewer);
-    const written = this.writers.rule('ban', person.id, by);
-    if (isConnected && this.writers.isBanned(person)) watcher.barrier ??= written;
+    const { bound, watcher, isConnected } = this.#seat(viewer);
+    const written = this.writers.rule('ban', bound.id, by);
+    if (isConnected && this.writers.isBanned(bound)) watcher.barrier ??= written;
     this.#noteBans();
   }
 
@@ -138,6 +138,8 @@ export class World {
     const expiresAtMs = this.#wholeSecond(3_000);
     seat.renew(person, expiresAtMs, { isSure: !this.#isDisturbed && !this.writers.hasLost, tip: this.ledger.tip });
     void this.#writer.prolong(room, person.id as UserId, toGrant(person, expiresAtMs));
+    // Telling somebody may begin the room.
+    this.#seeEpoch();
   }
 
   cut(viewer: number): void {
@@ -161,6 +163,13 @@ export class World {
     this.#seat(viewer).socket?.drain();
   }
 
+  /** On the stream that is open, a loss of this cause was declared. */
+  assertTold(viewer: number, cause: string): void {
+    this.#read();
+    const { person, watcher } = this.#seat(viewer);
+    assert.ok(watcher.declared.includes(cause), `the viewer ${person.id} was never told of the loss`);
+  }
+
   async pass(ms: number): Promise<void> {
     if (ms >= longMs) this.#isDisturbed = true;
     await this.clock.advanceGently(ms, Math.max(20, ms / 10));
@@ -177,17 +186,16 @@ export class World {
     this.setAway(false);
     this.healNodes();
     await this.#quiet();
-    for (const [viewer, { person, isConnected, visit }] of this.seats.entries()) {
-      if (this.writers.isBanned(person)) {
-        assert.ok(!isConnected, `${person.id} is banned, and still watches`);
+    for (const [viewer, { bound, isConnected, visit }] of this.seats.entries()) {
+      if (this.writers.isBanned(bound)) {
+        assert.ok(!isConnected, `${bound.id} is banned, and still watches`);
         this.connect(viewer, viewer % 2, true);
       } else if (visit?.expiresAtMs !== Number.POSITIVE_INFINITY) this.cut(viewer);
     }
     await this.#quiet();
-    for (const [viewer, { person, isConnected }] of this.seats.entries()) {
-      if (!this.writers.isBanned(person)) continue;
-      assert.ok(!isConnected, `${person.id} is banned, and was let in`);
-      this.unban(viewer);
+    for (const [viewer, { person, bound, isConnected }] of this.seats.entries()) {
+      assert.ok(!(isConnected && this.writers.isBanned(bound)), `${bound.id} is banned, and was let in`);
+      if (this.writers.isBanned(person)) this.unban(viewer);
     }
     for (const viewer of this.seats.keys()) this.connect(viewer, viewer % 2, viewer % 2 === 0);
     await this.#quiet();
@@ -215,7 +223,8 @@ export class World {
 
   async #quiet(): Promise<void> {
     for (let round = 0; round < 12; round += 1) {
-      await this.pass(round < 6 ? 60 : 1000);
+      // In all for longer than the longest pause between two tries of a log that was away.
+      await this.pass(round < 6 ? 60 : 1400);
       await this.turns(8);
       for (const { socket } of this.seats) socket?.drain();
     }
@@ -250,17 +259,15 @@ export class World {
   }
 
   #noteBans(): void {
-    for (const seat of this.seats) if (this.writers.isBanned(seat.person)) seat.noteBan();
+    for (const seat of this.seats) if (this.writers.mayCountAsBanned(seat.bound)) seat.noteBan();
   }
 
   /** Notes how the log stands whenever it answers somebody who joins at a node. */
   #watch(node: number): LogWatch {
     const note = (isTail: (seat: Seat) => boolean): void => {
       if (this.#store.failure !== null) return;
-      const now = this.clock.now();
-      const { epoch, lineage } = this.#store.room(room, now).record;
-      this.chronicle.see(epoch, lineage.length);
-      const moment = this.chronicle.moment(now);
+      this.#seeEpoch();
+      const moment = this.chronicle.moment(this.clock.now());
       for (const seat of this.seats) {
         if (seat.visit?.node !== node) continue;
         seat.moments.push(moment);
@@ -276,6 +283,11 @@ export class World {
       reading: (after) => note(() => after === null),
       following: (isBegun) => void (isBegun ? this.following.add(name) : this.following.delete(name)),
     };
+  }
+
+  #seeEpoch(): void {
+    const { epoch, lineage } = this.#store.room(room, this.clock.now()).record;
+    this.chronicle.see(epoch, lineage.length);
   }
 
   /** A token ends with a full second, as its time is counted in seconds. */

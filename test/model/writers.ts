@@ -38,6 +38,8 @@ export class Writers {
   likes = 0;
   /** Who is banned, and by whom. */
   bans = new Map<string, Ruler>();
+  /** Bans that the store has lost. A node that heard of one may still go by it until it has seen the loss. */
+  readonly #lostBans = new Map<string, Ruler>();
   /** Whether the store has lost entries that it had acknowledged. */
   hasLost = false;
   readonly #store: MemoryStore;
@@ -156,9 +158,13 @@ export class Writers {
     return this.#note({ offset: answer.position.offset, seen: { actedOn: user }, mark, part: null });
   }
 
-  isBanned({ id, isStaff }: Person): boolean {
-    const by = this.bans.get(id);
+  isBanned({ id, isStaff }: Person, bans: ReadonlyMap<string, Ruler> = this.bans): boolean {
+    const by = bans.get(id);
     return by === 'host' || (by === 'moderator' && !isStaff);
+  }
+
+  mayCountAsBanned(person: Person): boolean {
+    return this.isBanned(person) || this.isBanned(person, this.#lostBans);
   }
 
   trim(): void {
@@ -209,6 +215,7 @@ export class Writers {
     restore(snapshot);
     this.#ledger.tip = tip;
     this.likes = likes;
+    for (const [user, by] of this.bans) if (!bans.has(user)) this.#lostBans.set(user, by);
     this.bans = new Map(bans);
     this.#chronicle.comeBack(epochs);
     this.#keyed = null;

@@ -215,6 +215,18 @@ test('while the log is away it tries again with pauses, and then lets everything
   assert.deepEqual(taken, [1, 2, 3, 4]);
 });
 
+test('a link that is back ends the pause', async () => {
+  const { open, hear, taken, log, clock, intake } = build();
+  await open();
+  log.isAway = true;
+  hear(heard(2, 1));
+  await clock.advanceGently(60_000, 50);
+  log.isAway = false;
+  intake.resumed();
+  await turn();
+  assert.deepEqual(taken, [1, 2]);
+});
+
 test('what is kept aside is bounded; what is beyond the bound is read from the log', async () => {
   const { open, hear, taken, log } = build();
   await open();

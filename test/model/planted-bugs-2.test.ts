@@ -1,0 +1,3 @@
+import { huntShare } from './hunt.ts';
+
+huntShare(1);
