@@ -10,6 +10,7 @@ import fastifyStatic from '@fastify/static';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { actions } from './actions/index.ts';
+import { registerIdentity } from './auth/authenticator.ts';
 import type { Clock } from './clock.ts';
 import { answerBadHead, headBytesMax, headCheckMs, headMs } from './http/bad-head.ts';
 import { withoutBase } from './http/base-path.ts';
@@ -20,27 +21,26 @@ import { getPages } from './http/get-pages.ts';
 import { getRules } from './http/get-rules.ts';
 import { getState } from './http/get-state.ts';
 import { getStream } from './http/get-stream.ts';
-import { registerIdentity } from './http/identity.ts';
 import { loggerOptions } from './http/logging.ts';
 import { acceptNormalTargets } from './http/normal-form.ts';
 import { postAction } from './http/post-action.ts';
 import { postSession } from './http/post-session.ts';
 import { registerProblems, sendProblem } from './http/problem.ts';
 import { putState } from './http/put-state.ts';
-import { Settler } from './http/settler.ts';
 import { trustOf } from './http/trusted-proxies.ts';
 import { answerStrangers } from './http/unreadable.ts';
-import { Floor } from './hub/floor.ts';
+import { Announcer } from './hub/announcer.ts';
+import { Drain } from './hub/drain.ts';
 import { Hub } from './hub/hub.ts';
 import { Pull } from './hub/pull.ts';
 import { SharedPages } from './hub/shared-pages.ts';
 import { SharedState } from './hub/shared-state.ts';
-import { MemoryStore } from './log/memory-log.ts';
-import { openRedisLog } from './log/redis-log.ts';
+import { MemoryStore } from './log/memory/memory-log.ts';
+import { PendingFlush } from './log/pending-flush.ts';
+import { openRedisLog } from './log/redis/redis-log.ts';
 import type { RoomLog } from './log/room-log.ts';
 import { buildAdmin } from './ops/admin.ts';
 import { LogCalls, watchLog } from './ops/log-calls.ts';
-import { Announcer } from './presence/announcer.ts';
 import type { Settings } from './settings.ts';
 import { packageVersion } from './version.ts';
 
@@ -59,7 +59,7 @@ export interface Gateway {
   readonly app: FastifyInstance;
   readonly admin: FastifyInstance;
   readonly hub: Hub;
-  readonly floor: Floor;
+  readonly drain: Drain;
   readonly log: RoomLog;
   readonly servesDemo: boolean;
   /** Tokens are signed with `ownSecret`: no key is configured. */
@@ -83,21 +83,21 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   const log = watchLog(options.log ?? (await openLog(settings, clock, app)), logCalls, clock);
   const report = (error: unknown): void => app.log.error({ err: error }, 'a stream failed by our mistake');
   const hub = new Hub(log, settings, clock, report);
-  const announcer = new Announcer({ log, clock, audienceMs: settings.audienceMs, report });
+  const announcer = new Announcer({ log, clock, viewerCountMs: settings.viewerCountMs, report });
   hub.tellCrowds(announcer);
-  const floor = new Floor(hub, clock, settings.group);
+  const drain = new Drain(hub, clock, settings.group);
   app.addHook('onSend', async (_request, reply) => {
     // A proxy keeps connections; those to a gateway that leaves must not be in use when it goes.
-    if (floor.isDraining) reply.header('connection', 'close');
+    if (drain.isDraining) reply.header('connection', 'close');
   });
-  const settler = new Settler({ log, clock, countMs: settings.countMs, waitingMax: settings.roomsMax });
+  const pendingFlush = new PendingFlush({ log, clock, countMs: settings.countMs, waitingMax: settings.roomsMax });
   let isClosing = false;
   const dropSilent = followSilent(app);
   // Streams are no requests any more; they are ended before the server waits for its connections.
   app.addHook('preClose', async () => {
     isClosing = true;
-    settler.close();
-    floor.close();
+    pendingFlush.close();
+    drain.close();
     await hub.close();
     await announcer.close();
     dropSilent();
@@ -105,17 +105,17 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
 
   await registerPublic(app, settings);
   acceptNormalTargets(app);
-  const door = await registerIdentity(app, { settings, clock, ownSecret: options.ownSecret });
-  await app.register(getStream({ hub, floor, door, settings }));
-  await app.register(getEvents({ pull: new Pull(hub, settings, clock), door, settings }));
+  const authenticator = await registerIdentity(app, { settings, clock, ownSecret: options.ownSecret });
+  await app.register(getStream({ hub, drain, authenticator, settings }));
+  await app.register(getEvents({ pull: new Pull(hub, settings, clock), authenticator, settings }));
   const states = new SharedState(log);
-  await app.register(getState({ states, door }));
-  await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), states, door }));
-  await app.register(getRules({ log, door }));
-  await app.register(putState({ settings, log, door }));
-  await app.register(postAction({ settings, actions, log, door, settler }));
-  await app.register(postSession({ log, door, settings, clock }));
-  await app.register(deleteSession({ log, door, settings }));
+  await app.register(getState({ states, authenticator }));
+  await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), states, authenticator }));
+  await app.register(getRules({ log, authenticator }));
+  await app.register(putState({ settings, log, authenticator }));
+  await app.register(postAction({ settings, actions, log, authenticator, pendingFlush }));
+  await app.register(postSession({ log, authenticator, settings, clock }));
+  await app.register(deleteSession({ log, authenticator, settings }));
   const servesDemo = settings.demo === 'on' || (settings.demo === 'auto' && !hasTokenKey(settings));
   if (servesDemo) await registerDemo(app, settings);
 
@@ -124,30 +124,30 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
     const { trouble } = log.health();
     return trouble === null ? null : `the room log is unavailable: ${trouble}`;
   };
-  const watched = { hub, log, handover: floor, logCalls, tokensRefused: door.refused, clock };
+  const watched = { hub, log, handover: drain, logCalls, tokensRefused: authenticator.refused, clock };
   const { nodeId, group } = settings;
   const admin = buildAdmin({
-    ...{ whyNotReady, floor, watched, nodeId, group, version: packageVersion(), registerProblems },
+    ...{ whyNotReady, drain, watched, nodeId, group, version: packageVersion(), registerProblems },
     adminDoor: settings,
   });
   const ownLog = options.log === undefined ? log : null;
-  const ways = waysOut({ app, admin, floor, ownLog }, options);
-  return { app, admin, hub, floor, log, servesDemo, hasOwnKey: !hasTokenKey(settings), ...ways };
+  const ways = waysOut({ app, admin, drain, ownLog }, options);
+  return { app, admin, hub, drain, log, servesDemo, hasOwnKey: !hasTokenKey(settings), ...ways };
 }
 
-interface Leaving extends Pick<Gateway, 'app' | 'admin' | 'floor'> {
+interface Leaving extends Pick<Gateway, 'app' | 'admin' | 'drain'> {
   /** Null where it is the caller's. */
   readonly ownLog: RoomLog | null;
 }
 
 /** How a gateway ends, in order and in time. */
-function waysOut({ app, admin, floor, ownLog }: Leaving, options: GatewayOptions): Pick<Gateway, 'leave' | 'close'> {
+function waysOut({ app, admin, drain, ownLog }: Leaving, options: GatewayOptions): Pick<Gateway, 'leave' | 'close'> {
   const { settings, clock } = options;
   let goneByMs = Number.POSITIVE_INFINITY;
   const leave = async (): Promise<void> => {
     goneByMs = clock.now() + settings.drainMs;
     // A proxy's idle connections are left alone: it may be sending something at this moment. Each ends with its answer.
-    await floor.leave(settings.drainMs);
+    await drain.leave(settings.drainMs);
     // Nobody new connects then, and a proxy that cannot connect asks another gateway; who has connected is still heard.
     if (settings.listenSocket !== null) await rm(settings.listenSocket, { force: true });
     await new Promise<void>((resolve) => clock.after(Math.min(lastWordsMs, settings.drainMs), resolve));

@@ -420,7 +420,7 @@ export const settingsTable = [
     atBound: 'One more is told to come back later.',
   },
   {
-    name: 'AUDIENCES_MAX',
+    name: 'AUDIENCE_CLASSES_MAX',
     kind: 'integer',
     default: 64,
     min: 2,
@@ -439,7 +439,7 @@ export const settingsTable = [
     meaning: 'How long a node follows a room after its last viewer left.',
   },
   {
-    name: 'AUDIENCE_MS',
+    name: 'VIEWER_COUNT_MS',
     kind: 'integer',
     default: 2000,
     min: 50,

@@ -48,7 +48,7 @@ async function main(): Promise<void> {
 /** The first one ends all in order, the next one at once. */
 function onSignal(): void {
   if (stopping === null) void stop();
-  else for (const keeper of running) keeper.kill();
+  else for (const listener of running) listener.kill();
 }
 
 /** Starts a program, and keeps it running. */
@@ -60,9 +60,9 @@ async function start(
   if (stopping !== null) throw new Error(`${options.name} is not started any more.`);
   const logFile = join(picture.file('logs'), `${options.name}.log`);
   const say = (sentence: string): void => void process.stderr.write(`${sentence}\n`);
-  const keeper = new Keeper({ ...options, folder: picture.folder, logFile, isReady }, { ...usualKeeping, say });
-  running.push(keeper);
-  await keeper.start();
+  const listener = new Keeper({ ...options, folder: picture.folder, logFile, isReady }, { ...usualKeeping, say });
+  running.push(listener);
+  await listener.start();
 }
 
 async function startRedis(picture: Picture): Promise<void> {
@@ -107,9 +107,9 @@ function canConnect(path: string): Promise<boolean> {
 function stop(): Promise<void> {
   stopping ??= (async () => {
     const named = (isFirst: (name: string) => boolean): Keeper[] => running.filter(({ name }) => isFirst(name));
-    await Promise.all(named((name) => name === 'nginx').map((keeper) => keeper.end()));
-    await Promise.all(named((name) => name !== 'nginx' && name !== 'redis').map((keeper) => keeper.end()));
-    await Promise.all(named((name) => name === 'redis').map((keeper) => keeper.end()));
+    await Promise.all(named((name) => name === 'nginx').map((listener) => listener.end()));
+    await Promise.all(named((name) => name !== 'nginx' && name !== 'redis').map((listener) => listener.end()));
+    await Promise.all(named((name) => name === 'redis').map((listener) => listener.end()));
     if (folder !== null) await rm(folder, { recursive: true, force: true });
   })();
   return stopping;

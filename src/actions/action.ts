@@ -7,7 +7,7 @@
 import type { Static, TSchema } from 'typebox';
 import type { Refusal } from '../errors.ts';
 import type { Appended, Change, Rate } from '../log/room-log.ts';
-import type { Role, Speaker } from '../signal.ts';
+import type { Role, Speaker } from '../model.ts';
 
 /** What an action wants done. `rate` null: for what can happen once only. */
 export interface Decision {

@@ -5,7 +5,7 @@
  */
 
 import { Type } from 'typebox';
-import { type Audience, namePattern, tagPattern, type UserId, userPattern } from '../signal.ts';
+import { type Audience, namePattern, tagPattern, type UserId, userPattern } from '../model.ts';
 
 /** Text without lone surrogates, from `min` to `max` code points. */
 export const text = (min: number, max: number) =>

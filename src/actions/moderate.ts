@@ -7,7 +7,7 @@
 
 import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';
-import type { Speaker, UserId } from '../signal.ts';
+import type { Speaker, UserId } from '../model.ts';
 import { type Action, type Decision, defineAction, eventBody } from './action.ts';
 import { reason, user } from './fields.ts';
 

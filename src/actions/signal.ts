@@ -2,7 +2,7 @@
 
 import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';
-import { reservedNames } from '../signal.ts';
+import { reservedNames } from '../model.ts';
 import { defineAction, eventBody } from './action.ts';
 import { audience, data, dataDepthMax, isTooDeep, name } from './fields.ts';
 

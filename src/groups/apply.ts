@@ -124,7 +124,7 @@ async function handOver({ groups, pace, report }: ApplyOptions, before: Groups |
   const failures: string[] = [];
   let moved = 0;
   for (let round = 0, was = before; round < roundsMax; round += 1, was = groups) {
-    // Those who are on their way out still count where they are, so a later round looks at strays alone.
+    // Those who are on their way out still count where they are, so a later round looks at misrouted viewers alone.
     const steps = stepsOf(await planNow(was, groups), pace);
     if (steps.length === 0) break;
     for (const step of steps) {

@@ -68,16 +68,19 @@ async function serversFound(groups: Groups): Promise<readonly Finding[]> {
   const censuses = await takeCensuses(serversOf(null, groups));
   return groups.groups.flatMap((group) =>
     group.servers.map(({ name, admin, isDrained }) => {
-      const census = censuses.get(name) ?? 'it was not asked';
-      if (typeof census === 'string') {
+      const roomList = censuses.get(name) ?? 'it was not asked';
+      if (typeof roomList === 'string') {
         const isExpected = admin === null || isDrained;
-        return isExpected ? unknown('server', `${name}: ${census}`) : wrong('server', `${name}: ${census}`);
+        return isExpected ? unknown('server', `${name}: ${roomList}`) : wrong('server', `${name}: ${roomList}`);
       }
-      if (census.node === name && census.group === group.name)
-        return fine('server', `${name} answers, with ${census.rooms.length} rooms and ${census.strays} strays`);
+      if (roomList.node === name && roomList.group === group.name)
+        return fine(
+          'server',
+          `${name} answers, with ${roomList.rooms.length} rooms and ${roomList.misrouted} misrouted`,
+        );
       return wrong(
         'server',
-        `${name} of ${group.name} calls itself ${census.node} of ${census.group}: NODE_ID and GROUP must be as in the file`,
+        `${name} of ${group.name} calls itself ${roomList.node} of ${roomList.group}: NODE_ID and GROUP must be as in the file`,
       );
     }),
   );

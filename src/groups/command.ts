@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
-import { isRoomId } from '../signal.ts';
+import { isRoomId } from '../model.ts';
 import { apply, groupsNow, planNow } from './apply.ts';
 import { check } from './check.ts';
 import { type Groups, GroupsRefusal, readGroups } from './groups-file.ts';

@@ -3,7 +3,7 @@
  * good as a whole or not at all, and all that is wrong with it is said at once, in a sentence each.
  */
 
-import { isRoomId, type RoomId } from '../signal.ts';
+import { isRoomId, type RoomId } from '../model.ts';
 
 /** One gateway. */
 export interface GroupServer {

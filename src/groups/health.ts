@@ -26,10 +26,10 @@ async function whyNot({ name, address, admin }: GroupServer, censuses: Censuses)
     admin === null ? null : adminFault(admin),
   ]);
   if (whyUnheard !== null) return whyUnheard;
-  const census = censuses.get(name);
-  if (admin === null || census === undefined) return null;
-  if (typeof census === 'string') return census;
-  if (census.isDraining) return 'it is draining: take that back with POST /ops/undrain, or restart it';
+  const roomList = censuses.get(name);
+  if (admin === null || roomList === undefined) return null;
+  if (typeof roomList === 'string') return roomList;
+  if (roomList.isDraining) return 'it is draining: take that back with POST /ops/undrain, or restart it';
   return whyUnready;
 }
 

@@ -1,22 +1,22 @@
 /** What is asked of gateways over their admin ports: who watches what, and to hand viewers over. */
 
+import { isRoomId, type RoomId } from '../model.ts';
 import { readAdminToken } from '../settings.ts';
-import { isRoomId, type RoomId } from '../signal.ts';
 import { ask } from './ask.ts';
 import type { GroupServer, Groups } from './groups-file.ts';
 
 /** What a gateway says of its rooms. */
-export interface Census {
+export interface RoomList {
   readonly node: string;
   readonly group: string;
   readonly isDraining: boolean;
   /** Requests that were meant for another group. */
-  readonly strays: number;
+  readonly misrouted: number;
   readonly rooms: readonly { readonly room: RoomId; readonly viewers: number }[];
 }
 
-/** By server name: the census, or why there is none. */
-export type Censuses = ReadonlyMap<string, Census | string>;
+/** By server name: the list of its rooms, or why there is none. */
+export type Censuses = ReadonlyMap<string, RoomList | string>;
 
 /** The longest time over which one call may spread. */
 export const overMsMax = 600_000;
@@ -31,26 +31,26 @@ export async function takeCensuses(servers: readonly GroupServer[]): Promise<Cen
   return new Map(await Promise.all(servers.map(async (server) => [server.name, await takeCensus(server)] as const)));
 }
 
-async function takeCensus({ name, admin }: GroupServer): Promise<Census | string> {
+async function takeCensus({ name, admin }: GroupServer): Promise<RoomList | string> {
   if (admin === null) return 'the file gives no admin address';
   try {
     const { status, json } = await ask(`${admin}/ops/rooms`);
-    const census = status === 200 ? readCensus(json) : null;
-    if (census === null) return `${admin}/ops/rooms answers ${status} and no census`;
+    const roomList = status === 200 ? readCensus(json) : null;
+    if (roomList === null) return `${admin}/ops/rooms answers ${status} and no roomList`;
     // An order would reach somebody else's viewers.
-    return census.node === name ? census : `${admin} is the admin port of ${census.node} of ${census.group}`;
+    return roomList.node === name ? roomList : `${admin} is the admin port of ${roomList.node} of ${roomList.group}`;
   } catch (error) {
     return `${admin} does not answer: ${(error as Error).message}`;
   }
 }
 
-function readCensus(json: unknown): Census | null {
-  const { node, group, isDraining, strays, rooms } = (json ?? {}) as Record<string, unknown>;
+function readCensus(json: unknown): RoomList | null {
+  const { node, group, isDraining, misrouted, rooms } = (json ?? {}) as Record<string, unknown>;
   if (typeof node !== 'string' || typeof group !== 'string' || !Array.isArray(rooms)) return null;
   const known = (rooms as readonly { room?: unknown; viewers?: unknown }[]).flatMap(({ room, viewers }) =>
     isRoomId(room) && typeof viewers === 'number' && viewers > 0 ? [{ room, viewers }] : [],
   );
-  return { node, group, isDraining: isDraining === true, strays: Number(strays) || 0, rooms: known };
+  return { node, group, isDraining: isDraining === true, misrouted: Number(misrouted) || 0, rooms: known };
 }
 
 /** Hands part of a room's viewers over. Settles with how many, or with why none. */

@@ -4,7 +4,7 @@
  * room that is spread over more groups than before, as many as would now land elsewhere.
  */
 
-import type { RoomId } from '../signal.ts';
+import type { RoomId } from '../model.ts';
 import type { GroupServer, Groups } from './groups-file.ts';
 import { abandonedBy, type Health } from './health.ts';
 import { type Censuses, overMsMax, serversOf } from './nodes.ts';
@@ -50,19 +50,22 @@ export function makePlan(before: Groups | null, after: Groups, censuses: Censuse
   const drains: Drain[] = [];
   const moves: Move[] = [];
   for (const server of serversOf(before, after)) {
-    const census = censuses.get(server.name) ?? 'it was not asked';
+    const roomList = censuses.get(server.name) ?? 'it was not asked';
     const { name, admin } = server;
-    if (typeof census === 'string' || admin === null) {
-      unasked.push({ server: name, reason: typeof census === 'string' ? census : 'the file gives no admin address' });
+    if (typeof roomList === 'string' || admin === null) {
+      unasked.push({
+        server: name,
+        reason: typeof roomList === 'string' ? roomList : 'the file gives no admin address',
+      });
       continue;
     }
     const group = groupOf(after, name);
     if (group === null || server.isDrained) {
-      const viewers = census.rooms.reduce((sum, room) => sum + room.viewers, 0);
-      if (!census.isDraining) drains.push({ server: name, admin, viewers });
+      const viewers = roomList.rooms.reduce((sum, room) => sum + room.viewers, 0);
+      if (!roomList.isDraining) drains.push({ server: name, admin, viewers });
       continue;
     }
-    for (const { room, viewers } of census.rooms) {
+    for (const { room, viewers } of roomList.rooms) {
       const to = placesAfter.of(room);
       const was = placesBefore?.of(room) ?? to;
       const share = to.includes(group) ? shareLeaving({ group, was, to, before: before ?? after, after }) : 1;

@@ -76,7 +76,7 @@ map $ringside_room $ringside_place {
   default $ringside_slot_group;
 ${lines(hot)}}
 
-# What the gateway is told: the group that was chosen. A room on several groups is nobody's stray.
+# What the gateway is told: the group that was chosen. A room on several groups is misrouted nowhere.
 map $ringside_place $ringside_group {
   default $ringside_place;
   "~[+]" ${hotName};

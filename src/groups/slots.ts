@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { RoomId } from '../signal.ts';
+import type { RoomId } from '../model.ts';
 import type { Groups } from './groups-file.ts';
 import { murmurHash2 } from './murmur.ts';
 

@@ -7,10 +7,10 @@
 
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { findToken } from '../auth/authenticator.ts';
+import { type CookieSettings, giveCookie, userCookieName } from '../auth/cookies.ts';
 import type { From } from '../hub/catch-up.ts';
-import type { Identity, RoomId } from '../signal.ts';
-import { type CookieSettings, giveCookie, userCookieName } from './cookies.ts';
-import { findToken } from './identity.ts';
+import type { Identity, RoomId } from '../model.ts';
 
 /** The user, and after a change of users the offset up to which ids may be another one's. */
 const markPattern = /^(nobody|[A-Za-z0-9_-]{11})(?:\.(0|[1-9][0-9]{0,14}))?$/;

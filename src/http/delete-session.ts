@@ -4,13 +4,13 @@
  */
 
 import type { FastifyInstance } from 'fastify';
+import { cookieName, giveCookie } from '../auth/cookies.ts';
 import { Refusal } from '../errors.ts';
-import type { Identity } from '../signal.ts';
-import { cookieName, giveCookie } from './cookies.ts';
+import type { Identity } from '../model.ts';
 import type { SessionOptions } from './post-session.ts';
 import { checkShape, problems, roomOf, roomParams } from './schemas.ts';
 
-export function deleteSession({ log, door, settings }: Omit<SessionOptions, 'clock'>) {
+export function deleteSession({ log, authenticator, settings }: Omit<SessionOptions, 'clock'>) {
   return async (app: FastifyInstance): Promise<void> => {
     app.route({
       method: 'DELETE',
@@ -27,7 +27,10 @@ export function deleteSession({ log, door, settings }: Omit<SessionOptions, 'clo
       validatorCompiler: checkShape,
       handler: async (request, reply) => {
         const room = roomOf(request);
-        const named = [await door.identify(request, room).catch(nobody), await door.identifyByCookie(request, room)];
+        const named = [
+          await authenticator.identify(request, room).catch(nobody),
+          await authenticator.identifyByCookie(request, room),
+        ];
         const users = new Set(named.map((one) => one?.id ?? null));
         // First, so that it goes also where the log is away.
         giveCookie(reply, settings, { name: cookieName, value: '', room, maxAgeS: 0 });

@@ -1,12 +1,13 @@
 /** `GET /rooms/:room/events`: the same events for clients that ask, with a cursor and, if they like, waiting. */
 
 import type { FastifyInstance } from 'fastify';
+import type { Authenticator } from '../auth/authenticator.ts';
+import type { CookieSettings } from '../auth/cookies.ts';
+import { TokenRefusal } from '../auth/token-refusal.ts';
 import { Refusal } from '../errors.ts';
 import type { Pull, Pulled } from '../hub/pull.ts';
 import { formatPosition, parsePosition } from '../log/position.ts';
 import { ambientUser } from './ambient-user.ts';
-import type { CookieSettings } from './cookies.ts';
-import type { Door } from './identity.ts';
 import {
   checkShape,
   eventsAnswer,
@@ -20,11 +21,10 @@ import {
   roomParams,
   waitMaxS,
 } from './schemas.ts';
-import { TokenRefusal } from './token-refusal.ts';
 
 export interface GetEventsOptions {
   readonly pull: Pull;
-  readonly door: Door;
+  readonly authenticator: Authenticator;
   readonly settings: CookieSettings;
 }
 
@@ -37,7 +37,7 @@ interface EventsQuery {
 /** What is in the way may be over by then. */
 const notNow = { retryAfterS: 5 };
 
-export function getEvents({ pull, door, settings }: GetEventsOptions) {
+export function getEvents({ pull, authenticator, settings }: GetEventsOptions) {
   return async (app: FastifyInstance): Promise<void> => {
     app.route<{ Querystring: EventsQuery }>({
       method: 'GET',
@@ -56,7 +56,7 @@ export function getEvents({ pull, door, settings }: GetEventsOptions) {
       validatorCompiler: checkShape,
       handler: async (request, reply) => {
         const room = roomOf(request);
-        const identity = await door.identify(request, room);
+        const identity = await authenticator.identify(request, room);
         const { after = '', limit, wait } = request.query;
         const from = after === '' ? null : (parsePosition(after) ?? 'unreadable');
         const user = ambientUser(request, { room, identity, from }, settings);

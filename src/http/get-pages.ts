@@ -5,12 +5,12 @@
  */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Authenticator } from '../auth/authenticator.ts';
 import { Refusal } from '../errors.ts';
 import type { SharedPages } from '../hub/shared-pages.ts';
 import type { SharedState } from '../hub/shared-state.ts';
 import type { Settings } from '../settings.ts';
 import { isCurrent, setCaching } from './get-state.ts';
-import type { Door } from './identity.ts';
 import { describeProblem } from './problem.ts';
 import {
   checkShape,
@@ -28,7 +28,7 @@ export interface GetPagesOptions {
   readonly settings: Pick<Settings, 'anonymousViewers'>;
   readonly pages: Pick<SharedPages, 'find'>;
   readonly states: Pick<SharedState, 'read'>;
-  readonly door: Door;
+  readonly authenticator: Authenticator;
 }
 
 /** How long a cache may keep a full page under its version, in seconds; so an old address outlives a retraction. */
@@ -39,7 +39,7 @@ export const momentS = 2;
 const kept = `public, max-age=${fullPageS}, immutable`;
 const brief = `public, max-age=${momentS}`;
 
-export function getPages({ settings, pages, states, door }: GetPagesOptions) {
+export function getPages({ settings, pages, states, authenticator }: GetPagesOptions) {
   return async (app: FastifyInstance): Promise<void> => {
     app.route<{ Params: { page: string }; Querystring: { v?: string } }>({
       method: 'GET',
@@ -59,7 +59,7 @@ export function getPages({ settings, pages, states, door }: GetPagesOptions) {
       handler: async (request, reply) => {
         if (!settings.anonymousViewers) throw new Refusal('not-found', 'Only rooms that anybody may watch have pages.');
         const room = roomOf(request);
-        const identity = await door.identify(request, room);
+        const identity = await authenticator.identify(request, room);
         if (identity.id !== null && (await states.read(room, identity)).banned) {
           throw new Refusal('banned', 'The user is banned from this room.');
         }

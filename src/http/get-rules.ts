@@ -1,19 +1,19 @@
 /** `GET /rooms/:room/rules`: for moderators, who is banned or muted in a room now: since when, until when, by whom, why. */
 
 import type { FastifyInstance } from 'fastify';
+import { type Authenticator, speakerOf } from '../auth/authenticator.ts';
 import { Refusal } from '../errors.ts';
-import { binds } from '../hub/bans.ts';
 import type { RoomLog, Rule } from '../log/room-log.ts';
-import { isAtLeast } from '../signal.ts';
-import { type Door, speakerOf } from './identity.ts';
+import { isAtLeast } from '../model.ts';
+import { binds } from '../room/bans.ts';
 import { checkShape, problems, readSecurity, roomOf, roomParams, rulesAnswer, tokenQuery } from './schemas.ts';
 
 export interface GetRulesOptions {
   readonly log: Pick<RoomLog, 'readRules'>;
-  readonly door: Door;
+  readonly authenticator: Authenticator;
 }
 
-export function getRules({ log, door }: GetRulesOptions) {
+export function getRules({ log, authenticator }: GetRulesOptions) {
   return async (app: FastifyInstance): Promise<void> => {
     app.route({
       method: 'GET',
@@ -31,7 +31,7 @@ export function getRules({ log, door }: GetRulesOptions) {
       validatorCompiler: checkShape,
       handler: async (request, reply) => {
         const room = roomOf(request);
-        const speaker = speakerOf(await door.identify(request, room));
+        const speaker = speakerOf(await authenticator.identify(request, room));
         if (!isAtLeast(speaker.role, 'moderator')) {
           throw new Refusal('not-this-role', 'Listing rules takes the role moderator.');
         }

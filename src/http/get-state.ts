@@ -4,12 +4,12 @@
  */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Authenticator } from '../auth/authenticator.ts';
 import { Refusal } from '../errors.ts';
 import type { SharedState } from '../hub/shared-state.ts';
 import { judge, type Position, parsePosition, type Tail } from '../log/position.ts';
 import type { RoomState } from '../log/room-log.ts';
-import type { Epoch, Identity, StatePart } from '../signal.ts';
-import type { Door } from './identity.ts';
+import type { Epoch, Identity, StatePart } from '../model.ts';
 import {
   checkShape,
   conditionalHeaders,
@@ -26,10 +26,10 @@ import {
 
 export interface GetStateOptions {
   readonly states: Pick<SharedState, 'read'>;
-  readonly door: Door;
+  readonly authenticator: Authenticator;
 }
 
-export function getState({ states, door }: GetStateOptions) {
+export function getState({ states, authenticator }: GetStateOptions) {
   const bodies = new Bodies();
   return async (app: FastifyInstance): Promise<void> => {
     app.route<{ Querystring: { since?: string } }>({
@@ -49,7 +49,7 @@ export function getState({ states, door }: GetStateOptions) {
       validatorCompiler: checkShape,
       handler: async (request, reply) => {
         const room = roomOf(request);
-        const identity = await door.identify(request, room);
+        const identity = await authenticator.identify(request, room);
         const state = await states.read(room, identity, versionIn(request));
         if (state.banned) throw isBanned();
         const etag = `"${state.tail.epoch}.${state.total}"`;
@@ -74,7 +74,7 @@ export function getState({ states, door }: GetStateOptions) {
       validatorCompiler: checkShape,
       handler: async (request, reply) => {
         const room = roomOf(request);
-        const identity = await door.identify(request, room);
+        const identity = await authenticator.identify(request, room);
         const { tail, parts, banned } = await states.read(room, identity);
         if (banned) throw isBanned();
         const { part: name } = request.params;

@@ -5,14 +5,14 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import type { Authenticator } from '../auth/authenticator.ts';
+import type { CookieSettings } from '../auth/cookies.ts';
 import { Refusal } from '../errors.ts';
-import type { Floor } from '../hub/floor.ts';
+import type { Drain } from '../hub/drain.ts';
 import type { Admitted, Hub, StreamRequest } from '../hub/hub.ts';
 import { parsePosition } from '../log/position.ts';
 import { headBytes, isInTurn, takeOver } from '../stream/take-over.ts';
 import { ambientUser } from './ambient-user.ts';
-import type { CookieSettings } from './cookies.ts';
-import type { Door } from './identity.ts';
 import { describeProblem, sendProblem } from './problem.ts';
 import {
   checkShape,
@@ -28,8 +28,8 @@ import { comeBackLater, encodingFor, framingFor, streamHeaders } from './stream-
 
 export interface GetStreamOptions {
   readonly hub: Hub;
-  readonly floor: Pick<Floor, 'isDraining' | 'note'>;
-  readonly door: Door;
+  readonly drain: Pick<Drain, 'isDraining' | 'note'>;
+  readonly authenticator: Authenticator;
   readonly settings: CookieSettings;
 }
 
@@ -80,13 +80,13 @@ class SentElsewhere extends Refusal {
   }
 }
 
-export function getStream({ hub, floor, door, settings }: GetStreamOptions) {
+export function getStream({ hub, drain, authenticator, settings }: GetStreamOptions) {
   /** @throws {SentElsewhere} for a proxy, which then asks another gateway; a browser would take it for good. */
   const isLeaving = (request: FastifyRequest): boolean => {
     const group = groupOf(request);
-    floor.note(group);
-    if (!floor.isDraining) return false;
-    hub.meter.turnedAway.leaving += 1;
+    drain.note(group);
+    if (!drain.isDraining) return false;
+    hub.hubCounters.turnedAway.leaving += 1;
     if (group !== null) throw new SentElsewhere();
     return true;
   };
@@ -113,7 +113,7 @@ export function getStream({ hub, floor, door, settings }: GetStreamOptions) {
         if (!(await isInTurn(request.raw, reply.raw))) return reply.hijack();
         if (isLeaving(request)) return comeBackLater(reply, 'closing', hub.retryMs());
         const room = roomOf(request);
-        const identity = await door.identify(request, room);
+        const identity = await authenticator.identify(request, room);
         const history = readWhole('history', request.query.history, { absent: 0, max: historyMax });
         const from = readFrom(request);
         const user = ambientUser(request, { room, identity, from }, settings);

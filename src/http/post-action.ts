@@ -4,25 +4,25 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { Action } from '../actions/action.ts';
+import { type Authenticator, speakerOf } from '../auth/authenticator.ts';
 import { Refusal } from '../errors.ts';
+import type { PendingFlush } from '../log/pending-flush.ts';
 import { formatPosition } from '../log/position.ts';
 import { type RoomLog, sampledChat } from '../log/room-log.ts';
+import { isAtLeast } from '../model.ts';
 import type { Settings } from '../settings.ts';
-import { isAtLeast } from '../signal.ts';
 import { canonicalBody } from './canonical-json.ts';
-import { type Door, speakerOf } from './identity.ts';
 import { acceptJson, bodyBytesMax, type JsonBody, memberText } from './json-body.ts';
 import { faultsOf, ShapeRefusal } from './problem.ts';
 import { acceptedAnswer, actionParams, checkShape, idempotencyHeaders, problems, roomOf } from './schemas.ts';
-import type { Settler } from './settler.ts';
 import { append, once, readKey, scaleRate } from './write.ts';
 
 export interface PostActionOptions {
   readonly settings: Pick<Settings, 'rateScale'>;
   readonly actions: ReadonlyMap<string, Action>;
   readonly log: Pick<RoomLog, 'append'>;
-  readonly door: Door;
-  readonly settler: Pick<Settler, 'settleLater'>;
+  readonly authenticator: Authenticator;
+  readonly pendingFlush: Pick<PendingFlush, 'settleLater'>;
 }
 
 /** Beyond what any action takes: each of them says itself how deep its own fields may go. */
@@ -64,7 +64,7 @@ function keyFor(action: Action, request: FastifyRequest): string | null {
   throw new Refusal('malformed', `${action.kind} needs an Idempotency-Key, so that a repeat is harmless.`);
 }
 
-export function postAction({ settings, actions, log, door, settler }: PostActionOptions) {
+export function postAction({ settings, actions, log, authenticator, pendingFlush }: PostActionOptions) {
   const catalogue = new Catalogue(actions);
   return async (app: FastifyInstance): Promise<void> => {
     acceptJson(app, depthMax);
@@ -85,13 +85,13 @@ export function postAction({ settings, actions, log, door, settler }: PostAction
       validatorCompiler: checkShape,
       // Before the body is read: a stranger's is never parsed.
       onRequest: async (request) => {
-        const { role } = speakerOf(await door.identify(request, roomOf(request)));
+        const { role } = speakerOf(await authenticator.identify(request, roomOf(request)));
         const { kind, least } = catalogue.find(request);
         if (!isAtLeast(role, least)) throw new Refusal('not-this-role', `${kind} takes the role ${least}.`);
       },
       handler: async (request, reply) => {
         const room = roomOf(request);
-        const speaker = speakerOf(await door.identify(request, room));
+        const speaker = speakerOf(await authenticator.identify(request, room));
         const action = catalogue.find(request);
         const key = keyFor(action, request);
         const { value, text } = catalogue.readBody(action, request.body);
@@ -108,7 +108,7 @@ export function postAction({ settings, actions, log, door, settler }: PostAction
           mutable,
           change,
         });
-        if (kept.pending) settler.settleLater(room, 'counter' in change ? change.counter : sampledChat);
+        if (kept.pending) pendingFlush.settleLater(room, 'counter' in change ? change.counter : sampledChat);
         reply.code(202).header('cache-control', 'no-store').type('application/json');
         return JSON.stringify({ id: formatPosition(kept.position), at: kept.at, ...action.answer?.(kept) });
       },

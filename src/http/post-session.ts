@@ -5,22 +5,22 @@
  */
 
 import type { FastifyInstance } from 'fastify';
+import { type Authenticator, findToken, speakerOf } from '../auth/authenticator.ts';
+import { type CookieSettings, cookieName, cookieOutlivesS, giveCookie } from '../auth/cookies.ts';
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { RoomLog } from '../log/room-log.ts';
-import { type CookieSettings, cookieName, cookieOutlivesS, giveCookie } from './cookies.ts';
-import { type Door, findToken, speakerOf } from './identity.ts';
 import { acceptJson } from './json-body.ts';
 import { checkShape, problems, roomOf, roomParams, sessionAnswer } from './schemas.ts';
 
 export interface SessionOptions {
   readonly log: Pick<RoomLog, 'prolong'>;
-  readonly door: Door;
+  readonly authenticator: Authenticator;
   readonly settings: CookieSettings;
   readonly clock: Clock;
 }
 
-export function postSession({ log, door, settings, clock }: SessionOptions) {
+export function postSession({ log, authenticator, settings, clock }: SessionOptions) {
   return async (app: FastifyInstance): Promise<void> => {
     // The token is all that is asked for; a body that a client sends out of habit is read and left alone.
     acceptJson(app, 1);
@@ -39,14 +39,14 @@ export function postSession({ log, door, settings, clock }: SessionOptions) {
       validatorCompiler: checkShape,
       handler: async (request, reply) => {
         const room = roomOf(request);
-        const identity = await door.identify(request, room);
+        const identity = await authenticator.identify(request, room);
         const { id } = speakerOf(identity);
         const { id: _id, name: _name, ...grant } = identity;
         const found = findToken(request);
         if (found?.source !== 'header') {
           throw new Refusal('unauthorized', 'Send the token as `Authorization: Bearer`.');
         }
-        const before = await door.identifyByCookie(request, room);
+        const before = await authenticator.identifyByCookie(request, room);
         await log.prolong(room, id, grant);
         // This browser is somebody else now: what it has open as the user before ends, as after a log-out.
         if (before !== null && before.id !== null && before.id !== id) await log.prolong(room, before.id, null);

@@ -6,13 +6,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { stateRate } from '../actions/action.ts';
+import { type Authenticator, speakerOf } from '../auth/authenticator.ts';
 import { Refusal } from '../errors.ts';
 import { formatPosition } from '../log/position.ts';
 import type { Change, IfVersion, RoomLog } from '../log/room-log.ts';
+import { isAtLeast, isPlainName, type RoomId, reservedNames, type Speaker } from '../model.ts';
 import type { Settings } from '../settings.ts';
-import { isAtLeast, isPlainName, type RoomId, reservedNames, type Speaker } from '../signal.ts';
 import { canonicalJson } from './canonical-json.ts';
-import { type Door, speakerOf } from './identity.ts';
 import { acceptJson, bodyBytesMax, type JsonBody } from './json-body.ts';
 import { changedAnswer, checkShape, partParams, problems, putStateHeaders, roomOf } from './schemas.ts';
 import { append, type Kept, once, readKey, scaleRate } from './write.ts';
@@ -20,16 +20,16 @@ import { append, type Kept, once, readKey, scaleRate } from './write.ts';
 export interface PutStateOptions {
   readonly settings: Pick<Settings, 'rateScale'>;
   readonly log: Pick<RoomLog, 'append'>;
-  readonly door: Door;
+  readonly authenticator: Authenticator;
 }
 
 /** Levels that a value may nest. */
 export const valueDepthMax = 32;
 /** The log judges the condition in its one step, after it has looked for an earlier answer to the same key. */
 const writerFor =
-  ({ settings, log, door }: PutStateOptions) =>
+  ({ settings, log, authenticator }: PutStateOptions) =>
   async (request: FastifyRequest, makeChange: (ifVersion: IfVersion) => Change): Promise<Kept> => {
-    const { room, part, speaker } = await readTarget(door, request);
+    const { room, part, speaker } = await readTarget(authenticator, request);
     const key = readKey(request);
     const ifVersion = readCondition(request);
     const { method, body } = request as { method: string; body: JsonBody | undefined };
@@ -44,10 +44,10 @@ const writerFor =
   };
 
 export function putState(options: PutStateOptions) {
-  const { door } = options;
+  const { authenticator } = options;
   const write = writerFor(options);
   const guard = async (request: FastifyRequest): Promise<void> => {
-    await readTarget(door, request);
+    await readTarget(authenticator, request);
   };
 
   return async (app: FastifyInstance): Promise<void> => {
@@ -73,7 +73,7 @@ export function putState(options: PutStateOptions) {
       handler: async (request, reply) => {
         const { body } = request;
         if (body === undefined) throw new Refusal('malformed', 'The body must be one JSON value.');
-        const { part } = await readTarget(door, request);
+        const { part } = await readTarget(authenticator, request);
         const kept = await write(request, (ifVersion) => ({ type: 'put', part, value: body.text, ifVersion }));
         reply.header('etag', `"${kept.position.offset}"`);
         return answer(reply, kept);
@@ -93,7 +93,7 @@ export function putState(options: PutStateOptions) {
       validatorCompiler: checkShape,
       onRequest: guard,
       handler: async (request, reply) => {
-        const { part } = await readTarget(door, request);
+        const { part } = await readTarget(authenticator, request);
         return answer(reply, await write(request, (ifVersion) => ({ type: 'remove', part, ifVersion })));
       },
     });
@@ -107,11 +107,11 @@ function answer(reply: FastifyReply, { position, at }: Kept): string {
 
 /** Who writes which part. @throws {Refusal} where the caller may not, or the name is none that a host may choose. */
 async function readTarget(
-  door: Door,
+  authenticator: Authenticator,
   request: FastifyRequest,
 ): Promise<{ readonly room: RoomId; readonly part: string; readonly speaker: Speaker }> {
   const room = roomOf(request);
-  const speaker = speakerOf(await door.identify(request, room));
+  const speaker = speakerOf(await authenticator.identify(request, room));
   if (!isAtLeast(speaker.role, 'host')) throw new Refusal('not-this-role', 'Writing state takes the role host.');
   const { part } = request.params as { part: string };
   if (!isPlainName(part)) throw new Refusal('malformed', 'A part is named by 1 to 32 of a-z 0-9 . -, first a letter.');

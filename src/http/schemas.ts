@@ -9,7 +9,7 @@ import type { FastifyRequest, FastifySchemaCompiler } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Refusal, refusals } from '../errors.ts';
-import { isRoomId, namePattern, type RoomId, roles, roomPattern } from '../signal.ts';
+import { isRoomId, namePattern, type RoomId, roles, roomPattern } from '../model.ts';
 
 const room = Type.Unsafe<RoomId>(Type.String({ pattern: roomPattern, description: 'Room id.', examples: ['match-7'] }));
 const plainName = (description: string) => Type.String({ pattern: namePattern, description });

@@ -4,7 +4,7 @@
  */
 
 import { isIP } from 'node:net';
-import type { Identity } from '../signal.ts';
+import type { Identity } from '../model.ts';
 
 export interface Asker {
   /** One text per user, and per network; none is both. */

@@ -8,6 +8,10 @@
  * is told and goes on behind the gap.
  */
 
+import { isFor } from '../fanout/audience.ts';
+import { gapFrame } from '../fanout/gap.ts';
+import type { HubCounters } from '../fanout/hub-counters.ts';
+import type { ViewerSet } from '../fanout/viewer-set.ts';
 import {
   type Followed,
   formatPosition,
@@ -18,24 +22,20 @@ import {
   type Tail,
 } from '../log/position.ts';
 import type { RoomLog } from '../log/room-log.ts';
-import type { Entry, UserId } from '../signal.ts';
+import type { Entry, UserId } from '../model.ts';
+import { binds, isSince } from '../room/bans.ts';
+import { type Page, pageEntries } from '../room/page.ts';
+import type { Room } from '../room/room.ts';
 import { eventFrame, retryFrame } from '../stream/frame.ts';
 import { Piece } from '../stream/piece.ts';
-import type { Viewer, ViewerKeeper } from '../stream/viewer.ts';
-import { isFor } from './audience.ts';
-import { binds, isSince } from './bans.ts';
-import { gapFrame } from './gap.ts';
-import type { Meter } from './meter.ts';
-import { type Page, pageEntries } from './page.ts';
-import type { Room } from './room.ts';
-import type { Stand } from './stand.ts';
+import type { Viewer, ViewerListener } from '../stream/viewer.ts';
 
 /** What a client came with: an id, none, or something that is no id of ours. */
 export type From = Position | null | 'unreadable';
 
 export interface Joining {
   readonly room: Room;
-  readonly stand: Stand;
+  readonly viewerSet: ViewerSet;
   readonly viewer: Viewer;
   readonly from: From;
   /** How many of the latest events a first visit wants. */
@@ -45,7 +45,7 @@ export interface Joining {
   /** Read from the log after the user was put on record. */
   readonly tail: Tail;
   readonly retryMs: number;
-  readonly meter: Meter;
+  readonly hubCounters: HubCounters;
 }
 
 export interface CatchUpSettings {
@@ -55,7 +55,7 @@ export interface CatchUpSettings {
 /** How much further than asked history is looked for where entries are not for everybody. */
 const historyLookback = 4;
 
-export class CatchUp implements ViewerKeeper {
+export class CatchUp implements ViewerListener {
   readonly #log: RoomLog;
   readonly #settings: CatchUpSettings;
   readonly #joining: Joining;
@@ -165,16 +165,16 @@ export class CatchUp implements ViewerKeeper {
   }
 
   #count({ verdict, cause }: Judgement): void {
-    const { meter } = this.#joining;
-    meter.joins[verdict] += 1;
-    if (cause !== null) meter.gaps[cause] += 1;
+    const { hubCounters } = this.#joining;
+    hubCounters.joins[verdict] += 1;
+    if (cause !== null) hubCounters.gaps[cause] += 1;
   }
 
   /** Where the tape covers the viewer's place: gives it the rest and its seat. False where it cannot be seated yet. */
   #takeSeat(): boolean {
-    const { room, stand } = this.#joining;
+    const { room, viewerSet } = this.#joining;
     if (this.#viewer.isWaiting) return false;
-    const { tape } = stand;
+    const { tape } = viewerSet;
     if (tape.end.position.epoch !== this.#after.epoch || !tape.covers(this.#after.offset)) return false;
     const user = this.#viewer.identity.id;
     if (user !== null && this.#mayLackItsOwn(user)) return false;
@@ -186,7 +186,7 @@ export class CatchUp implements ViewerKeeper {
     // A number is laid on the tape once, for those who sit, and is no part of what is replayed.
     const watched = room.watchedFrame();
     if (watched !== this.#watched) this.#viewer.send(Piece.private(watched));
-    stand.seat(this.#viewer);
+    viewerSet.seat(this.#viewer);
     return true;
   }
 
@@ -194,7 +194,7 @@ export class CatchUp implements ViewerKeeper {
   #mayLackItsOwn(user: UserId): boolean {
     const { room, tail } = this.#joining;
     const { offset } = this.#after;
-    return offset < tail.offset && offset < room.holes.before(user);
+    return offset < tail.offset && offset < room.replayFloor.before(user);
   }
 
   async #readPage(): Promise<void> {
@@ -222,7 +222,7 @@ export class CatchUp implements ViewerKeeper {
     const cause = judged.cause ?? 'failover';
     const missed = judged.verdict === 'gap' ? judged.missed : null;
     const gap = gapFrame({ from: this.#after, to: judged.to, missed, lane: 'all', cause });
-    this.#joining.meter.gaps[cause] += 1;
+    this.#joining.hubCounters.gaps[cause] += 1;
     this.#after = { ...judged.to, lineage: tail.lineage };
     this.#stateAsOf = { epoch: room.intake.position.epoch, offset: room.state.asOf };
     this.#viewer.send(Piece.private(gap + room.state.wholeFrame()));
@@ -235,7 +235,7 @@ export class CatchUp implements ViewerKeeper {
     const ban = page.bans.find((one) => binds(one, identity) && isSince(one, this.#joining.tail));
     if (ban !== undefined) return this.#viewer.end('banned', ban.reason);
     const user = identity.id;
-    for (const { piece, upTo } of page.partsFor(this.#joining.stand.audience, user, this.#stateAsOf.offset)) {
+    for (const { piece, upTo } of page.partsFor(this.#joining.viewerSet.audience, user, this.#stateAsOf.offset)) {
       if (this.#viewer.isWaiting) await this.#flowing();
       if (this.#joining.room.pages.drops !== drops) return;
       if (piece !== null) this.#viewer.send(piece);

@@ -5,9 +5,9 @@
  */
 
 import type { Clock, Timer } from '../clock.ts';
+import { sliceViewers } from '../fanout/flush.ts';
 import { eventFrame, retryFrame } from '../stream/frame.ts';
 import type { Viewer } from '../stream/viewer.ts';
-import { sliceViewers } from './flush.ts';
 
 /** Viewers are told this often, those of one turn at once; they come back one after the other all the same. */
 const turnMs = 100;

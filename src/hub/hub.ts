@@ -6,28 +6,28 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { type EndingCause, Refusal } from '../errors.ts';
+import { HubCounters, type TurnedAway } from '../fanout/hub-counters.ts';
+import { inSlices } from '../fanout/slices.ts';
+import { StreamTimers, type StreamTimersSettings } from '../fanout/stream-timers.ts';
 import type { Tail } from '../log/position.ts';
 import type { RoomLog } from '../log/room-log.ts';
+import type { Identity, RoomId } from '../model.ts';
+import type { Room } from '../room/room.ts';
+import { Visitor } from '../room/visitor.ts';
 import type { Settings } from '../settings.ts';
-import type { Identity, RoomId } from '../signal.ts';
 import { eventFrame, retryFrame } from '../stream/frame.ts';
 import type { Encoding, Framing } from '../stream/piece.ts';
-import { Sounding } from '../stream/sounding.ts';
-import { type Surroundings, Viewer, type ViewerKeeper } from '../stream/viewer.ts';
+import { SendQueueProbe } from '../stream/send-queue-probe.ts';
+import { type StreamContext, Viewer, type ViewerListener } from '../stream/viewer.ts';
 import { type Asker, askerOf } from './asker.ts';
 import { CatchUp, type From, type Joining } from './catch-up.ts';
-import { Meter, type TurnedAway } from './meter.ts';
-import type { Room } from './room.ts';
+import { JoinLimiter, type JoinLimiterSettings } from './join-limiter.ts';
 import { type CrowdListener, Rooms, type RoomsSettings } from './rooms.ts';
 import { Shares } from './shares.ts';
-import { inSlices } from './slices.ts';
-import { Turnstile, type TurnstileSettings } from './turnstile.ts';
-import { Visitor } from './visitor.ts';
-import { Wheel, type WheelSettings } from './wheel.ts';
 
 export type HubSettings = RoomsSettings &
-  WheelSettings &
-  TurnstileSettings &
+  StreamTimersSettings &
+  JoinLimiterSettings &
   Pick<Settings, 'viewersMax' | 'userStreamsMax' | 'addressStreamsMax' | 'retryMs' | 'replayEntriesMax'>;
 
 export interface StreamRequest {
@@ -71,15 +71,15 @@ export interface Visit {
 }
 
 export class Hub {
-  readonly meter: Meter;
+  readonly hubCounters: HubCounters;
   readonly #log: RoomLog;
   readonly #settings: HubSettings;
   readonly #clock: Clock;
   readonly #report: (error: unknown) => void;
-  readonly #wheel: Wheel;
-  readonly #turnstile: Turnstile;
-  readonly #sounding: Sounding;
-  readonly #surroundings: Surroundings;
+  readonly #streamTimers: StreamTimers;
+  readonly #joinLimiter: JoinLimiter;
+  readonly #sendQueueProbe: SendQueueProbe;
+  readonly #streamContext: StreamContext;
   readonly #rooms: Rooms;
   /** Streams by asker, those on their way in among them. */
   readonly #streams = new Shares();
@@ -88,21 +88,26 @@ export class Hub {
 
   /** `report` is told of mistakes of our own, which must not go unseen. */
   constructor(log: RoomLog, settings: HubSettings, clock: Clock, report: (error: unknown) => void) {
-    this.meter = new Meter();
+    this.hubCounters = new HubCounters();
     this.#log = log;
     this.#settings = settings;
     this.#clock = clock;
     this.#report = report;
-    this.#wheel = new Wheel(clock, settings);
-    this.#turnstile = new Turnstile(clock, settings);
-    this.#sounding = new Sounding(clock);
-    const { tally } = this.meter;
-    this.#surroundings = { clock, sounding: this.#sounding, viewerBytesMax: settings.viewerBytesMax, tally };
-    this.#rooms = new Rooms({ log, settings, clock, meter: this.meter, report });
+    this.#streamTimers = new StreamTimers(clock, settings);
+    this.#joinLimiter = new JoinLimiter(clock, settings);
+    this.#sendQueueProbe = new SendQueueProbe(clock);
+    const { streamCounters } = this.hubCounters;
+    this.#streamContext = {
+      clock,
+      sendQueueProbe: this.#sendQueueProbe,
+      viewerBytesMax: settings.viewerBytesMax,
+      streamCounters,
+    };
+    this.#rooms = new Rooms({ log, settings, clock, hubCounters: this.hubCounters, report });
   }
 
   get viewers(): number {
-    return this.#wheel.size;
+    return this.#streamTimers.size;
   }
 
   get rooms(): number {
@@ -130,9 +135,9 @@ export class Hub {
       return this.#turnAway('share', atBoundRetries * this.retryMs());
     let isAdmitted = false;
     try {
-      const turnAwayMs = this.#turnstile.pass(asker, this.retryMs());
+      const turnAwayMs = this.#joinLimiter.pass(asker, this.retryMs());
       if (turnAwayMs !== null) return this.#turnAway('pace', turnAwayMs);
-      if (this.#wheel.size + this.#admitted >= this.#settings.viewersMax) return this.#turnAway('viewers');
+      if (this.#streamTimers.size + this.#admitted >= this.#settings.viewersMax) return this.#turnAway('viewers');
       const admission = await this.#enter(request, asker);
       isAdmitted = admission.outcome === 'admitted';
       return admission;
@@ -158,7 +163,7 @@ export class Hub {
       const seat: Admitted['seat'] = (...given) => this.#seat(request, { ...visit, leave }, ...given);
       return { outcome: 'admitted', tailOffset: visit.tail.offset, seat, release: leave };
     } catch (error) {
-      this.meter.turnedAway.log += 1;
+      this.hubCounters.turnedAway.log += 1;
       throw error;
     } finally {
       this.#admitted -= 1;
@@ -192,7 +197,7 @@ export class Hub {
   }
 
   /** The rooms that somebody watches here. */
-  *census(): Generator<{ readonly room: RoomId; readonly viewers: number }> {
+  *roomList(): Generator<{ readonly room: RoomId; readonly viewers: number }> {
     for (const { id, size } of this.#rooms.all()) if (size > 0) yield { room: id, viewers: size };
   }
 
@@ -201,33 +206,33 @@ export class Hub {
   }
 
   everybody(): readonly Viewer[] {
-    return this.#wheel.viewers();
+    return this.#streamTimers.viewers();
   }
 
   /** Ends every stream, a slice at a time, and lets go of the rooms. Nobody is admitted any more. */
   async close(): Promise<void> {
     this.#isClosing = true;
     this.#rooms.rest();
-    this.#wheel.close();
+    this.#streamTimers.close();
     await new Promise<void>((resolve) => inSlices(this.#endAll(), this.#clock, resolve));
-    this.#sounding.close();
+    this.#sendQueueProbe.close();
     await this.#rooms.close();
   }
 
   #whyNot({ identity }: StreamRequest, { isEnded, room }: Visit): TurnedAway | null {
     if (isEnded) return 'ended';
     if (this.#isClosing) return 'leaving';
-    return room.standFor(identity) === null ? 'audiences' : null;
+    return room.viewerSetFor(identity) === null ? 'audiences' : null;
   }
 
   #turnAway(cause: TurnedAway, retryMs = this.retryMs()): Admission {
-    this.meter.turnedAway[cause] += 1;
+    this.hubCounters.turnedAway[cause] += 1;
     return cause === 'ended' || cause === 'banned' ? { outcome: cause } : { outcome: 'overloaded', retryMs };
   }
 
   *#endAll(): Generator<void> {
     const data = JSON.stringify({ cause: 'closing', comeBack: 'yes' });
-    for (const viewer of this.#wheel.viewers()) {
+    for (const viewer of this.#streamTimers.viewers()) {
       viewer.endWith('closing', retryFrame(this.retryMs()) + eventFrame({ event: 'end', data }));
       yield;
     }
@@ -239,30 +244,30 @@ export class Hub {
     ...[socket, encoding, head, framing]: Parameters<Admitted['seat']>
   ): void {
     const { room, visitor, tail, leave } = visit;
-    const stand = room.standFor(visitor.identity);
-    if (stand === null) {
+    const viewerSet = room.viewerSetFor(visitor.identity);
+    if (viewerSet === null) {
       leave();
       socket.destroy();
       return;
     }
     const joining: { catchUp: CatchUp | null } = { catchUp: null };
-    const keeper: ViewerKeeper = {
-      onDrained: (viewer) => (joining.catchUp === null ? stand.feed(viewer) : joining.catchUp.onDrained()),
+    const listener: ViewerListener = {
+      onDrained: (viewer) => (joining.catchUp === null ? viewerSet.feed(viewer) : joining.catchUp.onDrained()),
       onGone: (viewer, cause) => {
-        this.meter.endings[cause] += 1;
-        this.#wheel.remove(viewer);
-        room.unseat(stand, viewer);
+        this.hubCounters.endings[cause] += 1;
+        this.#streamTimers.remove(viewer);
+        room.unseat(viewerSet, viewer);
         this.#rooms.listener?.changed(room);
         joining.catchUp?.onGone();
         leave();
       },
     };
-    const viewer = new Viewer(socket, encoding, visitor.identity, this.#surroundings, keeper, head, framing);
-    stand.expect(viewer);
+    const viewer = new Viewer(socket, encoding, visitor.identity, this.#streamContext, listener, head, framing);
+    viewerSet.expect(viewer);
     this.#rooms.listener?.changed(room);
-    this.#wheel.add(viewer);
+    this.#streamTimers.add(viewer);
     visitor.serveBy({
-      prolonged: (expiresAtMs) => this.#wheel.prolong(viewer, expiresAtMs),
+      prolonged: (expiresAtMs) => this.#streamTimers.prolong(viewer, expiresAtMs),
       outdated: () => viewer.end('reauthorized'),
     });
     const why = this.#whyEnd(visit);
@@ -273,14 +278,14 @@ export class Hub {
     const { from, history, isOtherUser = false } = request;
     const ticket = {
       room,
-      stand,
+      viewerSet,
       viewer,
       from,
       history,
       isOtherUser,
       tail,
       retryMs: this.retryMs(),
-      meter: this.meter,
+      hubCounters: this.hubCounters,
     };
     joining.catchUp = new CatchUp(this.#log, this.#settings, ticket);
     void this.#join(joining.catchUp, ticket).then(() => {
@@ -297,10 +302,10 @@ export class Hub {
     return ban === null ? null : { cause: 'banned', reason: ban.reason };
   }
 
-  async #join(catchUp: CatchUp, { room, stand, viewer }: Joining): Promise<void> {
+  async #join(catchUp: CatchUp, { room, viewerSet, viewer }: Joining): Promise<void> {
     try {
       await catchUp.run();
-      stand.feed(viewer);
+      viewerSet.feed(viewer);
       // The room ended while it was on its way, and ended the streams that it had then.
       if (room.isEnded) viewer.end('ended');
     } catch (error) {

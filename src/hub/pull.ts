@@ -5,12 +5,12 @@
 
 import type { Clock } from '../clock.ts';
 import { type Judgement, judge, type Position, type Tail } from '../log/position.ts';
-import type { Entry, Identity, RoomId } from '../signal.ts';
+import type { Entry, Identity, RoomId } from '../model.ts';
+import { binds, isSince } from '../room/bans.ts';
+import { type Page, pageEntries } from '../room/page.ts';
 import { type Asker, askerOf } from './asker.ts';
-import { binds, isSince } from './bans.ts';
 import type { From } from './catch-up.ts';
 import type { Hub, Visit } from './hub.ts';
-import { type Page, pageEntries } from './page.ts';
 import { ReadLine } from './read-line.ts';
 import { Shares } from './shares.ts';
 

@@ -5,12 +5,12 @@
 
 import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
-import type { Headcount, RoomLog } from '../log/room-log.ts';
+import type { HubCounters } from '../fanout/hub-counters.ts';
+import type { RoomLog, ViewerCount } from '../log/room-log.ts';
+import type { RoomId } from '../model.ts';
+import { Room, type RoomSettings } from '../room/room.ts';
 import type { Settings } from '../settings.ts';
-import type { RoomId } from '../signal.ts';
 import type { Asker } from './asker.ts';
-import type { Meter } from './meter.ts';
-import { Room, type RoomSettings } from './room.ts';
 import { Shares } from './shares.ts';
 
 export type RoomsSettings = RoomSettings & Pick<Settings, 'roomsMax' | 'unclaimedRoomsMax' | 'lingerMs' | 'renewMs'>;
@@ -21,7 +21,7 @@ export interface Crowd {
   /** Viewers on this node. */
   readonly size: number;
   /** How many watch over all nodes, as the log says. */
-  watched(headcount: Headcount): void;
+  watched(viewerCount: ViewerCount): void;
 }
 
 export interface CrowdListener {
@@ -35,7 +35,7 @@ export interface RoomsOptions {
   readonly log: RoomLog;
   readonly settings: RoomsSettings;
   readonly clock: Clock;
-  readonly meter: Meter;
+  readonly hubCounters: HubCounters;
   /** Is told of mistakes of our own. */
   readonly report: (error: unknown) => void;
 }
@@ -114,7 +114,7 @@ export class Rooms {
   }
 
   #open(id: RoomId, unclaimedBy: string | null): Followed | null {
-    const { log, settings, clock, meter } = this.#options;
+    const { log, settings, clock, hubCounters } = this.#options;
     const isFull = this.#unclaimedCount >= Math.ceil(settings.roomsMax * unclaimedShare);
     if (unclaimedBy !== null && isFull && !this.#dropIdle(({ unclaimedBy: by }) => by !== null)) return null;
     if (this.#rooms.size >= settings.roomsMax && !this.#dropIdle()) return null;
@@ -122,7 +122,7 @@ export class Rooms {
       if (!this.#unclaimed.take(unclaimedBy, settings.unclaimedRoomsMax)) return null;
       this.#unclaimedCount += 1;
     }
-    const room = new Room(id, log, settings, clock, meter);
+    const room = new Room(id, log, settings, clock, hubCounters);
     const opened = room.open().catch((error: unknown) => {
       this.#drop(id, room);
       throw error;

@@ -11,11 +11,11 @@
 
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
+import { isFor, type Receiver } from '../fanout/audience.ts';
 import { parsePosition } from '../log/position.ts';
 import type { Reading, RoomLog } from '../log/room-log.ts';
-import type { Epoch, RoomId } from '../signal.ts';
-import { isFor, type Receiver } from './audience.ts';
-import { eventOf, eventText } from './entry-frame.ts';
+import type { Epoch, RoomId } from '../model.ts';
+import { eventOf, eventText } from '../room/entry-frame.ts';
 
 /** Offsets per page. */
 export const pageOffsets = 100;

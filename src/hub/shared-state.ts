@@ -6,7 +6,7 @@
 
 import type { Position } from '../log/position.ts';
 import type { Reader, RoomLog, RoomState } from '../log/room-log.ts';
-import type { RoomId, StatePart } from '../signal.ts';
+import type { RoomId, StatePart } from '../model.ts';
 
 /** Characters of all the values that are kept. */
 export const keptCharsMax = 67_108_864;

@@ -7,7 +7,7 @@
  * the history that is left. An id of an older epoch is as good as a new one up to there, and no further.
  */
 
-import type { Epoch } from '../signal.ts';
+import type { Epoch } from '../model.ts';
 
 export interface Position {
   readonly epoch: Epoch;

@@ -31,7 +31,7 @@
  */
 
 import type { RefusalCode } from '../errors.ts';
-import type { Audience, Entry, Epoch, Grant, Identity, Lane, Role, RoomId, StatePart, UserId } from '../signal.ts';
+import type { Audience, Entry, Epoch, Grant, Identity, Lane, Role, RoomId, StatePart, UserId } from '../model.ts';
 import type { Position, Tail } from './position.ts';
 
 /** A token bucket per user and name: `burst` at once, then `perSecond`. */
@@ -158,13 +158,13 @@ type LimitCode =
   | 'rules-full';
 
 /** What the log publishes to a node that follows the room. */
-export type Heard =
+export type LogMessage =
   /** `previous`: the last offset before this one that this node must have heard. A greater head than ours: a break. */
   | { readonly type: 'entry'; readonly entry: Entry; readonly previous: number }
   /** A counter moved. Fleeting: it may be lost, and the next one heals it. */
   | { readonly type: 'count'; readonly epoch: Epoch; readonly counter: string; readonly total: number }
   /** How many watch the room. Fleeting. */
-  | ({ readonly type: 'audience' } & Headcount)
+  | ({ readonly type: 'audience' } & ViewerCount)
   /**
    * What the token says that a user came with now; null: the user has given its token up. Told to the nodes that have the
    * user on record. Fleeting.
@@ -172,15 +172,15 @@ export type Heard =
   | { readonly type: 'prolong'; readonly user: UserId; readonly grant: Grant | null };
 
 /** How many watch a room, over all nodes. */
-export interface Headcount {
+export interface ViewerCount {
   /** Open streams, also those of viewers without a name. */
   readonly viewers: number;
   /** Distinct users in the directory. */
   readonly users: number;
 }
 
-export interface Follower {
-  heard(message: Heard): void;
+export interface Subscriber {
+  heard(message: LogMessage): void;
   /** The live path was cut and is whole again: messages may be missing. Read from your last position. */
   resumed(): void;
 }
@@ -197,7 +197,7 @@ export interface Entered {
 
 export interface Reported {
   /** What was told of the room last; null where nothing ever was. */
-  readonly told: Headcount | null;
+  readonly told: ViewerCount | null;
   /** How long until another report may bring something that is pending, in milliseconds; 0 where nothing is. */
   readonly againMs: number;
 }
@@ -274,7 +274,7 @@ export interface RoomLog {
   readRules(room: RoomId): Promise<readonly Rule[]>;
 
   /** Settled once messages flow: whatever is appended from then on is heard. One follower per room and node. */
-  follow(room: RoomId, follower: Follower): Promise<void>;
+  follow(room: RoomId, subscriber: Subscriber): Promise<void>;
   unfollow(room: RoomId): Promise<void>;
 
   /**
@@ -295,8 +295,8 @@ export interface RoomLog {
   /**
    * Says how many streams this node has in the room, which is valid for `leaseMs`. The sum over all nodes, and the
    * directory's number of users, are published to everyone as `audience`:
-   * - only where one of the two is another than was told last, and at most once per `AUDIENCE_MS`;
-   * - more, when it has stood for `AUDIENCE_MS`, so that who moves from node to node is not counted on both; at once
+   * - only where one of the two is another than was told last, and at most once per `VIEWER_COUNT_MS`;
+   * - more, when it has stood for `VIEWER_COUNT_MS`, so that who moves from node to node is not counted on both; at once
    *   where only one node has streams;
    * - less, when it has stood for `graceMs` and a second, so that who comes back meanwhile never was away. A node that
    *   fell silent has left when its report ceased to be valid, and its users are taken out from `graceMs` later on, a

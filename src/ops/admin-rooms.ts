@@ -5,12 +5,12 @@
 
 import type { FastifyInstance } from 'fastify';
 import { Refusal } from '../errors.ts';
-import { isRoomId, type RoomId } from '../signal.ts';
+import { isRoomId, type RoomId } from '../model.ts';
 
 /** What the hub lets operators see and do. */
-export interface Floor {
+export interface Drain {
   /** Each room that somebody watches here, once. */
-  census(): Iterable<{ readonly room: RoomId; readonly viewers: number }>;
+  roomList(): Iterable<{ readonly room: RoomId; readonly viewers: number }>;
   /** Hands a share (0 to 1) of a room's viewers over, spread evenly over the time. Answers with how many. */
   move(room: RoomId, share: number, overMs: number): number;
   /** Hands everybody over, and lets nobody new in. Answers with how many. */
@@ -19,11 +19,11 @@ export interface Floor {
   undrain(): boolean;
   readonly isDraining: boolean;
   /** Requests since the start that nginx had meant for another group. */
-  readonly strays: number;
+  readonly misrouted: number;
 }
 
 export interface OpsRoomsOptions {
-  readonly floor: Floor;
+  readonly drain: Drain;
   readonly nodeId: string;
   readonly group: string;
 }
@@ -31,25 +31,25 @@ export interface OpsRoomsOptions {
 /** Ten minutes: whoever wants longer gives several orders. */
 const overMsMax = 600_000;
 
-export function opsRooms(admin: FastifyInstance, { floor, nodeId, group }: OpsRoomsOptions): void {
+export function opsRooms(admin: FastifyInstance, { drain, nodeId, group }: OpsRoomsOptions): void {
   admin.get('/ops/rooms', async (_request, reply) => {
     reply.header('cache-control', 'no-store');
-    const rooms = Array.from(floor.census(), ({ room, viewers }) => ({ room, viewers }));
-    return { node: nodeId, group, isDraining: floor.isDraining, strays: floor.strays, rooms };
+    const rooms = Array.from(drain.roomList(), ({ room, viewers }) => ({ room, viewers }));
+    return { node: nodeId, group, isDraining: drain.isDraining, misrouted: drain.misrouted, rooms };
   });
   admin.post<{ Params: { room: string } }>('/ops/rooms/:room/move', async (request, reply) => {
     const { room } = request.params;
     if (!isRoomId(room)) throw new Refusal('malformed', 'The path names no room.');
     const { overMs, share } = readOrder(request.body, ['overMs', 'share']);
-    return reply.code(202).send({ moving: floor.move(room, share, overMs) });
+    return reply.code(202).send({ moving: drain.move(room, share, overMs) });
   });
   admin.post('/ops/drain', async (request, reply) => {
     const { overMs } = readOrder(request.body, ['overMs']);
-    return reply.code(202).send({ moving: floor.drain(overMs) });
+    return reply.code(202).send({ moving: drain.drain(overMs) });
   });
   admin.post('/ops/undrain', async () => {
-    if (!floor.undrain()) throw new Refusal('overloaded', 'This gateway is shutting down.');
-    return { isDraining: floor.isDraining };
+    if (!drain.undrain()) throw new Refusal('overloaded', 'This gateway is shutting down.');
+    return { isDraining: drain.isDraining };
   });
 }
 

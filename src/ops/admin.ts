@@ -7,7 +7,7 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Clock } from '../clock.ts';
 import { type AdminDoor, guardAdmin } from './admin-guard.ts';
-import { type Floor, opsRooms } from './admin-rooms.ts';
+import { type Drain, opsRooms } from './admin-rooms.ts';
 import { opsStream } from './admin-stream.ts';
 import { Figures } from './figures.ts';
 import { LoopDelay } from './loop-delay.ts';
@@ -23,7 +23,7 @@ export interface AdminOptions {
   /** Why this gateway wants no traffic now; null where it does. */
   readonly whyNotReady: () => string | null;
   /** The viewers of this node. Absent: nothing is said of them. */
-  readonly floor?: Floor;
+  readonly drain?: Drain;
   /** What `/metrics` and `/ops/stream` tell of. Absent: they are not there. */
   readonly watched?: Watched;
   /** As whom `/ops/rooms` answers. */
@@ -38,11 +38,11 @@ export interface AdminOptions {
 }
 
 export function buildAdmin(options: AdminOptions): FastifyInstance {
-  const { whyNotReady, floor, watched, nodeId = '', group = '', version = '' } = options;
+  const { whyNotReady, drain, watched, nodeId = '', group = '', version = '' } = options;
   const admin = Fastify({ logger: false });
   options.registerProblems?.(admin);
   guardAdmin(admin, options.adminDoor ?? { adminHost: '127.0.0.1', adminHosts: [], adminToken: null });
-  const whyNot = (): string | null => whyNotReady() ?? (floor?.isDraining ? 'draining' : null);
+  const whyNot = (): string | null => whyNotReady() ?? (drain?.isDraining ? 'draining' : null);
   admin.get('/livez', async () => ({ status: 'alive', version, node: nodeId, group }));
   admin.get('/readyz', async (_request, reply) => {
     const reason = whyNot();
@@ -60,7 +60,7 @@ export function buildAdmin(options: AdminOptions): FastifyInstance {
     opsMetrics(admin, new Metrics(sources));
     opsStream(admin, new Figures(sources, watched.clock));
   }
-  if (floor !== undefined) opsRooms(admin, { floor, nodeId, group });
+  if (drain !== undefined) opsRooms(admin, { drain, nodeId, group });
   return admin;
 }
 

@@ -110,7 +110,7 @@ export class Figures {
     this.#takenMs = at;
     return {
       ...{ at, node: nodeId, group, isReady: isReady(), isDraining: handover.isDraining },
-      ...{ viewers: hub.viewers, waiting: hub.meter.tally.waiting, rooms: hub.rooms },
+      ...{ viewers: hub.viewers, waiting: hub.hubCounters.streamCounters.waiting, rooms: hub.rooms },
       joinsPerSecond: perSecond('joins'),
       turnedAwayPerSecond: perSecond('turnedAway'),
       endingsPerSecond: perSecond('endings'),
@@ -123,13 +123,13 @@ export class Figures {
   }
 }
 
-function totalsOf({ hub: { meter } }: Sources): Totals {
-  const { deliveries, writes, bytes } = meter.tally;
+function totalsOf({ hub: { hubCounters } }: Sources): Totals {
+  const { deliveries, writes, bytes } = hubCounters.streamCounters;
   return {
-    joins: sumOf(meter.joins),
-    turnedAway: sumOf(meter.turnedAway),
-    endings: sumOf(meter.endings),
-    gaps: sumOf(meter.gaps),
+    joins: sumOf(hubCounters.joins),
+    turnedAway: sumOf(hubCounters.turnedAway),
+    endings: sumOf(hubCounters.endings),
+    gaps: sumOf(hubCounters.gaps),
     ...{ deliveries, writes, bytes },
   };
 }

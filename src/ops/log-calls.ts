@@ -5,8 +5,8 @@
  */
 
 import type { Clock } from '../clock.ts';
+import { Distribution } from '../distribution.ts';
 import { Refusal } from '../errors.ts';
-import { Distribution } from '../hub/distribution.ts';
 import type { Appended, RoomLog } from '../log/room-log.ts';
 
 const bounds = [0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];

@@ -4,7 +4,7 @@
  */
 
 import type { Clock, Timer } from '../clock.ts';
-import { Distribution } from '../hub/distribution.ts';
+import { Distribution } from '../distribution.ts';
 
 /** How often the timer is due. A delay that begins between two turns seems shorter by up to this. */
 const watchMs = 20;

@@ -7,7 +7,7 @@
  */
 
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Distribution } from '../hub/distribution.ts';
+import type { Distribution } from '../distribution.ts';
 import type { Sources } from './sources.ts';
 
 type Read<Value> = () => Value;
@@ -45,38 +45,42 @@ export class Metrics {
     this.#gauge('ringside_ready', 'Whether this gateway wants traffic.', () => Number(isReady()));
     this.#gauge('ringside_draining', 'Whether it hands all of its viewers over.', () => Number(handover.isDraining));
     this.#counter('ringside_moves_total', 'Viewers that were to be handed over.', () => handover.moved);
-    this.#counter('ringside_strays_total', 'Requests that were meant for another group.', () => handover.strays);
+    this.#counter('ringside_misrouted_total', 'Requests that were meant for another group.', () => handover.misrouted);
   }
 
   #addViewers({ hub, tokensRefused }: Sources): void {
-    const { meter } = hub;
+    const { hubCounters } = hub;
     this.#gauge('ringside_viewers', 'Open streams.', () => hub.viewers);
-    this.#gauge('ringside_viewers_waiting', 'Open streams that bytes wait for.', () => meter.tally.waiting);
+    this.#gauge(
+      'ringside_viewers_waiting',
+      'Open streams that bytes wait for.',
+      () => hubCounters.streamCounters.waiting,
+    );
     this.#gauge('ringside_rooms', 'Rooms that this node follows.', () => hub.rooms);
     this.#counters(
       'ringside_joins_total',
       'Streams greeted, by what their id was worth.',
       'verdict',
-      () => meter.joins,
+      () => hubCounters.joins,
     );
-    this.#counters('ringside_turned_away_total', 'Streams not opened.', 'cause', () => meter.turnedAway);
+    this.#counters('ringside_turned_away_total', 'Streams not opened.', 'cause', () => hubCounters.turnedAway);
     this.#counters('ringside_tokens_refused_total', 'Tokens refused.', 'reason', () => tokensRefused);
-    this.#counters('ringside_endings_total', 'Streams that are over.', 'cause', () => meter.endings);
-    this.#counters('ringside_gaps_total', 'Losses told to viewers.', 'cause', () => meter.gaps);
+    this.#counters('ringside_endings_total', 'Streams that are over.', 'cause', () => hubCounters.endings);
+    this.#counters('ringside_gaps_total', 'Losses told to viewers.', 'cause', () => hubCounters.gaps);
   }
 
-  #addDelivery({ hub: { meter } }: Sources): void {
-    const { tally } = meter;
-    this.#counter('ringside_deliveries_total', 'Entries written to viewers.', () => tally.deliveries);
-    this.#counter('ringside_spans_total', 'Spans added to tapes.', () => meter.spans);
-    this.#counter('ringside_socket_writes_total', 'Writes to sockets of viewers.', () => tally.writes);
-    this.#counter('ringside_written_bytes_total', 'Bytes written to viewers.', () => tally.bytes);
-    this.#counter('ringside_gzip_saved_bytes_total', 'Bytes that gzip spared.', () => tally.savedBytes);
-    this.#histogram('ringside_flush_seconds', 'Work of one sweep over a room.', () => meter.flush);
+  #addDelivery({ hub: { hubCounters } }: Sources): void {
+    const { streamCounters } = hubCounters;
+    this.#counter('ringside_deliveries_total', 'Entries written to viewers.', () => streamCounters.deliveries);
+    this.#counter('ringside_spans_total', 'Spans added to tapes.', () => hubCounters.spans);
+    this.#counter('ringside_socket_writes_total', 'Writes to sockets of viewers.', () => streamCounters.writes);
+    this.#counter('ringside_written_bytes_total', 'Bytes written to viewers.', () => streamCounters.bytes);
+    this.#counter('ringside_gzip_saved_bytes_total', 'Bytes that gzip spared.', () => streamCounters.savedBytes);
+    this.#histogram('ringside_flush_seconds', 'Work of one sweep over a room.', () => hubCounters.flush);
     this.#histogram(
       'ringside_publish_to_write_seconds',
       'From the oldest entry of a sweep being taken by the log until the last viewer was given it.',
-      () => meter.publishToWrite,
+      () => hubCounters.publishToWrite,
     );
   }
 

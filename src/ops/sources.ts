@@ -1,6 +1,6 @@
 /** Where the figures of a gateway are read. Nothing here is told to anybody in the form in which it is kept. */
 
-import type { Meter } from '../hub/meter.ts';
+import type { HubCounters } from '../fanout/hub-counters.ts';
 import type { RoomLog } from '../log/room-log.ts';
 import type { LogCalls } from './log-calls.ts';
 import type { LoopDelay } from './loop-delay.ts';
@@ -11,9 +11,9 @@ export interface Sources {
   readonly version: string;
   /** Whether this gateway wants traffic. */
   readonly isReady: () => boolean;
-  readonly hub: { readonly viewers: number; readonly rooms: number; readonly meter: Meter };
+  readonly hub: { readonly viewers: number; readonly rooms: number; readonly hubCounters: HubCounters };
   /** Handing viewers over, and who came by a way that was meant for others. */
-  readonly handover: { readonly isDraining: boolean; readonly moved: number; readonly strays: number };
+  readonly handover: { readonly isDraining: boolean; readonly moved: number; readonly misrouted: number };
   readonly log: Pick<RoomLog, 'health'>;
   readonly logCalls: LogCalls;
   /** Tokens that the door refused, by reason. */

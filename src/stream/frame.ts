@@ -5,7 +5,7 @@
  */
 
 import assert from 'node:assert';
-import type { Entry } from '../signal.ts';
+import type { Entry } from '../model.ts';
 
 const lineEnd = /\r\n|\r|\n/;
 /**

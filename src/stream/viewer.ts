@@ -14,14 +14,14 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
 import type { EndingCause } from '../errors.ts';
 import { endings } from '../errors.ts';
-import type { Identity } from '../signal.ts';
+import type { Identity } from '../model.ts';
 import { chunk } from './chunk.ts';
 import { gzipHead } from './deflate.ts';
 import { eventFrame, heartbeatFrame } from './frame.ts';
 import { type Encoding, type Framing, Piece } from './piece.ts';
 import type { Place } from './place.ts';
-import type { Sounded, Sounding } from './sounding.ts';
-import type { Tally } from './tally.ts';
+import type { SendQueueProbe, Sounded } from './send-queue-probe.ts';
+import type { StreamCounters } from './stream-counters.ts';
 
 const nothing = Buffer.alloc(0);
 /** Bytes are handed over in spans of at most this part of what may be on its way to a viewer. */
@@ -31,25 +31,25 @@ const heartbeat = Piece.private(heartbeatFrame);
 export const lastBytesMs = 5_000;
 
 /** What a viewer tells whoever keeps it. Replaced as a whole when it is handed from the door to a tape. */
-export interface ViewerKeeper {
+export interface ViewerListener {
   onDrained(viewer: Viewer): void;
   onGone(viewer: Viewer, cause: EndingCause | 'left'): void;
 }
 
 /** What all viewers of a process share. */
-export interface Surroundings {
+export interface StreamContext {
   readonly clock: Clock;
-  readonly sounding: Pick<Sounding, 'ask' | 'forget'>;
+  readonly sendQueueProbe: Pick<SendQueueProbe, 'ask' | 'forget'>;
   /** Bytes that may be on their way to one viewer, in this process and in the kernel. */
   readonly viewerBytesMax: number;
-  readonly tally: Tally;
+  readonly streamCounters: StreamCounters;
 }
 
 export class Viewer implements Sounded {
   identity: Identity;
   /** Up to where it was given everything, or was told what it missed; null before it has a seat. Moved by the hub. */
   place: Place | null = null;
-  keeper: ViewerKeeper;
+  listener: ViewerListener;
   /** Unix milliseconds of the last write, and of the moment since when bytes have been waiting (0: none). */
   lastWriteMs: number;
   waitingSinceMs = 0;
@@ -58,13 +58,13 @@ export class Viewer implements Sounded {
   readonly #framing: Framing;
   /** What must precede the first bytes of the stream, and goes out in one write with them; null afterwards. */
   #opening: Buffer | null;
-  readonly #surroundings: Surroundings;
+  readonly #streamContext: StreamContext;
   #isGone = false;
   /** Whether bytes wait in this process. */
   #isBlocked = false;
-  /** Bytes that may be in the kernel: those that were there at the last sounding, and those written since. */
+  /** Bytes that may be in the kernel: those that were there at the last probe, and those written since. */
   #inKernel = 0;
-  /** Of them, those written before the sounding that is under way; null where none is. */
+  /** Of them, those written before the probe that is under way; null where none is. */
   #beingSounded: number | null = null;
 
   /** `head`: what the connection begins with, such as a response head, which names the framing of what follows. */
@@ -72,18 +72,18 @@ export class Viewer implements Sounded {
     socket: Socket,
     encoding: Encoding,
     identity: Identity,
-    surroundings: Surroundings,
-    keeper: ViewerKeeper,
+    streamContext: StreamContext,
+    listener: ViewerListener,
     head: Buffer = nothing,
     framing: Framing = 'close',
   ) {
     this.#socket = socket;
     this.#encoding = encoding;
     this.#framing = framing;
-    this.#surroundings = surroundings;
+    this.#streamContext = streamContext;
     this.identity = identity;
-    this.keeper = keeper;
-    this.lastWriteMs = surroundings.clock.now();
+    this.listener = listener;
+    this.lastWriteMs = streamContext.clock.now();
     const ownHead = framing === 'chunked' ? chunk(gzipHead) : gzipHead;
     this.#opening = encoding === 'gzip' ? Buffer.concat([head, ownHead]) : head;
     socket.once('close', () => this.#go('left'));
@@ -102,9 +102,9 @@ export class Viewer implements Sounded {
   send(piece: Piece): void {
     if (this.#isGone) return;
     this.#inKernel += this.#write(piece);
-    this.lastWriteMs = this.#surroundings.clock.now();
+    this.lastWriteMs = this.#streamContext.clock.now();
     if (this.#socket.writableLength > 0) this.#waitForProcess();
-    if (this.#inKernel * 2 >= this.#surroundings.viewerBytesMax) this.#sound({ isUrgent: true });
+    if (this.#inKernel * 2 >= this.#streamContext.viewerBytesMax) this.#sound({ isUrgent: true });
   }
 
   /** The kernel holds as much for it as this, of what it was given before it was asked. */
@@ -115,8 +115,8 @@ export class Viewer implements Sounded {
     this.#inKernel += queuedBytes - before;
     const hasRead = queuedBytes < before;
     // However slowly it reads: that is not being stuck.
-    if (hasRead && this.isWaiting && !this.#isBlocked) this.waitingSinceMs = this.#surroundings.clock.now();
-    if (this.#inKernel * 2 >= this.#surroundings.viewerBytesMax) this.#sound({ isUrgent: hasRead });
+    if (hasRead && this.isWaiting && !this.#isBlocked) this.waitingSinceMs = this.#streamContext.clock.now();
+    if (this.#inKernel * 2 >= this.#streamContext.viewerBytesMax) this.#sound({ isUrgent: hasRead });
     else this.#flowAgain();
   }
 
@@ -144,24 +144,24 @@ export class Viewer implements Sounded {
 
   /** How many bytes it was. */
   #write(piece: Piece): number {
-    const { tally } = this.#surroundings;
+    const { streamCounters } = this.#streamContext;
     const bytes = piece.bytes(this.#encoding, this.#framing);
-    tally.writes += 1;
-    tally.bytes += bytes.length;
-    tally.deliveries += piece.entries;
-    if (bytes.length < piece.plain.length) tally.savedBytes += piece.plain.length - bytes.length;
+    streamCounters.writes += 1;
+    streamCounters.bytes += bytes.length;
+    streamCounters.deliveries += piece.entries;
+    if (bytes.length < piece.plain.length) streamCounters.savedBytes += piece.plain.length - bytes.length;
     this.#socket.write(this.#opening === null ? bytes : this.#opened(this.#opening, bytes));
     return bytes.length;
   }
 
   #opened(opening: Buffer, bytes: Buffer): Buffer {
     this.#opening = null;
-    this.#surroundings.tally.bytes += opening.length;
+    this.#streamContext.streamCounters.bytes += opening.length;
     return Buffer.concat([opening, bytes]);
   }
 
   #closeSoon(): void {
-    const timer = this.#surroundings.clock.after(lastBytesMs, () => this.#cut());
+    const timer = this.#streamContext.clock.after(lastBytesMs, () => this.#cut());
     this.#socket.once('close', () => timer.cancel());
     this.#socket.end();
   }
@@ -186,7 +186,7 @@ export class Viewer implements Sounded {
   /** Asks the kernel how much of it is left; at half of what there may be, so that who reads never has to wait. */
   #sound(how: { readonly isUrgent: boolean }): void {
     if (this.#beingSounded === null) {
-      const canBeSounded = this.#surroundings.sounding.ask(this.#socket, this, how);
+      const canBeSounded = this.#streamContext.sendQueueProbe.ask(this.#socket, this, how);
       // Where nothing can be known, the count stays below any bound.
       if (canBeSounded) this.#beingSounded = this.#inKernel;
       else this.#inKernel = Number.NEGATIVE_INFINITY;
@@ -196,29 +196,29 @@ export class Viewer implements Sounded {
 
   /** One more span would exceed what may be on its way. */
   #isDeep(): boolean {
-    const { viewerBytesMax } = this.#surroundings;
+    const { viewerBytesMax } = this.#streamContext;
     return this.#inKernel + viewerBytesMax / spansPerViewer > viewerBytesMax;
   }
 
   #beginWaiting(): void {
     if (this.isWaiting) return;
-    this.waitingSinceMs = this.#surroundings.clock.now();
-    this.#surroundings.tally.waiting += 1;
+    this.waitingSinceMs = this.#streamContext.clock.now();
+    this.#streamContext.streamCounters.waiting += 1;
   }
 
   #flowAgain(): void {
     const isStillDeep = this.#beingSounded !== null && this.#isDeep();
     if (this.#isGone || !this.isWaiting || this.#isBlocked || isStillDeep) return;
     this.waitingSinceMs = 0;
-    this.#surroundings.tally.waiting -= 1;
-    this.keeper.onDrained(this);
+    this.#streamContext.streamCounters.waiting -= 1;
+    this.listener.onDrained(this);
   }
 
   #go(cause: EndingCause | 'left'): void {
     if (this.#isGone) return;
     this.#isGone = true;
-    if (this.isWaiting) this.#surroundings.tally.waiting -= 1;
-    this.#surroundings.sounding.forget(this);
-    this.keeper.onGone(this, cause);
+    if (this.isWaiting) this.#streamContext.streamCounters.waiting -= 1;
+    this.#streamContext.sendQueueProbe.forget(this);
+    this.listener.onGone(this, cause);
   }
 }

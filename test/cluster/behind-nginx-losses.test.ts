@@ -106,8 +106,8 @@ describe('groups of gateways behind nginx', () => {
       `spread as ${[...spread]}`,
     );
     for (const name of nodes) {
-      const { group, strays } = await fleet.census(name);
-      assert.deepEqual([group, strays], [groupOf(name), 0], name);
+      const { group, misrouted } = await fleet.roomList(name);
+      assert.deepEqual([group, misrouted], [groupOf(name), 0], name);
     }
   });
 
@@ -115,7 +115,7 @@ describe('groups of gateways behind nginx', () => {
     writers.start();
     await someWrites();
     const hadSeats = new Map(crowd.viewers.map((viewer) => [viewer, viewer.seats]));
-    const onIt = (await fleet.census('blue-2')).rooms.reduce((sum, { viewers }) => sum + viewers, 0);
+    const onIt = (await fleet.roomList('blue-2')).rooms.reduce((sum, { viewers }) => sum + viewers, 0);
     const killedAt = performance.now();
     await fleet.kill('blue-2');
     await waitFor(() => crowd.away > 0, { what: 'the loss to be noticed' });
@@ -130,14 +130,14 @@ describe('groups of gateways behind nginx', () => {
     assert.ok((await fleet.viewersOf(onBlue)).get('blue-1') === viewersEach + 2);
   });
 
-  it('count as strays who were meant for another group than a gateway says it is of', async () => {
+  it('count as misrouted who were meant for another group than a gateway says it is of', async () => {
     await fleet.start('blue-2', { GROUP: 'green' });
     const some = crowd.viewers.filter(({ room }) => room.room === onBlue).slice(0, 10);
     for (const viewer of some) viewer.cut();
     await waitFor(() => some.every(({ isSeated }) => isSeated), { what: 'ten to be back' });
-    const wrong = await fleet.census('blue-2');
-    assert.ok(wrong.strays > 0, 'an empty server gets those who come');
-    assert.equal((await fleet.census('blue-1')).strays, 0);
+    const wrong = await fleet.roomList('blue-2');
+    assert.ok(wrong.misrouted > 0, 'an empty server gets those who come');
+    assert.equal((await fleet.roomList('blue-1')).misrouted, 0);
     const checked = await fleet.ringside('check');
     const findings = checked.json['findings'] as { isFine: boolean | null; sentence: string }[];
     const told = findings.filter(({ isFine }) => isFine === false).map(({ sentence }) => sentence);

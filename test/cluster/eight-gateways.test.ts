@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { Redis } from 'ioredis';
-import type { RoomId } from '../../src/signal.ts';
+import type { RoomId } from '../../src/model.ts';
 import { type RunningGateway, startGateway, tokenOf } from '../helpers/gateway.ts';
 import { nodeChannel, roomChannel } from '../helpers/keys.ts';
 import { type RedisServer, startRedis } from '../helpers/redis-server.ts';

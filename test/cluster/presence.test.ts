@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { graceMs, leaseMs } from '../../src/log/room-log.ts';
-import type { RoomId } from '../../src/signal.ts';
+import type { RoomId } from '../../src/model.ts';
 import { age } from '../contract/redis-stage.ts';
 import { type RunningGateway, startGateway, startGatewayProcess, tokenOf } from '../helpers/gateway.ts';
 import { audienceKey, nodesKey, whereKey } from '../helpers/keys.ts';
@@ -10,8 +10,8 @@ import { type StreamReader, watch } from '../helpers/stream-reader.ts';
 import { secret } from '../helpers/tokens.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
-const audienceMs = 100;
-const environment = { AUDIENCE_MS: String(audienceMs), RENEW_MS: '200' };
+const viewerCountMs = 100;
+const environment = { VIEWER_COUNT_MS: String(viewerCountMs), RENEW_MS: '200' };
 const room = 'full-house' as RoomId;
 /** Within this a killed node is no longer counted. */
 const ghostsGoneMs = 30_000;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { RoomLog } from '../../src/log/room-log.ts';
-import type { RoomId, UserId } from '../../src/signal.ts';
+import type { RoomId, UserId } from '../../src/model.ts';
 import { Ear } from '../contract/stage.ts';
 import { openGateway, seatViewers, type Viewer } from '../fault/stage.ts';
 import { type RunningGateway, room, tokenOf } from '../helpers/gateway.ts';

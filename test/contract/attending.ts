@@ -1,7 +1,7 @@
 /** The contract of a room's log: users who come and go in crowds. */
 
 import assert from 'node:assert/strict';
-import type { UserId } from '../../src/signal.ts';
+import type { UserId } from '../../src/model.ts';
 import { end, event, type OpenHarness, promise, rule, type Stage, user } from './stage.ts';
 
 const crowd = (size: number): UserId[] => Array.from({ length: size }, (_, n) => user(`user-${n}`));

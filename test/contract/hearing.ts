@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { leaseMs } from '../../src/log/room-log.ts';
-import type { Grant } from '../../src/signal.ts';
+import type { Grant } from '../../src/model.ts';
 import { event, freshRoom, type OpenHarness, promise, put, user } from './stage.ts';
 
 const [bob, cat, dan] = [user('bob'), user('cat'), user('dan')];

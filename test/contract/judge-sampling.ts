@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { declareMs, type RoomLog } from '../../src/log/room-log.ts';
-import type { Entry } from '../../src/signal.ts';
+import type { Entry } from '../../src/model.ts';
 import { event, idOf, type Stage } from './stage.ts';
 
 /** Many at once, by turns from each of the nodes; in the order of their numbers. */

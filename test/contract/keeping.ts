@@ -1,7 +1,7 @@
 /** The contract of a room's log: state parts and counters. */
 
 import assert from 'node:assert/strict';
-import type { Epoch } from '../../src/signal.ts';
+import type { Epoch } from '../../src/model.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { count, event, type OpenHarness, promise, put, remove, type Stage } from './stage.ts';
 

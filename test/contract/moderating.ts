@@ -1,7 +1,7 @@
 /** The contract of a room's log: whom rules bind, who may lift them, who is told, and what of it outlives a room. */
 
 import assert from 'node:assert/strict';
-import { type Role, roles } from '../../src/signal.ts';
+import { type Role, roles } from '../../src/model.ts';
 import { count, end, event, type OpenHarness, promise, put, rule, type Stage, user } from './stage.ts';
 
 const [ann, bob, cat] = [user('ann'), user('bob'), user('cat')];

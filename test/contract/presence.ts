@@ -1,32 +1,32 @@
 /** The contract of a room's log: how many watch it, over all nodes. */
 
 import assert from 'node:assert/strict';
-import { graceMs, type Headcount, leaseMs, type RoomLog } from '../../src/log/room-log.ts';
-import type { UserId } from '../../src/signal.ts';
+import { graceMs, leaseMs, type RoomLog, type ViewerCount } from '../../src/log/room-log.ts';
+import type { UserId } from '../../src/model.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { type Ear, event, type OpenHarness, promise, type Stage, user } from './stage.ts';
 
 /** Longer than what these tests take in real time, so that only the harness lets it pass; shorter than a lease. */
-const audienceMs = 4_000;
-const settings = { audienceMs };
+const viewerCountMs = 4_000;
+const settings = { viewerCountMs };
 /** How finely past numbers are kept: less is told so much later than the grace, at most. */
 const stepMs = 1_000;
 /** Within this a killed node is no longer counted. */
 const ghostsGoneMs = 30_000;
 
-const headcount = (viewers: number, users: number): Headcount => ({ viewers, users });
-const told = async (stage: Stage, viewers: number, log: RoomLog = stage.log): Promise<Headcount | null> =>
+const viewerCount = (viewers: number, users: number): ViewerCount => ({ viewers, users });
+const told = async (stage: Stage, viewers: number, log: RoomLog = stage.log): Promise<ViewerCount | null> =>
   (await log.report(stage.room, viewers)).told;
 const enter = (stage: Stage, log: RoomLog, ...names: string[]): Promise<unknown> =>
   Promise.all(names.map((name) => log.enter(stage.room, user(name))));
 const leave = (stage: Stage, log: RoomLog, ...names: string[]): Promise<unknown> =>
   Promise.all(names.map((name) => log.leave(stage.room, user(name))));
-const hears = (ear: Ear, ...all: Headcount[]): Promise<unknown> =>
+const hears = (ear: Ear, ...all: ViewerCount[]): Promise<unknown> =>
   waitFor(() => ear.audiences.length >= all.length, { what: `${all.length} numbers` }).then(() =>
     assert.deepEqual(ear.audiences, all),
   );
 /** Nothing more than this was published: what comes after it on the same channel has arrived. */
-async function heardOnly(stage: Stage, ear: Ear, ...all: Headcount[]): Promise<void> {
+async function heardOnly(stage: Stage, ear: Ear, ...all: ViewerCount[]): Promise<void> {
   const { position } = await stage.keep(event());
   await waitFor(() => ear.offsets.includes(position.offset), { what: 'the last entry' });
   assert.deepEqual(ear.audiences, all);
@@ -46,8 +46,8 @@ function sums(open: OpenHarness): void {
     const two = await stage.harness.node('two');
     const [here, there] = [await stage.follow(), await stage.follow(two)];
     await enter(stage, stage.log, 'ann', 'ben');
-    assert.deepEqual(await told(stage, 3), headcount(3, 2));
-    for (const ear of [here, there]) await hears(ear, headcount(3, 2));
+    assert.deepEqual(await told(stage, 3), viewerCount(3, 2));
+    for (const ear of [here, there]) await hears(ear, viewerCount(3, 2));
   });
 
   holds('a room that nobody ever watched has nothing to tell', async (stage) => {
@@ -59,17 +59,17 @@ function sums(open: OpenHarness): void {
 
   holds('viewers without a name are viewers and no users', async (stage) => {
     await stage.log.enter(stage.room, null);
-    assert.deepEqual(await told(stage, 4), headcount(4, 0));
+    assert.deepEqual(await told(stage, 4), viewerCount(4, 0));
   });
 
   holds('three tabs of one user are three viewers and one user, also on several nodes', async (stage) => {
     const two = await stage.harness.node('two');
     await enter(stage, stage.log, 'ann', 'ann');
-    assert.deepEqual(await told(stage, 2), headcount(2, 1));
+    assert.deepEqual(await told(stage, 2), viewerCount(2, 1));
     await enter(stage, two, 'ann');
     await told(stage, 1, two);
-    await stage.harness.tick(audienceMs);
-    assert.deepEqual(await told(stage, 1, two), headcount(3, 1));
+    await stage.harness.tick(viewerCountMs);
+    assert.deepEqual(await told(stage, 1, two), viewerCount(3, 1));
   });
 
   holds('the number is the sum over all nodes, whichever of them asks', async (stage) => {
@@ -79,24 +79,24 @@ function sums(open: OpenHarness): void {
       await told(stage, 10 ** n, log);
     }
     // The sum stood for so long when the last node had reported.
-    await stage.harness.tick(audienceMs);
+    await stage.harness.tick(viewerCountMs);
     await told(stage, 0);
-    await stage.harness.tick(audienceMs);
-    for (const [n, log] of nodes.entries()) assert.deepEqual(await told(stage, 10 ** n, log), headcount(111, 4));
-    assert.deepEqual((await stage.log.renew(stage.room)).told, headcount(111, 4));
+    await stage.harness.tick(viewerCountMs);
+    for (const [n, log] of nodes.entries()) assert.deepEqual(await told(stage, 10 ** n, log), viewerCount(111, 4));
+    assert.deepEqual((await stage.log.renew(stage.room)).told, viewerCount(111, 4));
   });
 
   holds('a renewal is a report', async (stage) => {
     const ear = await stage.follow();
-    assert.deepEqual((await stage.log.renew(stage.room, 7)).told, headcount(7, 0));
-    await hears(ear, headcount(7, 0));
+    assert.deepEqual((await stage.log.renew(stage.room, 7)).told, viewerCount(7, 0));
+    await hears(ear, viewerCount(7, 0));
   });
 
   holds('two rooms are counted apart', async (stage) => {
     const other = await stage.harness.node('two');
     await told(stage, 5);
-    assert.deepEqual((await other.report('another-room' as typeof stage.room, 2)).told, headcount(2, 0));
-    assert.deepEqual(await told(stage, 5), headcount(5, 0));
+    assert.deepEqual((await other.report('another-room' as typeof stage.room, 2)).told, viewerCount(2, 0));
+    assert.deepEqual(await told(stage, 5), viewerCount(5, 0));
   });
 }
 
@@ -106,25 +106,25 @@ function rates(open: OpenHarness): void {
   holds('what does not change is told once', async (stage) => {
     const ear = await stage.follow();
     for (let n = 0; n < 5; n += 1) {
-      assert.deepEqual(await stage.log.report(stage.room, 3), { told: headcount(3, 0), againMs: 0 });
+      assert.deepEqual(await stage.log.report(stage.room, 3), { told: viewerCount(3, 0), againMs: 0 });
       await stage.harness.tick(leaseMs - 5000);
     }
-    await heardOnly(stage, ear, headcount(3, 0));
+    await heardOnly(stage, ear, viewerCount(3, 0));
   });
 
-  holds('changes are told at most once per AUDIENCE_MS, over all nodes, and the last one always', async (stage) => {
+  holds('changes are told at most once per VIEWER_COUNT_MS, over all nodes, and the last one always', async (stage) => {
     const two = await stage.harness.node('two');
     const ear = await stage.follow();
     await told(stage, 1);
     for (let n = 2; n < 10; n += 1) {
       const { againMs } = await stage.log.report(stage.room, n);
-      assert.ok(againMs > audienceMs / 2 && againMs <= audienceMs, `come again in ${againMs}`);
+      assert.ok(againMs > viewerCountMs / 2 && againMs <= viewerCountMs, `come again in ${againMs}`);
       await two.report(stage.room, 0);
     }
-    await heardOnly(stage, ear, headcount(1, 0));
-    await stage.harness.tick(audienceMs);
-    assert.deepEqual(await told(stage, 0, two), headcount(9, 0));
-    await heardOnly(stage, ear, headcount(1, 0), headcount(9, 0));
+    await heardOnly(stage, ear, viewerCount(1, 0));
+    await stage.harness.tick(viewerCountMs);
+    assert.deepEqual(await told(stage, 0, two), viewerCount(9, 0));
+    await heardOnly(stage, ear, viewerCount(1, 0), viewerCount(9, 0));
   });
 
   holds('who moves to another node is never counted on both', async (stage) => {
@@ -135,33 +135,33 @@ function rates(open: OpenHarness): void {
     for (let moved = 20; moved <= 100; moved += 20) {
       await stage.harness.tick(1_000);
       await told(stage, moved, two);
-      await stage.harness.tick(audienceMs - 2_000);
+      await stage.harness.tick(viewerCountMs - 2_000);
       await told(stage, 100 - moved);
       await stage.harness.tick(1_000);
-      assert.deepEqual(await told(stage, moved, two), headcount(100, 0));
+      assert.deepEqual(await told(stage, moved, two), viewerCount(100, 0));
     }
-    await heardOnly(stage, ear, headcount(100, 0));
+    await heardOnly(stage, ear, viewerCount(100, 0));
   });
 
-  holds('more on one of several nodes is told when it has stood for AUDIENCE_MS', async (stage) => {
+  holds('more on one of several nodes is told when it has stood for VIEWER_COUNT_MS', async (stage) => {
     const two = await stage.harness.node('two');
     await told(stage, 10);
-    await stage.harness.tick(audienceMs);
-    assert.deepEqual(await told(stage, 5, two), headcount(10, 0));
-    await stage.harness.tick(audienceMs - 1_000);
+    await stage.harness.tick(viewerCountMs);
+    assert.deepEqual(await told(stage, 5, two), viewerCount(10, 0));
+    await stage.harness.tick(viewerCountMs - 1_000);
     const early = await two.report(stage.room, 8);
-    assert.deepEqual(early.told, headcount(10, 0));
+    assert.deepEqual(early.told, viewerCount(10, 0));
     assert.ok(early.againMs > 0 && early.againMs <= 1_000, `come again in ${early.againMs}`);
     await stage.harness.tick(1_000);
     // The least that there was for so long.
-    assert.deepEqual(await told(stage, 8, two), headcount(15, 0));
-    await stage.harness.tick(audienceMs);
-    assert.deepEqual(await told(stage, 8, two), headcount(18, 0));
+    assert.deepEqual(await told(stage, 8, two), viewerCount(15, 0));
+    await stage.harness.tick(viewerCountMs);
+    assert.deepEqual(await told(stage, 8, two), viewerCount(18, 0));
   });
 }
 
 function falls(open: OpenHarness): void {
-  const holds = (name: string, run: (stage: Stage) => Promise<void>) => promise(name, open, run, { audienceMs: 50 });
+  const holds = (name: string, run: (stage: Stage) => Promise<void>) => promise(name, open, run, { viewerCountMs: 50 });
 
   holds('fewer are told when that has lasted for the grace, and the log says when to come', async (stage) => {
     const ear = await stage.follow();
@@ -170,13 +170,13 @@ function falls(open: OpenHarness): void {
     await leave(stage, stage.log, 'ben');
     await stage.harness.tick(stepMs);
     const { told: before, againMs } = await stage.log.report(stage.room, 1);
-    assert.deepEqual(before, headcount(2, 2));
+    assert.deepEqual(before, viewerCount(2, 2));
     assert.ok(againMs > graceMs && againMs <= graceMs + stepMs, `come again in ${againMs}`);
     await stage.harness.tick(graceMs - 2_000);
-    assert.deepEqual(await told(stage, 1), headcount(2, 2));
+    assert.deepEqual(await told(stage, 1), viewerCount(2, 2));
     await stage.harness.tick(2_000 + stepMs);
-    assert.deepEqual(await told(stage, 1), headcount(1, 1));
-    await heardOnly(stage, ear, headcount(2, 2), headcount(1, 1));
+    assert.deepEqual(await told(stage, 1), viewerCount(1, 1));
+    await heardOnly(stage, ear, viewerCount(2, 2), viewerCount(1, 1));
   });
 
   holds('a node that is replaced leaves no dent, neither in viewers nor in users', async (stage) => {
@@ -193,9 +193,9 @@ function falls(open: OpenHarness): void {
     await told(stage, 3, two);
     for (let n = 0; n < 8; n += 1) {
       await stage.harness.tick(graceMs / 2);
-      assert.deepEqual((await two.renew(stage.room, 3)).told, headcount(3, 3));
+      assert.deepEqual((await two.renew(stage.room, 3)).told, viewerCount(3, 3));
     }
-    await heardOnly(stage, ear, headcount(3, 3));
+    await heardOnly(stage, ear, viewerCount(3, 3));
   });
 
   holds('who leaves just before a node is replaced does not end the grace of the others', async (stage) => {
@@ -210,7 +210,7 @@ function falls(open: OpenHarness): void {
       assert.ok(viewers >= 99, `told ${viewers} after ${waitedMs}`);
     }
     await stage.harness.tick(2_000 + stepMs);
-    assert.deepEqual(await told(stage, 50), headcount(50, 0));
+    assert.deepEqual(await told(stage, 50), viewerCount(50, 0));
   });
 
   holds('of a long decline, each number is told a grace later', async (stage) => {
@@ -225,7 +225,7 @@ function falls(open: OpenHarness): void {
 }
 
 function ghosts(open: OpenHarness): void {
-  const holds = (name: string, run: (stage: Stage) => Promise<void>) => promise(name, open, run, { audienceMs: 50 });
+  const holds = (name: string, run: (stage: Stage) => Promise<void>) => promise(name, open, run, { viewerCountMs: 50 });
 
   /** Lets time pass while these nodes, and no other, go on renewing. */
   async function live(stage: Stage, ms: number, nodes: readonly (readonly [RoomLog, number])[]): Promise<void> {
@@ -243,11 +243,11 @@ function ghosts(open: OpenHarness): void {
     await two.renew(stage.room, 20);
     await stage.harness.tick(50);
     await told(stage, 20, two);
-    assert.deepEqual(await told(stage, 2), headcount(22, 3));
+    assert.deepEqual(await told(stage, 2), viewerCount(22, 3));
     await live(stage, leaseMs + graceMs - 5_000, [[stage.log, 2]]);
-    assert.deepEqual(await told(stage, 2), headcount(22, 3), 'it may come back');
+    assert.deepEqual(await told(stage, 2), viewerCount(22, 3), 'it may come back');
     await live(stage, ghostsGoneMs - leaseMs - graceMs + 5_000, [[stage.log, 2]]);
-    assert.deepEqual(await told(stage, 2), headcount(2, 2));
+    assert.deepEqual(await told(stage, 2), viewerCount(2, 2));
   });
 
   holds('users of a killed node are taken out a bounded number at a time', async (stage) => {
@@ -269,7 +269,7 @@ function ghosts(open: OpenHarness): void {
       await stage.harness.tick(50);
     }
     assert.ok(steps >= 3, `${steps} steps for ${crowd.length} users`);
-    assert.deepEqual(await told(stage, 1), headcount(1, 1));
+    assert.deepEqual(await told(stage, 1), viewerCount(1, 1));
   });
 
   holds('a node that comes back in time has never been away', async (stage) => {
@@ -285,7 +285,7 @@ function ghosts(open: OpenHarness): void {
       [stage.log, 0],
       [two, 5],
     ]);
-    assert.deepEqual(ear.audiences.at(-1), headcount(5, 2));
+    assert.deepEqual(ear.audiences.at(-1), viewerCount(5, 2));
     assert.ok(ear.audiences.every(({ viewers }) => viewers === 5));
   });
 
@@ -297,8 +297,8 @@ function ghosts(open: OpenHarness): void {
     await told(stage, 1);
     await told(stage, 1, two);
     await stage.harness.tick(50);
-    assert.deepEqual(await told(stage, 1, two), headcount(2, 2));
-    await hears(ear, headcount(1, 2), headcount(2, 2));
+    assert.deepEqual(await told(stage, 1, two), viewerCount(2, 2));
+    await hears(ear, viewerCount(1, 2), viewerCount(2, 2));
     await stage.harness.tick(leaseMs + graceMs + 2_000);
     await stage.log.renew(stage.room, 1);
     await live(stage, 5_000, [[stage.log, 1]]);
@@ -307,7 +307,7 @@ function ghosts(open: OpenHarness): void {
       [stage.log, 1],
       [two, 1],
     ]);
-    assert.deepEqual(await told(stage, 1), headcount(2, 2));
-    await heardOnly(stage, ear, headcount(1, 2), headcount(2, 2));
+    assert.deepEqual(await told(stage, 1), viewerCount(2, 2));
+    await heardOnly(stage, ear, viewerCount(1, 2), viewerCount(2, 2));
   });
 }

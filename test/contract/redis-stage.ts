@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { Refusal } from '../../src/errors.ts';
-import { openRedisLog } from '../../src/log/redis-log.ts';
+import { openRedisLog } from '../../src/log/redis/redis-log.ts';
 import type { Appended, Change, RoomLog, Write } from '../../src/log/room-log.ts';
+import type { RoomId, UserId } from '../../src/model.ts';
 import { readSettings, type Settings } from '../../src/settings.ts';
-import type { RoomId, UserId } from '../../src/signal.ts';
 import type { RedisServer, RedisServerOptions } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import type { Harness, LogSettings } from './stage.ts';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { formatPosition, type Position } from '../../src/log/position.ts';
 import { type Change, lastingKinds } from '../../src/log/room-log.ts';
-import type { Entry } from '../../src/signal.ts';
+import type { Entry } from '../../src/model.ts';
 import { count, end, event, type OpenHarness, promise, put, rule, type Stage, user } from './stage.ts';
 
 const [ann, bob] = [user('ann'), user('bob')];

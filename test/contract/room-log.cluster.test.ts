@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { callsMax } from '../../src/log/redis-link.ts';
 import type { RoomLog } from '../../src/log/room-log.ts';
-import type { RoomId } from '../../src/signal.ts';
+import type { RoomId } from '../../src/model.ts';
+import { callsMax } from '../../src/redis/link.ts';
 import { type RedisCluster, startRedisCluster } from '../helpers/redis-cluster.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { age, closeAll, deadlineMs, kept, newRoom, open, writeOf } from './redis-stage.ts';

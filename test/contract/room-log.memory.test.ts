@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { MemoryStore } from '../../src/log/memory-log.ts';
-import { bucketsMin, type MemoryLimits } from '../../src/log/memory-record.ts';
-import { onceKeysMax } from '../../src/log/memory-room.ts';
+import { MemoryStore } from '../../src/log/memory/memory-log.ts';
+import { bucketsMin, type MemoryLimits } from '../../src/log/memory/record.ts';
+import { onceKeysMax } from '../../src/log/memory/room.ts';
 import { judge } from '../../src/log/position.ts';
 import { declareMs, type RoomLog, sampledChat } from '../../src/log/room-log.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
@@ -18,7 +18,7 @@ const defaults: MemoryLimits = {
     rulesTtlS: 604_800,
     rulesMax: 100,
   },
-  ...{ statePartsMax: 64, countMs: 1000, audienceMs: 2000, chatPerSecond: 0 },
+  ...{ statePartsMax: 64, countMs: 1000, viewerCountMs: 2000, chatPerSecond: 0 },
 };
 
 interface MemoryHarness extends Harness {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { judge } from '../../src/log/position.ts';
-import type { UserId } from '../../src/signal.ts';
+import type { UserId } from '../../src/model.ts';
 import { logKey, metaKey } from '../helpers/keys.ts';
 import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';

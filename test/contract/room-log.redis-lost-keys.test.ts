@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { judge } from '../../src/log/position.ts';
 import { type Change, leaseMs, type Renewed, type RoomLog } from '../../src/log/room-log.ts';
-import type { RoomId, UserId } from '../../src/signal.ts';
+import type { RoomId, UserId } from '../../src/model.ts';
 import { audienceKey, logKey, metaKey, nodesKey, rulesKey, stateKey, whereKey } from '../helpers/keys.ts';
 import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import type { Position } from '../../src/log/position.ts';
 import type { Change, RoomLog } from '../../src/log/room-log.ts';
-import type { RoomId } from '../../src/signal.ts';
+import type { RoomId } from '../../src/model.ts';
 import { logKey, metaKey } from '../helpers/keys.ts';
 import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
 import { closeAll, kept, newRoom, open, writeOf } from './redis-stage.ts';

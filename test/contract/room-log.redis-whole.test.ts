@@ -6,10 +6,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { Refusal } from '../../src/errors.ts';
-import { keysIn } from '../../src/log/keys.ts';
 import type { Position } from '../../src/log/position.ts';
+import { keysIn } from '../../src/log/redis/keys.ts';
 import type { Appended, Change, Rate, RoomLog, Write } from '../../src/log/room-log.ts';
-import type { RoomId, UserId } from '../../src/signal.ts';
+import type { RoomId, UserId } from '../../src/model.ts';
 import { leastRights } from '../helpers/least-rights.ts';
 import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';

@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import type { Refusal } from '../../src/errors.ts';
 import { judge } from '../../src/log/position.ts';
 import { type Change, declareMs, sampledChat } from '../../src/log/room-log.ts';
-import type { UserId } from '../../src/signal.ts';
+import type { UserId } from '../../src/model.ts';
 import { logKey, metaKey, nodeChannel, roomChannel, whereKey } from '../helpers/keys.ts';
 import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
 import { waitFor } from '../helpers/wait-for.ts';

@@ -3,19 +3,19 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import type { MemoryLimits } from '../../src/log/memory-record.ts';
+import type { MemoryLimits } from '../../src/log/memory/record.ts';
 import { formatPosition, type Position } from '../../src/log/position.ts';
 import type {
   Appended,
   Change,
-  Follower,
-  Headcount,
-  Heard,
   IfVersion,
+  LogMessage,
   RoomLog,
+  Subscriber,
+  ViewerCount,
   Write,
 } from '../../src/log/room-log.ts';
-import type { Entry, RoomId, UserId } from '../../src/signal.ts';
+import type { Entry, RoomId, UserId } from '../../src/model.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 /** What a test may set; the rest is as the implementation likes. */
@@ -38,14 +38,14 @@ export interface Harness {
 export type OpenHarness = (settings: Partial<LogSettings>) => Promise<Harness>;
 
 /** A node's ear in a room: everything that it heard, in that order. */
-export class Ear implements Follower {
-  readonly heardEntries: Extract<Heard, { type: 'entry' }>[] = [];
-  readonly counts: Extract<Heard, { type: 'count' }>[] = [];
-  readonly prolongs: Extract<Heard, { type: 'prolong' }>[] = [];
-  readonly audiences: Headcount[] = [];
+export class Ear implements Subscriber {
+  readonly heardEntries: Extract<LogMessage, { type: 'entry' }>[] = [];
+  readonly counts: Extract<LogMessage, { type: 'count' }>[] = [];
+  readonly prolongs: Extract<LogMessage, { type: 'prolong' }>[] = [];
+  readonly audiences: ViewerCount[] = [];
   resumes = 0;
 
-  heard(message: Heard): void {
+  heard(message: LogMessage): void {
     if (message.type === 'entry') this.heardEntries.push(message);
     else if (message.type === 'count') this.counts.push(message);
     else if (message.type === 'prolong') this.prolongs.push(message);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { graceMs, leaseMs } from '../../src/log/room-log.ts';
-import type { RoomId } from '../../src/signal.ts';
+import type { RoomId } from '../../src/model.ts';
 import { age } from '../contract/redis-stage.ts';
 import { type RunningGateway, startGateway, tokenOf } from '../helpers/gateway.ts';
 import { audienceKey } from '../helpers/keys.ts';
@@ -10,7 +10,7 @@ import { type StreamReader, watch } from '../helpers/stream-reader.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 const room = 'full-house' as RoomId;
-const environment = { AUDIENCE_MS: '100', RENEW_MS: '200', LOG_DEADLINE_MS: '800' };
+const environment = { VIEWER_COUNT_MS: '100', RENEW_MS: '200', LOG_DEADLINE_MS: '800' };
 
 let redis: RedisServer;
 const closers: (() => unknown)[] = [];

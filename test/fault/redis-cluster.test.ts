@@ -121,10 +121,10 @@ describe('a Redis Cluster', () => {
       const ledger = await historyOf(cluster, show.writers.acknowledged, show.room);
       assertNobodyLost(show.viewers, ledger);
       const as = makeToken({ claims: { sub: 'liz', rooms: { [show.room]: 'viewer' } } });
-      const watching = await readStream(gateways[1]?.url ?? '', { room: show.room, token: as });
+      const shownViewerCount = await readStream(gateways[1]?.url ?? '', { room: show.room, token: as });
       await gateways[0]?.post('like', { count: 7 }, { room: show.room, as });
-      assert.equal((await watching.first('likes')).data['total'], 7);
-      watching.close();
+      assert.equal((await shownViewerCount.first('likes')).data['total'], 7);
+      shownViewerCount.close();
     }
   });
 

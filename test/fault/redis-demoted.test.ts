@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import type { RoomId } from '../../src/signal.ts';
+import type { RoomId } from '../../src/model.ts';
 import { type RunningGateway, room } from '../helpers/gateway.ts';
 import { logKey, metaKey, stateKey } from '../helpers/keys.ts';
 import { freePorts, type RedisProcess, startRedisProcess } from '../helpers/redis-process.ts';

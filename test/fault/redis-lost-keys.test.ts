@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import type { RoomId } from '../../src/signal.ts';
+import type { RoomId } from '../../src/model.ts';
 import { type RunningGateway, room, tokenOf } from '../helpers/gateway.ts';
 import { metaKey, nodesKey, rulesKey, stateKey, whereKey } from '../helpers/keys.ts';
 import { type RedisServer, startRedis } from '../helpers/redis-server.ts';

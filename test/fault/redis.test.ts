@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import type { RoomId } from '../../src/signal.ts';
+import type { RoomId } from '../../src/model.ts';
 import { durable } from '../contract/redis-stage.ts';
 import { type RunningGateway, room } from '../helpers/gateway.ts';
 import { logKey } from '../helpers/keys.ts';

@@ -10,7 +10,7 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { constants, createGunzip } from 'node:zlib';
 import { createParser } from 'eventsource-parser';
-import type { RoomId } from '../../src/signal.ts';
+import type { RoomId } from '../../src/model.ts';
 import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
 import { metaKey } from '../helpers/keys.ts';
 import { Ledger, type Person, type Seen, splitId } from '../helpers/ledger.ts';

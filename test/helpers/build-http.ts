@@ -2,19 +2,19 @@
 
 import Fastify, { type FastifyInstance } from 'fastify';
 import { actions as allActions } from '../../src/actions/index.ts';
+import { type Authenticator, type IdentityOptions, registerIdentity } from '../../src/auth/authenticator.ts';
 import { getPages } from '../../src/http/get-pages.ts';
 import { getRules } from '../../src/http/get-rules.ts';
 import { getState } from '../../src/http/get-state.ts';
-import { type Door, type IdentityOptions, registerIdentity } from '../../src/http/identity.ts';
 import { loggerOptions } from '../../src/http/logging.ts';
 import { type PostActionOptions, postAction } from '../../src/http/post-action.ts';
 import { registerProblems, sendProblem } from '../../src/http/problem.ts';
 import { putState } from '../../src/http/put-state.ts';
 import { roomOf } from '../../src/http/schemas.ts';
-import { Settler } from '../../src/http/settler.ts';
 import { SharedPages } from '../../src/hub/shared-pages.ts';
 import { SharedState } from '../../src/hub/shared-state.ts';
-import { MemoryStore } from '../../src/log/memory-log.ts';
+import { MemoryStore } from '../../src/log/memory/memory-log.ts';
+import { PendingFlush } from '../../src/log/pending-flush.ts';
 import type { RoomLog } from '../../src/log/room-log.ts';
 import { readSettings } from '../../src/settings.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -34,8 +34,8 @@ export interface Built {
   readonly app: FastifyInstance;
   readonly clock: FakeClock;
   readonly log: RoomLog;
-  readonly door: Door;
-  readonly settler: Settler;
+  readonly authenticator: Authenticator;
+  readonly pendingFlush: PendingFlush;
   /** What was logged so far. */
   readonly lines: string[];
   close(): Promise<void>;
@@ -58,31 +58,33 @@ export async function buildHttp(options: BuildOptions = {}): Promise<Built> {
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
   });
   registerProblems(app);
-  const door = await registerIdentity(app, {
+  const authenticator = await registerIdentity(app, {
     settings,
     clock,
     ownSecret: options.ownSecret ?? '',
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
   });
-  const settler = new Settler({ log, clock, countMs: settings.countMs, waitingMax: settings.roomsMax });
-  await app.register(postAction({ settings, actions: options.actions ?? allActions, log, door, settler }));
-  await app.register(getRules({ log, door }));
-  await app.register(putState({ settings, log, door }));
+  const pendingFlush = new PendingFlush({ log, clock, countMs: settings.countMs, waitingMax: settings.roomsMax });
+  await app.register(
+    postAction({ settings, actions: options.actions ?? allActions, log, authenticator, pendingFlush }),
+  );
+  await app.register(getRules({ log, authenticator }));
+  await app.register(putState({ settings, log, authenticator }));
   const states = new SharedState(log);
-  await app.register(getState({ states, door }));
-  await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), states, door }));
-  app.get('/rooms/:room/me', async (request) => door.identify(request, roomOf(request)));
-  app.post('/rooms/:room/me', async (request) => door.identify(request, roomOf(request)));
+  await app.register(getState({ states, authenticator }));
+  await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), states, authenticator }));
+  app.get('/rooms/:room/me', async (request) => authenticator.identify(request, roomOf(request)));
+  app.post('/rooms/:room/me', async (request) => authenticator.identify(request, roomOf(request)));
   await app.ready();
   return {
     app,
     clock,
     log,
-    door,
-    settler,
+    authenticator,
+    pendingFlush,
     lines,
     close: async () => {
-      settler.close();
+      pendingFlush.close();
       await app.close();
       await own.close();
     },

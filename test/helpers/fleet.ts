@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { runGroups } from '../../src/groups/command.ts';
 import { readGroups } from '../../src/groups/groups-file.ts';
 import { placesOf } from '../../src/groups/slots.ts';
-import type { RoomId } from '../../src/signal.ts';
+import type { RoomId } from '../../src/model.ts';
 import { type GatewayProcess, startGatewayProcess } from './gateway.ts';
 import { type GroupsText, type Nginx, startNginx } from './nginx.ts';
 import { freePorts } from './redis-process.ts';
@@ -21,11 +21,11 @@ import { secret } from './tokens.ts';
 import { waitFor } from './wait-for.ts';
 
 /** What a gateway's admin port says of its rooms. */
-export interface Census {
+export interface RoomList {
   readonly node: string;
   readonly group: string;
   readonly isDraining: boolean;
-  readonly strays: number;
+  readonly misrouted: number;
   readonly rooms: readonly { readonly room: string; readonly viewers: number }[];
 }
 
@@ -152,17 +152,17 @@ export class Fleet {
     this.#processes.get(name)?.kill(signal);
   }
 
-  async census(name: string): Promise<Census> {
+  async roomList(name: string): Promise<RoomList> {
     const answer = await fetch(`${this.adminOf(name)}/ops/rooms`);
     assert.equal(answer.status, 200);
-    return (await answer.json()) as Census;
+    return (await answer.json()) as RoomList;
   }
 
   /** Viewers of a room by gateway, of those that run. */
   async viewersOf(room: string): Promise<ReadonlyMap<string, number>> {
     const found = new Map<string, number>();
     for (const name of this.names) {
-      const { rooms } = await this.census(name);
+      const { rooms } = await this.roomList(name);
       found.set(name, rooms.find((one) => one.room === room)?.viewers ?? 0);
     }
     return found;

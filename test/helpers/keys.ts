@@ -1,6 +1,6 @@
 /** The names of keys and channels as they are where REDIS_PREFIX and the database are left at their defaults. */
 
-import { keysIn } from '../../src/log/keys.ts';
+import { keysIn } from '../../src/log/redis/keys.ts';
 
 export const {
   log: logKey,

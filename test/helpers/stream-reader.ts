@@ -11,7 +11,7 @@ import { createParser } from 'eventsource-parser';
 import { room, tokenOf } from './gateway.ts';
 import { type WaitOptions, waitFor } from './wait-for.ts';
 
-export interface Heard {
+export interface LogMessage {
   readonly event: string;
   readonly id: string | undefined;
   /** The data as it was sent. */
@@ -34,7 +34,7 @@ export class StreamReader {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   /** Every event but `audience`, which comes when it likes. */
-  readonly heard: Heard[] = [];
+  readonly heard: LogMessage[] = [];
   /** How many watched, as it was told; each with how many events were heard before. */
   readonly audiences: { readonly viewers: number; readonly users: number; readonly after: number }[] = [];
   readonly comments: string[] = [];
@@ -85,12 +85,12 @@ export class StreamReader {
     return last === undefined ? 'none' : `${last.viewers} viewers, ${last.users} users`;
   }
 
-  named(event: string): Heard[] {
+  named(event: string): LogMessage[] {
     return this.heard.filter((one) => one.event === event);
   }
 
   /** The data of the only event of this name so far, or of the first one to come. */
-  async first(event: string): Promise<Heard> {
+  async first(event: string): Promise<LogMessage> {
     return this.until(() => this.named(event)[0], `the first ${event}`);
   }
 

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { actions } from '../../src/actions/index.ts';
 import { endings, refusals } from '../../src/errors.ts';
-import { reservedNames } from '../../src/signal.ts';
+import { reservedNames } from '../../src/model.ts';
 import { documents } from '../../tools/write-docs.ts';
 import { filesUnder, root, textOf } from './sources.ts';
 
@@ -90,10 +90,24 @@ test('every link from page to page leads somewhere', () => {
 });
 
 test('the rules above find what they look for', () => {
-  assert.deepEqual(pathsIn('See `src/hub/tape.ts`, src/log/redis-*.ts and docs/x.md. Not https://x.org/src/y.'), [
-    'src/hub/tape.ts',
+  assert.deepEqual(pathsIn('See `src/fanout/tape.ts`, src/log/redis-*.ts and docs/x.md. Not https://x.org/src/y.'), [
+    'src/fanout/tape.ts',
     'src/log',
     'docs/x.md',
   ]);
   assert.deepEqual([...tableIn('| code | b |\n|---|---|\n| `x` | 1 |\n\n| `y` | 2 |', 'code')], [['x', ['1']]]);
+});
+
+test('each folder of src says its one reason, what enters, what leaves and what it does not know', () => {
+  const folders = new Set(
+    filesUnder('src')
+      .filter((path) => path.endsWith('.ts'))
+      .map((path) => dirname(path)),
+  );
+  folders.delete('src');
+  for (const folder of folders) {
+    const text = textOf(join(folder, 'README.md'));
+    for (const part of ['- **Enters:** ', '- **Leaves:** ', '- **Does not know:** '])
+      assert.ok(text.includes(part), `${folder}/README.md lacks ${part}`);
+  }
 });

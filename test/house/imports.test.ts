@@ -1,39 +1,43 @@
 import assert from 'node:assert/strict';
+import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { importsOf, sources, specifiersIn, textOf, withoutComments } from './sources.ts';
 
-/** The stations from the top down. Each may import its own files and those of the stations below it. */
-const stations: readonly (readonly string[])[] = [
-  ['src/cli.ts'],
-  ['src/groups/'],
-  ['src/main.ts'],
-  ['src/app.ts'],
-  ['src/http/'],
-  ['src/ops/'],
-  ['src/presence/'],
-  ['src/actions/'],
-  ['src/hub/'],
-  ['src/log/'],
-  ['src/stream/'],
-  ['src/env-file.ts'],
-  ['src/settings.ts'],
-  [
-    'src/signal.ts',
-    'src/errors.ts',
-    'src/origin.ts',
-    'src/misspelt.ts',
-    'src/outputs.ts',
-    'src/version.ts',
-    'src/clock.ts',
-    'src/log/position.ts',
-  ],
-];
+/** What everybody may import. */
+const common =
+  /^src\/(?:model|errors|origin|misspelt|outputs|version|clock|distribution|settings|settings-table|log\/position)\.ts$/;
 
-/** Where a file stands; the words are found first, as one of them lies in a folder of another station. */
-const stationOf = (path: string): number =>
-  stations.findLastIndex((places) =>
-    places.some((place) => (place.endsWith('/') ? path.startsWith(place) : path === place)),
-  );
+/** Which folders a folder may import from, beside its own; the way of the data, from the end of it to the door. */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  'src/stream': [],
+  'src/fanout': ['src/stream'],
+  'src/log': [],
+  'src/log/memory': ['src/log'],
+  'src/redis': [],
+  'src/log/redis': ['src/log', 'src/redis'],
+  'src/room': ['src/log', 'src/fanout', 'src/stream'],
+  'src/hub': ['src/log', 'src/room', 'src/fanout', 'src/stream'],
+  'src/actions': ['src/log'],
+  'src/auth': [],
+  'src/ops': ['src/log', 'src/fanout'],
+  'src/http': ['src/auth', 'src/actions', 'src/log', 'src/hub', 'src/room', 'src/stream'],
+  'src/groups': [],
+};
+
+/** The files of `src/` itself that are no words for everybody, from the top down; `app.ts` puts the folders together. */
+const tops = ['src/cli.ts', 'src/main.ts', 'src/app.ts', 'src/env-file.ts'];
+
+function isAllowed(path: string, target: string): boolean {
+  if (common.test(path)) return common.test(target);
+  const folder = dirname(path);
+  if (common.test(target) || (folder !== 'src' && folder === dirname(target))) return true;
+  if (folder !== 'src') return mayImport[folder]?.includes(dirname(target)) === true;
+  const above = tops.indexOf(path);
+  if (dirname(target) === 'src') return above !== -1 && tops.indexOf(target) > above;
+  return path === 'src/app.ts'
+    ? dirname(target) !== 'src/groups'
+    : path === 'src/cli.ts' && dirname(target) === 'src/groups';
+}
 
 /** Whether a file does nothing but hand on what others export. */
 function isBarrel(text: string): boolean {
@@ -70,31 +74,20 @@ function onlyIn(allowed: RegExp, isFound: (text: string) => boolean, what: strin
   assert.deepEqual(found, [], `${what} belongs to ${allowed} only`);
 }
 
-test('every source has its place among the stations', () => {
-  const lost = sources().filter((path) => stationOf(path) === -1);
-  assert.deepEqual(lost, [], 'give the file a place in `stations`, and say why in docs/decisions');
+test('every source has its place', () => {
+  const lost = sources().filter(
+    (path) => !common.test(path) && !tops.includes(path) && mayImport[dirname(path)] === undefined,
+  );
+  assert.deepEqual(lost, [], 'give the folder a place in `mayImport`, and say why in docs/decisions');
 });
 
-test('imports lead down the stations, never up', () => {
+test('imports follow the way of the data, never up', () => {
   const wrong = sources().flatMap((path) =>
     importsOf(path)
-      .filter((target) => stationOf(target) < stationOf(path))
+      .filter((target) => !isAllowed(path, target))
       .map((target) => `${path} imports ${target}`),
   );
   assert.deepEqual(wrong, []);
-});
-
-test('the groups command stands apart: it knows settings and words, and only the command line knows it', () => {
-  const allowed = /^src\/(?:groups\/.*|settings\.ts|signal\.ts|errors\.ts|clock\.ts|log\/position\.ts)$/;
-  const wrong = sources().flatMap((path) =>
-    importsOf(path)
-      .filter((target) => (path.startsWith('src/groups/') ? !allowed.test(target) : target.startsWith('src/groups/')))
-      .map((target) => `${path} imports ${target}`),
-  );
-  assert.deepEqual(
-    wrong.filter((sentence) => !sentence.startsWith('src/cli.ts ')),
-    [],
-  );
 });
 
 test('no sources import each other in a ring', () => {
@@ -103,12 +96,12 @@ test('no sources import each other in a ring', () => {
 
 test('fastify is known to the app, the routes and the admin port only', () => {
   const isFastify = (text: string) => specifiersIn(text).some((name) => /^(?:@fastify\/|fastify(?:$|[-/]))/.test(name));
-  onlyIn(/^src\/(?:app\.ts|http\/.*|ops\/admin[^/]*)$/, isFastify, 'fastify');
+  onlyIn(/^src\/(?:app\.ts|auth\/.*|http\/.*|ops\/admin[^/]*)$/, isFastify, 'fastify');
 });
 
-test('ioredis is known to the app and to what is named after Redis only', () => {
+test('ioredis is known to the folders of Redis only', () => {
   const isRedis = (text: string) => specifiersIn(text).some((name) => /^ioredis(?:$|\/)/.test(name));
-  onlyIn(/^src\/(?:app\.ts|(?:log|presence)\/redis-[^/]*)$/, isRedis, 'ioredis');
+  onlyIn(/^src\/(?:log\/)?redis\//, isRedis, 'ioredis');
 });
 
 test('the environment is read by the settings and the entry only', () => {
@@ -145,6 +138,7 @@ const e = await import('./e.ts');`),
     findRing((path) => ring[path] ?? [], ['a']),
     'b → d → b',
   );
-  assert.ok(stationOf('src/log/position.ts') > stationOf('src/stream/frame.ts'));
-  assert.ok(stationOf('src/log/keys.ts') < stationOf('src/stream/frame.ts'));
+  assert.equal(isAllowed('src/fanout/gap.ts', 'src/room/intake.ts'), false);
+  assert.equal(isAllowed('src/redis/link.ts', 'src/log/redis/keys.ts'), false);
+  assert.equal(isAllowed('src/room/intake.ts', 'src/fanout/gap.ts'), true);
 });

@@ -34,7 +34,7 @@ for (const path of scripts) {
 }
 
 test('every command that a function uses is tried by the probe and granted by the least rights', () => {
-  const probe = 'src/log/scripts/probe.lua';
+  const probe = 'src/log/redis/scripts/probe.lua';
   const others = scripts.filter((path) => path !== probe).map(textOf);
   const used = new Set(
     others.flatMap((text) => [...text.matchAll(/\b(?:p?call|try)\('([A-Z]+)'/g)].map(([, name]) => name)),

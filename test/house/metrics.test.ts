@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
-import { Meter } from '../../src/hub/meter.ts';
+import { HubCounters } from '../../src/fanout/hub-counters.ts';
 import { LogCalls } from '../../src/ops/log-calls.ts';
 import { LoopDelay } from '../../src/ops/loop-delay.ts';
 import { Metrics } from '../../src/ops/metrics.ts';
@@ -11,8 +11,14 @@ import { textOf } from './sources.ts';
 const loopDelay = new LoopDelay(systemClock);
 after(() => loopDelay.close());
 const metrics = new Metrics({
-  ...{ nodeId: 'n', group: 'g', version: '1', isReady: () => true, hub: { viewers: 0, rooms: 0, meter: new Meter() } },
-  ...{ handover: { isDraining: false, moved: 0, strays: 0 }, logCalls: new LogCalls(), loopDelay },
+  ...{
+    nodeId: 'n',
+    group: 'g',
+    version: '1',
+    isReady: () => true,
+    hub: { viewers: 0, rooms: 0, hubCounters: new HubCounters() },
+  },
+  ...{ handover: { isDraining: false, moved: 0, misrouted: 0 }, logCalls: new LogCalls(), loopDelay },
   log: { health: () => ({ trouble: null, risks: [] }) },
   tokensRefused: { expired: 0 },
 });

@@ -4,7 +4,7 @@ import { fullPageS, momentS } from '../../src/http/get-pages.ts';
 import { keptMs } from '../../src/hub/shared-pages.ts';
 import type { Position } from '../../src/log/position.ts';
 import type { Change } from '../../src/log/room-log.ts';
-import type { RoomId, UserId } from '../../src/signal.ts';
+import type { RoomId, UserId } from '../../src/model.ts';
 import { type Built, buildHttp } from '../helpers/build-http.ts';
 import { makeToken } from '../helpers/tokens.ts';
 

@@ -5,7 +5,7 @@ import { defineAction, eventBody } from '../../src/actions/action.ts';
 import { Refusal, type RefusalCode } from '../../src/errors.ts';
 import { parsePosition } from '../../src/log/position.ts';
 import { type Appended, declareMs, sampledChat, type Write } from '../../src/log/room-log.ts';
-import type { RoomId } from '../../src/signal.ts';
+import type { RoomId } from '../../src/model.ts';
 import { type Built, buildHttp } from '../helpers/build-http.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -252,18 +252,18 @@ describe('a count', () => {
   it('that left a sum pending is settled once, COUNT_MS later, however many there were', async () => {
     appended = kept(true);
     for (let n = 0; n < 5; n += 1) await post('tap');
-    assert.equal(built.settler.waiting, 1);
+    assert.equal(built.pendingFlush.waiting, 1);
     built.clock.advance(999);
     assert.equal(settles, 0);
     built.clock.advance(1);
     assert.equal(settles, 1);
-    assert.equal(built.settler.waiting, 0);
+    assert.equal(built.pendingFlush.waiting, 0);
   });
 
   it('that left nothing pending is not', async () => {
     appended = kept(false);
     await post('tap');
-    assert.equal(built.settler.waiting, 0);
+    assert.equal(built.pendingFlush.waiting, 0);
   });
 });
 
@@ -271,17 +271,17 @@ describe('chat', () => {
   it('that left something to declare is settled once, a second later, however much there was', async () => {
     appended = kept(true);
     for (let n = 0; n < 5; n += 1) await post('say');
-    assert.equal(built.settler.waiting, 1);
+    assert.equal(built.pendingFlush.waiting, 1);
     built.clock.advance(declareMs - 1);
     assert.deepEqual(settled, []);
     built.clock.advance(1);
     assert.deepEqual(settled, [sampledChat]);
-    assert.equal(built.settler.waiting, 0);
+    assert.equal(built.pendingFlush.waiting, 0);
   });
 
   it('that left nothing to declare is not', async () => {
     appended = kept(false);
     await post('say');
-    assert.equal(built.settler.waiting, 0);
+    assert.equal(built.pendingFlush.waiting, 0);
   });
 });

@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import type { InjectOptions } from 'fastify';
 import { readSince, writeState } from '../../src/http/get-state.ts';
 import type { Tail } from '../../src/log/position.ts';
-import type { Epoch } from '../../src/signal.ts';
+import type { Epoch } from '../../src/model.ts';
 import { type Built, buildHttp } from '../helpers/build-http.ts';
 import { makeToken, tokenFor } from '../helpers/tokens.ts';
 

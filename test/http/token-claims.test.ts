@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { expAheadMaxMs } from '../../src/http/claims.ts';
-import { tokenFaults } from '../../src/http/token-refusal.ts';
+import { expAheadMaxMs } from '../../src/auth/claims.ts';
+import { tokenFaults } from '../../src/auth/token-refusal.ts';
 import { type Built, buildHttp } from '../helpers/build-http.ts';
 import { jwkOf, makeEc, makeRsa, makeToken, nowS } from '../helpers/tokens.ts';
 
@@ -94,7 +94,7 @@ describe('why a token was refused', () => {
     origin: { cookie: makeToken(), origin: 'https://evil.example' },
   };
   const environment = { TOKEN_ISSUER: 'https://id.example.org', TOKEN_AUDIENCE: 'ringside', LOG_LEVEL: 'debug' };
-  const refused = (built: Built) => Object.entries(built.door.refused).filter(([, count]) => count > 0);
+  const refused = (built: Built) => Object.entries(built.authenticator.refused).filter(([, count]) => count > 0);
 
   it('is counted, told in a line at level debug, and nothing of the token with it', async () => {
     for (const [reason, { token, cookie, origin }] of Object.entries(cases)) {

@@ -2,7 +2,7 @@
 
 import type { Position } from '../../src/log/position.ts';
 import type { RoomLog } from '../../src/log/room-log.ts';
-import type { Audience, Grant, Identity, RoomId, UserId } from '../../src/signal.ts';
+import type { Audience, Grant, Identity, RoomId, UserId } from '../../src/model.ts';
 import type { FakeClock } from '../helpers/fake-clock.ts';
 import { FakeSocket } from '../helpers/fake-socket.ts';
 import type { Person, Seen } from '../helpers/ledger.ts';
@@ -146,11 +146,11 @@ export function slowly(log: RoomLog, roll: (sides: number) => number, watch: Log
     renew: delayed(log.renew),
     report: delayed(log.report),
     leave: log.leave.bind(log),
-    follow: async (id, follower) => {
+    follow: async (id, subscriber) => {
       watch.following(true);
       await follow(id, {
-        heard: (message) => breath.hear(() => follower.heard(message)),
-        resumed: () => breath.hear(() => follower.resumed()),
+        heard: (message) => breath.hear(() => subscriber.heard(message)),
+        resumed: () => breath.hear(() => subscriber.resumed()),
       });
     },
     unfollow: async (id) => {

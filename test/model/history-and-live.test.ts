@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Hub } from '../../src/hub/hub.ts';
-import { MemoryStore } from '../../src/log/memory-log.ts';
+import { MemoryStore } from '../../src/log/memory/memory-log.ts';
 import { parsePosition } from '../../src/log/position.ts';
 import type { RoomLog } from '../../src/log/room-log.ts';
 import { readSettings } from '../../src/settings.ts';
@@ -49,10 +49,10 @@ function scheduled(log: RoomLog, scheduler: fc.Scheduler): RoomLog {
     renew: log.renew.bind(log),
     report: log.report.bind(log),
     leave: log.leave.bind(log),
-    follow: (id, follower) =>
+    follow: (id, subscriber) =>
       follow(id, {
-        heard: (message) => inOrder(() => follower.heard(message)),
-        resumed: () => inOrder(() => follower.resumed()),
+        heard: (message) => inOrder(() => subscriber.heard(message)),
+        resumed: () => inOrder(() => subscriber.resumed()),
       }),
     unfollow: log.unfollow.bind(log),
     isReady: log.isReady.bind(log),

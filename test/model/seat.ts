@@ -1,7 +1,7 @@
 /** One person's place in the model: its connection, what the oracle knows of it, and what its stream had to obey. */
 
 import assert from 'node:assert/strict';
-import type { Identity } from '../../src/signal.ts';
+import type { Identity } from '../../src/model.ts';
 import { type Ledger, type Person, splitId, type Written } from '../helpers/ledger.ts';
 import { Watcher } from '../helpers/watcher.ts';
 import { type TimedSocket, toIdentity } from './cast.ts';

@@ -7,11 +7,11 @@
 import assert from 'node:assert/strict';
 import { Refusal } from '../../src/errors.ts';
 import { Hub } from '../../src/hub/hub.ts';
-import { MemoryStore } from '../../src/log/memory-log.ts';
+import { MemoryStore } from '../../src/log/memory/memory-log.ts';
 import { parsePosition } from '../../src/log/position.ts';
 import { leaseMs, type RoomLog } from '../../src/log/room-log.ts';
+import type { UserId } from '../../src/model.ts';
 import { readSettings, type Settings } from '../../src/settings.ts';
-import type { UserId } from '../../src/signal.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { Ledger, type Person } from '../helpers/ledger.ts';
 import { asOther, Breath, dice, type LogWatch, people, room, slowly, TimedSocket, toGrant, turn } from './cast.ts';

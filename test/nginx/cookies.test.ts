@@ -8,7 +8,7 @@ import { startNginx } from '../helpers/nginx.ts';
 import { nowS } from '../helpers/tokens.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
-interface Heard {
+interface LogMessage {
   readonly event: string;
   readonly data: Record<string, unknown>;
 }
@@ -68,7 +68,7 @@ class Tab {
     return this.page.evaluate(`fetch('${this.#base}/rooms/${room}/session', ${init}).then(({ status }) => status)`);
   }
 
-  heard(): Promise<Heard[]> {
+  heard(): Promise<LogMessage[]> {
     return this.page.evaluate('window.heard');
   }
 

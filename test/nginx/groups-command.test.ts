@@ -7,9 +7,9 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { runGroups } from '../../src/groups/command.ts';
 import { readGroups } from '../../src/groups/groups-file.ts';
 import { placesOf } from '../../src/groups/slots.ts';
+import type { RoomId } from '../../src/model.ts';
 import { buildAdmin } from '../../src/ops/admin.ts';
-import type { Floor } from '../../src/ops/admin-rooms.ts';
-import type { RoomId } from '../../src/signal.ts';
+import type { Drain } from '../../src/ops/admin-rooms.ts';
 import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
 import { type GroupsText, type Nginx, startNginx, startUpstream, type Upstream } from '../helpers/nginx.ts';
 
@@ -55,8 +55,8 @@ async function startNode(name: string, viewers: Record<string, number> = {}): Pr
     orders.push({ node: name, room: where, moving, overMs, at: performance.now() });
     return moving;
   };
-  const floor: Floor = {
-    census: () => [...counts].map(([one, many]) => ({ room: one as RoomId, viewers: many })),
+  const drain: Drain = {
+    roomList: () => [...counts].map(([one, many]) => ({ room: one as RoomId, viewers: many })),
     move(where, share, overMs) {
       const moving = Math.round((counts.get(where) ?? 0) * share);
       counts.set(where, (counts.get(where) ?? 0) - moving);
@@ -75,10 +75,10 @@ async function startNode(name: string, viewers: Record<string, number> = {}): Pr
     get isDraining() {
       return isDraining;
     },
-    strays: 0,
+    misrouted: 0,
   };
   const whyNotReady = (): string | null => node.whyNotReady;
-  const admin = buildAdmin({ whyNotReady, floor, nodeId: name, group: name.split('-')[0] ?? '' });
+  const admin = buildAdmin({ whyNotReady, drain, nodeId: name, group: name.split('-')[0] ?? '' });
   await admin.listen({ host: '127.0.0.1', port: 0 });
   const node: Node = {
     admin: `http://127.0.0.1:${(admin.server.address() as AddressInfo).port}`,
@@ -511,8 +511,8 @@ describe('ringside groups check', () => {
     // on one by one, are not asked for.
     const path = join(nginx.home, 'nginx.conf');
     const text = await readFile(path, 'utf8');
-    const gathering = 'proxy_buffering on; proxy_http_version 1.0; proxy_ignore_headers X-Accel-Buffering;';
-    await writeFile(path, text.replace('proxy_buffering off;', gathering));
+    const presenceBatch = 'proxy_buffering on; proxy_http_version 1.0; proxy_ignore_headers X-Accel-Buffering;';
+    await writeFile(path, text.replace('proxy_buffering off;', presenceBatch));
     await nginx.edit({ ...base, unlimited: ['10.0.0.1'] });
     assert.equal((await ringside(nginx, 'apply', '--yes')).code, 0);
     const found = await checked('--token-file', tokenFile);

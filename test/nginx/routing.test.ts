@@ -7,7 +7,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { readGroups } from '../../src/groups/groups-file.ts';
 import { murmurHash2 } from '../../src/groups/murmur.ts';
 import { placesOf, slotOf, slotsCount } from '../../src/groups/slots.ts';
-import { isRoomId, type RoomId } from '../../src/signal.ts';
+import { isRoomId, type RoomId } from '../../src/model.ts';
 import { type GroupsText, type Nginx, startNginx, startUpstream, type Upstream } from '../helpers/nginx.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
@@ -136,7 +136,7 @@ describe('rooms behind nginx', () => {
     );
   });
 
-  it('that are hot land on all of their groups, and are strays in none', async () => {
+  it('that are hot land on all of their groups, and are misrouted in none', async () => {
     const { url } = await start({ hotRooms: { 'Match.7': ['green', 'blue'] } });
     const answered = new Set<string>();
     for (let nth = 0; nth < 12; nth += 1) answered.add((await send(`${url}/rooms/Match.7/stream`)).by);

@@ -8,7 +8,7 @@ let gateway: RunningGateway;
 const readers: StreamReader[] = [];
 
 beforeEach(async () => {
-  gateway = await startGateway({ environment: { AUDIENCE_MS: '50', ANONYMOUS_VIEWERS: 'on' } });
+  gateway = await startGateway({ environment: { VIEWER_COUNT_MS: '50', ANONYMOUS_VIEWERS: 'on' } });
 });
 afterEach(async () => {
   for (const reader of readers.splice(0)) reader.close();

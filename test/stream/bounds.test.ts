@@ -57,7 +57,7 @@ describe('streams', () => {
     const third = await openStream(gateway, { token, room: 'c' });
     assert.ok(isSoft(third), third.first);
     assert.ok(isOpen(await openStream(gateway, { token: tokenOf('ben') })), 'others are not meant');
-    assert.equal(gateway.gateway.hub.meter.turnedAway.share, 1);
+    assert.equal(gateway.gateway.hub.hubCounters.turnedAway.share, 1);
     first.close();
     await waitFor(() => gateway.gateway.hub.viewers === 2, { what: 'the stream to be gone' });
   });

@@ -105,6 +105,6 @@ describe('handing viewers over', () => {
     for (const group of ['blue', 'green', 'hot', 'green']) {
       opened.push(await readStream(gateway.url, { headers: { 'x-ringside-group': group } }));
     }
-    assert.equal((await ask(gateway, 'GET', '/ops/rooms')).body['strays'], 2);
+    assert.equal((await ask(gateway, 'GET', '/ops/rooms')).body['misrouted'], 2);
   });
 });

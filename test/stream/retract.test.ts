@@ -195,7 +195,7 @@ describe('a viewer that does not read while an event is retracted', () => {
   }
 
   const isStalled = (): Promise<boolean> =>
-    waitFor(() => gateway.gateway.hub.meter.tally.waiting > 0, { what: 'bytes to wait for it' });
+    waitFor(() => gateway.gateway.hub.hubCounters.streamCounters.waiting > 0, { what: 'bytes to wait for it' });
 
   beforeEach(async () => {
     const bytesMax = String(64 * 1024 * 1024);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { type RunningGateway, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { type Heard, type StreamReader, watch } from '../helpers/stream-reader.ts';
+import { type LogMessage, type StreamReader, watch } from '../helpers/stream-reader.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 /** One comment a second, and one at once: all others of a burst are left out. */
@@ -29,9 +29,9 @@ async function burst(author: string, room: string, count = size): Promise<string
   }
   return ids;
 }
-const comments = (heard: readonly Heard[]): (string | undefined)[] =>
+const comments = (heard: readonly LogMessage[]): (string | undefined)[] =>
   heard.filter(({ event }) => event === 'comment').map(({ id }) => id);
-const declared = (heard: readonly Heard[]): number =>
+const declared = (heard: readonly LogMessage[]): number =>
   heard.filter(({ event }) => event === 'gap').reduce((sum, { data }) => sum + Number(data['missed']), 0);
 /** Everything said before has been shown or declared when it is heard: nothing is left out of it. */
 const beat = (room: string): Promise<string> =>

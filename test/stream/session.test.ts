@@ -185,8 +185,8 @@ describe('a limit', () => {
     await seat(gateway, { room: 'b', token: anyRoom('ann') });
   });
 
-  it('of AUDIENCES_MAX is a soft no for one more class of viewers in a room', async () => {
-    const gateway = await start({ AUDIENCES_MAX: '2' });
+  it('of AUDIENCE_CLASSES_MAX is a soft no for one more class of viewers in a room', async () => {
+    const gateway = await start({ AUDIENCE_CLASSES_MAX: '2' });
     const gold = await seat(gateway, { token: tokenOf('ann', 'viewer', { tags: ['gold'] }) });
     const plain = await seat(gateway, { token: tokenOf('bob') });
     await assertSoftNo(await open(gateway, { token: tokenOf('cem', 'moderator') }), 'overloaded');

@@ -5,7 +5,7 @@ import type { Decision } from '../../../src/actions/action.ts';
 import { actions } from '../../../src/actions/index.ts';
 import { Refusal } from '../../../src/errors.ts';
 import type { Change } from '../../../src/log/room-log.ts';
-import type { Role, Speaker, UserId } from '../../../src/signal.ts';
+import type { Role, Speaker, UserId } from '../../../src/model.ts';
 
 export const speaker = (role: Role = 'viewer'): Speaker => ({ id: 'ann' as UserId, name: 'Ann', role });
 

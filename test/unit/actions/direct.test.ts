@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Epoch } from '../../../src/signal.ts';
+import type { Epoch } from '../../../src/model.ts';
 import { actionOf, dataOf, decide, fits, nested, refusalOf, speaker } from './ask.ts';
 
 const users = (count: number): string[] => Array.from({ length: count }, (_, index) => `user-${index}`);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Epoch } from '../../../src/signal.ts';
+import type { Epoch } from '../../../src/model.ts';
 import { actionOf, dataOf, decide, fits } from './ask.ts';
 
 const from = { id: 'ann', name: 'Ann', role: 'viewer' };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { actions } from '../../../src/actions/index.ts';
-import { isPlainName, reservedNames } from '../../../src/signal.ts';
+import { isPlainName, reservedNames } from '../../../src/model.ts';
 import { actionOf, dataOf, decide, fits, speaker } from './ask.ts';
 
 test('each action stands under its own kind', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Epoch } from '../../../src/signal.ts';
+import type { Epoch } from '../../../src/model.ts';
 import { actionOf, decide, fits } from './ask.ts';
 
 test('likes add to a counter, and cost as many tokens as they are', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { reservedNames } from '../../../src/signal.ts';
+import { reservedNames } from '../../../src/model.ts';
 import { dataOf, decide, fits, nested, refusalOf, speaker } from './ask.ts';
 
 test('a signal becomes an event of the name that the host gave it', () => {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readGroups } from '../../../src/groups/groups-file.ts';
-import type { Census, Censuses } from '../../../src/groups/nodes.ts';
+import type { Censuses, RoomList } from '../../../src/groups/nodes.ts';
 import { makePlan, type Plan, stepsOf, tooSlow } from '../../../src/groups/plan.ts';
 import { placesOf } from '../../../src/groups/slots.ts';
-import type { RoomId } from '../../../src/signal.ts';
+import type { RoomId } from '../../../src/model.ts';
 
 const admin = (name: string): string => `http://${name}:9080`;
 const server = (name: string, more: object = {}) => ({
@@ -21,16 +21,16 @@ const fileOf = (groups: Record<string, object[]>, more: object = {}) =>
     }),
   );
 const two = { blue: [server('blue-1'), server('blue-2')], green: [server('green-1'), server('green-2')] };
-const census = (group: string, rooms: Record<string, number>, isDraining = false): Census => ({
+const roomList = (group: string, rooms: Record<string, number>, isDraining = false): RoomList => ({
   node: 'n',
   group,
   isDraining,
-  strays: 0,
+  misrouted: 0,
   rooms: Object.entries(rooms).map(([room, viewers]) => ({ room: room as RoomId, viewers })),
 });
-const empty = (): Map<string, Census> =>
-  new Map(['blue-1', 'blue-2', 'green-1', 'green-2'].map((name) => [name, census(name.split('-')[0] ?? '', {})]));
-const withCensus = (more: Record<string, Census>): Censuses => new Map([...empty(), ...Object.entries(more)]);
+const empty = (): Map<string, RoomList> =>
+  new Map(['blue-1', 'blue-2', 'green-1', 'green-2'].map((name) => [name, roomList(name.split('-')[0] ?? '', {})]));
+const withCensus = (more: Record<string, RoomList>): Censuses => new Map([...empty(), ...Object.entries(more)]);
 const movesIn = ({ moves }: Plan) =>
   moves.map(({ server: from, room, share }) => [from, room, Number(share.toFixed(3))]);
 
@@ -45,7 +45,7 @@ function roomOf(group: string, file = fileOf(two)): RoomId {
 describe('a plan', () => {
   it('moves nobody when nothing changed', () => {
     const rooms = { [roomOf('blue')]: 100 };
-    const plan = makePlan(fileOf(two), fileOf(two), withCensus({ 'blue-1': census('blue', rooms) }));
+    const plan = makePlan(fileOf(two), fileOf(two), withCensus({ 'blue-1': roomList('blue', rooms) }));
     assert.deepEqual([plan.slotsMoved, plan.viewers, plan.rooms], [0, 0, 0]);
   });
 
@@ -57,8 +57,8 @@ describe('a plan', () => {
     );
     const moving = all.filter((room) => after.of(room)[0] === 'red');
     assert.ok(moving.length > 0 && moving.length < all.length);
-    const blue = census('blue', Object.fromEntries(all.map((room) => [room, 10])));
-    const plan = makePlan(fileOf(two), three, withCensus({ 'blue-1': blue, 'red-1': census('red', {}) }));
+    const blue = roomList('blue', Object.fromEntries(all.map((room) => [room, 10])));
+    const plan = makePlan(fileOf(two), three, withCensus({ 'blue-1': blue, 'red-1': roomList('red', {}) }));
     assert.deepEqual(
       plan.moves.map(({ room }) => room),
       moving,
@@ -70,7 +70,7 @@ describe('a plan', () => {
   it('moves from a room that becomes hot as many as belong elsewhere now', () => {
     const room = roomOf('blue');
     const hot = fileOf(two, { hotRooms: { [room]: ['blue', 'green'] } });
-    const viewers = { 'blue-1': census('blue', { [room]: 60 }), 'blue-2': census('blue', { [room]: 40 }) };
+    const viewers = { 'blue-1': roomList('blue', { [room]: 60 }), 'blue-2': roomList('blue', { [room]: 40 }) };
     const plan = makePlan(fileOf(two), hot, withCensus(viewers));
     assert.deepEqual(movesIn(plan), [
       ['blue-1', room, 0.5],
@@ -88,26 +88,26 @@ describe('a plan', () => {
   it('moves everybody away from groups that no longer serve a room that cools', () => {
     const room = roomOf('blue');
     const hot = fileOf(two, { hotRooms: { [room]: ['blue', 'green'] } });
-    const viewers = { 'blue-1': census('blue', { [room]: 60 }), 'green-2': census('green', { [room]: 40 }) };
+    const viewers = { 'blue-1': roomList('blue', { [room]: 60 }), 'green-2': roomList('green', { [room]: 40 }) };
     assert.deepEqual(movesIn(makePlan(hot, fileOf(two), withCensus(viewers))), [['green-2', room, 1]]);
   });
 
-  it('moves strays home, though nothing changed: what was interrupted is finished', () => {
+  it('moves misrouted home, though nothing changed: what was interrupted is finished', () => {
     const room = roomOf('blue');
-    const viewers = { 'green-1': census('green', { [room]: 7 }) };
+    const viewers = { 'green-1': roomList('green', { [room]: 7 }) };
     assert.deepEqual(movesIn(makePlan(fileOf(two), fileOf(two), withCensus(viewers))), [['green-1', room, 1]]);
   });
 
   it('drains a server that is marked, and one that is taken out, once', () => {
     const room = roomOf('blue');
     const marked = fileOf({ ...two, blue: [server('blue-1', { drain: true }), server('blue-2')] });
-    const viewers = census('blue', { [room]: 5, x: 6 });
+    const viewers = roomList('blue', { [room]: 5, x: 6 });
     assert.deepEqual(makePlan(fileOf(two), marked, withCensus({ 'blue-1': viewers })).drains, [
       { server: 'blue-1', admin: admin('blue-1'), viewers: 11 },
     ]);
     const gone = fileOf({ ...two, blue: [server('blue-2')] });
     assert.equal(makePlan(fileOf(two), gone, withCensus({ 'blue-1': viewers })).drains[0]?.viewers, 11);
-    const again = census('blue', { [room]: 5 }, true);
+    const again = roomList('blue', { [room]: 5 }, true);
     assert.deepEqual(makePlan(marked, marked, withCensus({ 'blue-1': again })).drains, []);
   });
 
@@ -115,7 +115,7 @@ describe('a plan', () => {
     const plan = makePlan(
       null,
       fileOf(two),
-      new Map<string, Census | string>([...empty(), ['green-2', 'it does not answer']]),
+      new Map<string, RoomList | string>([...empty(), ['green-2', 'it does not answer']]),
     );
     assert.deepEqual(plan.unasked, [{ server: 'green-2', reason: 'it does not answer' }]);
   });

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { readGroups } from '../../../src/groups/groups-file.ts';
 import { murmurHash2 } from '../../../src/groups/murmur.ts';
 import { assignSlots, placesOf, slotOf, slotsCount } from '../../../src/groups/slots.ts';
-import type { RoomId } from '../../../src/signal.ts';
+import type { RoomId } from '../../../src/model.ts';
 
 const rooms = Array.from({ length: 10_000 }, (_, at) => `room-${at}` as RoomId);
 const groupsOf = (...weights: number[]) => weights.map((weight, at) => ({ name: `group-${at}`, weight }));

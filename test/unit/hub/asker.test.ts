@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { askerOf, networkOf } from '../../../src/hub/asker.ts';
-import type { Identity, UserId } from '../../../src/signal.ts';
+import type { Identity, UserId } from '../../../src/model.ts';
 
 const ann: Identity = { id: 'ann' as UserId, name: null, role: 'viewer', tags: [], expiresAtMs: Infinity };
 const nobody: Identity = { ...ann, id: null };

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Handover } from '../../../src/hub/handover.ts';
-import type { Identity, UserId } from '../../../src/signal.ts';
+import type { Identity, UserId } from '../../../src/model.ts';
 import { Viewer } from '../../../src/stream/viewer.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 import { FakeSocket } from '../../helpers/fake-socket.ts';
-import { surroundingsOf } from '../../helpers/surroundings.ts';
+import { surroundingsOf } from '../../helpers/stream-context.ts';
 
 function build(count: number) {
   const clock = new FakeClock();

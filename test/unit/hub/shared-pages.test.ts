@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { epochsMax, keptCharsMax, keptMs, type SharedPage, SharedPages } from '../../../src/hub/shared-pages.ts';
-import { MemoryStore } from '../../../src/log/memory-log.ts';
+import { MemoryStore } from '../../../src/log/memory/memory-log.ts';
 import type { Position } from '../../../src/log/position.ts';
 import type { Change, Reading } from '../../../src/log/room-log.ts';
-import type { Audience, Epoch, RoomId, UserId } from '../../../src/signal.ts';
+import type { Audience, Epoch, RoomId, UserId } from '../../../src/model.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 
 const room = 'match-7' as RoomId;
@@ -17,7 +17,7 @@ const limits = {
     roomTtlS: 604_800,
     rulesTtlS: 604_800,
     rulesMax: 100,
-    audienceMs: 1000,
+    viewerCountMs: 1000,
   },
   ...{ statePartsMax: 64, countMs: 1000, chatPerSecond: 0 },
 };

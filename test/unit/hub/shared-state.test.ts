@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { keptCharsMax, SharedState } from '../../../src/hub/shared-state.ts';
-import { MemoryStore } from '../../../src/log/memory-log.ts';
+import { MemoryStore } from '../../../src/log/memory/memory-log.ts';
 import type { RoomLog, RoomState, Write } from '../../../src/log/room-log.ts';
+import type { RoomId, UserId } from '../../../src/model.ts';
 import { readSettings } from '../../../src/settings.ts';
-import type { RoomId, UserId } from '../../../src/signal.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 
 const room = 'match-7' as RoomId;

@@ -11,7 +11,7 @@ import {
   parsePosition,
   type Tail,
 } from '../../../src/log/position.ts';
-import type { Epoch } from '../../../src/signal.ts';
+import type { Epoch } from '../../../src/model.ts';
 
 const at = (epoch: string, offset: number): Position => ({ epoch: epoch as Epoch, offset });
 const tail = (offset: number, first: number, lineage: readonly [string, number][] = []): Tail => ({

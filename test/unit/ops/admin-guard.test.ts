@@ -16,11 +16,11 @@ interface Asked {
 }
 
 /** An admin port, and how to ask it as anybody might, with headers that `fetch` would not send. */
-async function open(door: { adminHosts?: readonly string[]; adminToken?: string } = {}) {
+async function open(authenticator: { adminHosts?: readonly string[]; adminToken?: string } = {}) {
   const orders: string[] = [];
   let isDraining = false;
-  const floor = {
-    census: () => [],
+  const drain = {
+    roomList: () => [],
     move: () => 0,
     drain: () => {
       isDraining = true;
@@ -33,10 +33,14 @@ async function open(door: { adminHosts?: readonly string[]; adminToken?: string 
     get isDraining() {
       return isDraining;
     },
-    strays: 0,
+    misrouted: 0,
   };
-  const adminDoor = { adminHost: '0.0.0.0', adminHosts: door.adminHosts ?? [], adminToken: door.adminToken ?? null };
-  const admin = buildAdmin({ whyNotReady: () => null, floor, registerProblems, adminDoor });
+  const adminDoor = {
+    adminHost: '0.0.0.0',
+    adminHosts: authenticator.adminHosts ?? [],
+    adminToken: authenticator.adminToken ?? null,
+  };
+  const admin = buildAdmin({ whyNotReady: () => null, drain, registerProblems, adminDoor });
   close = () => admin.close();
   await admin.listen({ host: '127.0.0.1', port: 0 });
   const { port } = admin.server.address() as AddressInfo;

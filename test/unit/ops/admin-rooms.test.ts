@@ -2,18 +2,18 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { FastifyInstance } from 'fastify';
 import { registerProblems } from '../../../src/http/problem.ts';
+import type { RoomId } from '../../../src/model.ts';
 import { buildAdmin } from '../../../src/ops/admin.ts';
-import type { Floor } from '../../../src/ops/admin-rooms.ts';
-import type { RoomId } from '../../../src/signal.ts';
+import type { Drain } from '../../../src/ops/admin-rooms.ts';
 
 let admin: FastifyInstance;
 let orders: unknown[];
-let floor: { -readonly [Name in keyof Floor]: Floor[Name] };
+let drain: { -readonly [Name in keyof Drain]: Drain[Name] };
 
 beforeEach(() => {
   orders = [];
-  floor = {
-    *census() {
+  drain = {
+    *roomList() {
       yield { room: 'match-7' as RoomId, viewers: 12 };
       yield { room: 'a.b' as RoomId, viewers: 1 };
     },
@@ -30,9 +30,9 @@ beforeEach(() => {
       return true;
     },
     isDraining: false,
-    strays: 3,
+    misrouted: 3,
   };
-  admin = buildAdmin({ whyNotReady: () => null, floor, nodeId: 'blue-1', group: 'blue', registerProblems });
+  admin = buildAdmin({ whyNotReady: () => null, drain, nodeId: 'blue-1', group: 'blue', registerProblems });
 });
 afterEach(() => admin.close());
 
@@ -42,7 +42,7 @@ describe('the admin port', () => {
   it('says who watches what', async () => {
     const answer = await admin.inject('/ops/rooms');
     assert.deepEqual(answer.json(), {
-      ...{ node: 'blue-1', group: 'blue', isDraining: false, strays: 3 },
+      ...{ node: 'blue-1', group: 'blue', isDraining: false, misrouted: 3 },
       rooms: [
         { room: 'match-7', viewers: 12 },
         { room: 'a.b', viewers: 1 },
@@ -64,7 +64,7 @@ describe('the admin port', () => {
   it('takes an order to drain, and is not ready from then on', async () => {
     assert.equal((await admin.inject('/readyz')).statusCode, 200);
     assert.deepEqual((await post('/ops/drain', { overMs: 600_000 })).json(), { moving: 13 });
-    floor.isDraining = true;
+    drain.isDraining = true;
     const answer = await admin.inject('/readyz');
     assert.equal(answer.statusCode, 503);
     assert.equal(answer.json().reason, 'draining');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { Meter } from '../../../src/hub/meter.ts';
+import { HubCounters } from '../../../src/fanout/hub-counters.ts';
 import { Figures, type SecondFigures } from '../../../src/ops/figures.ts';
 import { LogCalls } from '../../../src/ops/log-calls.ts';
 import { LoopDelay } from '../../../src/ops/loop-delay.ts';
@@ -8,19 +8,25 @@ import type { Sources } from '../../../src/ops/sources.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 
 let clock: FakeClock;
-let meter: Meter;
+let hubCounters: HubCounters;
 let figures: Figures;
 let over: AbortController;
 let loopDelay: LoopDelay;
 
 beforeEach(() => {
   clock = new FakeClock();
-  meter = new Meter();
+  hubCounters = new HubCounters();
   over = new AbortController();
   loopDelay = new LoopDelay(clock);
   const sources: Sources = {
-    ...{ nodeId: 'blue-1', group: 'blue', version: '1', isReady: () => true, hub: { viewers: 7, rooms: 3, meter } },
-    handover: { isDraining: true, moved: 2, strays: 1 },
+    ...{
+      nodeId: 'blue-1',
+      group: 'blue',
+      version: '1',
+      isReady: () => true,
+      hub: { viewers: 7, rooms: 3, hubCounters },
+    },
+    handover: { isDraining: true, moved: 2, misrouted: 1 },
     ...{
       log: { health: () => ({ trouble: null, risks: [] }) },
       logCalls: new LogCalls(),
@@ -42,20 +48,20 @@ const next = async (all: AsyncGenerator<SecondFigures>, ms: number): Promise<Sec
 describe('the figures of a second', () => {
   it('are what happened in it, and not before', async () => {
     const all = figures.follow(over.signal);
-    meter.tally.deliveries += 500;
-    meter.tally.bytes += 12_345;
-    meter.joins.fresh += 2;
-    meter.joins.gap += 1;
-    meter.endings.left += 4;
+    hubCounters.streamCounters.deliveries += 500;
+    hubCounters.streamCounters.bytes += 12_345;
+    hubCounters.joins.fresh += 2;
+    hubCounters.joins.gap += 1;
+    hubCounters.endings.left += 4;
     const first = await next(all, 1_000);
     assert.deepEqual(
       [first.deliveriesPerSecond, first.bytesPerSecond, first.joinsPerSecond, first.endingsPerSecond],
       [500, 12_345, 3, 4],
     );
     assert.deepEqual([first.viewers, first.rooms, first.isReady, first.isDraining], [7, 3, true, true]);
-    meter.tally.deliveries += 30;
-    meter.turnedAway.pace += 5;
-    meter.gaps.slow += 1;
+    hubCounters.streamCounters.deliveries += 30;
+    hubCounters.turnedAway.pace += 5;
+    hubCounters.gaps.slow += 1;
     const second = await next(all, 1_000);
     assert.deepEqual(
       [second.deliveriesPerSecond, second.joinsPerSecond, second.turnedAwayPerSecond, second.gapsPerSecond],
@@ -68,7 +74,7 @@ describe('the figures of a second', () => {
     const all = figures.follow(over.signal);
     await next(all, 1_000);
     await clock.advanceGently(5_000, 1_000);
-    meter.tally.writes += 8;
+    hubCounters.streamCounters.writes += 8;
     const later = await next(all, 1_000);
     assert.equal(later.writesPerSecond, 8);
     assert.equal(later.at, clock.now());

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Refusal } from '../../../src/errors.ts';
 import type { Appended, RoomLog, Write } from '../../../src/log/room-log.ts';
+import type { Epoch, RoomId } from '../../../src/model.ts';
 import { LogCalls, watchLog } from '../../../src/ops/log-calls.ts';
-import type { Epoch, RoomId } from '../../../src/signal.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 
 const kept = (at: number, repeated = false): Appended => ({

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import fc from 'fast-check';
-import type { Entry, Epoch } from '../../../src/signal.ts';
+import type { Entry, Epoch } from '../../../src/model.ts';
 import { entryData, entryFrame, eventFrame, heartbeatFrame, retryFrame } from '../../../src/stream/frame.ts';
 
 function parse(text: string): { events: EventSourceMessage[]; retries: number[] } {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Identity, UserId } from '../../../src/signal.ts';
+import type { Identity, UserId } from '../../../src/model.ts';
 import { Piece } from '../../../src/stream/piece.ts';
 import { lastBytesMs, Viewer } from '../../../src/stream/viewer.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 import { FakeSocket } from '../../helpers/fake-socket.ts';
-import { surroundingsOf } from '../../helpers/surroundings.ts';
+import { surroundingsOf } from '../../helpers/stream-context.ts';
 
 const identity: Identity = { id: 'ann' as UserId, name: null, role: 'viewer', tags: [], expiresAtMs: Infinity };
 const piece = (text: string): Piece => Piece.private(text);
@@ -131,13 +131,13 @@ test('what a stream opens with goes out in one write with its first bytes, and o
     writes.push(`${bytes}`);
     return write(bytes, done);
   };
-  const keeper = { onDrained: () => undefined, onGone: () => undefined };
+  const listener = { onDrained: () => undefined, onGone: () => undefined };
   const viewer = new Viewer(
     socket.asSocket,
     'identity',
     identity,
     surroundingsOf(new FakeClock()),
-    keeper,
+    listener,
     Buffer.from('head '),
   );
   viewer.send(piece('one'));
@@ -149,7 +149,7 @@ test('a viewer for which the kernel holds as much as it may is given nothing unt
   const clock = new FakeClock();
   const socket = new FakeSocket();
   let asked = 0;
-  const sounding = {
+  const sendQueueProbe = {
     ask: () => {
       asked += 1;
       return true;
@@ -157,14 +157,14 @@ test('a viewer for which the kernel holds as much as it may is given nothing unt
     forget: () => undefined,
   };
   let drained = 0;
-  const keeper = {
+  const listener = {
     onDrained: () => {
       drained += 1;
     },
     onGone: () => undefined,
   };
-  const surroundings = surroundingsOf(clock, { sounding, viewerBytesMax: 1_000 });
-  const viewer = new Viewer(socket.asSocket, 'identity', identity, surroundings, keeper);
+  const streamContext = surroundingsOf(clock, { sendQueueProbe, viewerBytesMax: 1_000 });
+  const viewer = new Viewer(socket.asSocket, 'identity', identity, streamContext, listener);
   const give = (bytes: number): void => viewer.send(Piece.private(Buffer.alloc(bytes)));
 
   give(400);

@@ -1,0 +1,267 @@
+/**
+ * Who is asking. Finds the token, has `@fastify/jwt` check its signature and times once and the same way for every
+ * route, and reads the claims for one room. Decides nothing about what a role may do.
+ *
+ * Whoever presents a bad token learns only that it is bad: every fault gets the same refusal, and is counted by its reason.
+ */
+
+import cookie from '@fastify/cookie';
+import jwt, { type FastifyJWTOptions } from '@fastify/jwt';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Clock } from '../clock.ts';
+import { Refusal } from '../errors.ts';
+import type { Identity, RoomId, Speaker } from '../model.ts';
+import { originOf } from '../origin.ts';
+import { type Settings, SettingsError } from '../settings.ts';
+import { type Claims, readClaims, roleIn } from './claims.ts';
+import { cookieName } from './cookies.ts';
+import { KeySet, keyAlgorithms, readPublicKey } from './key-set.ts';
+import { KnownTokens } from './known-tokens.ts';
+import { faultOf, type TokenFault, TokenRefusal, tokenFaults, unauthorizedDetail } from './token-refusal.ts';
+
+/** A longer token is refused unread. With a name, tags and some twenty rooms one has about 1,500 characters. */
+export const tokenLengthMax = 4096;
+/** Verified tokens that are remembered, until they expire. */
+const rememberedMax = 5000;
+
+export type TokenSource = 'header' | 'cookie' | 'query';
+
+export interface IdentityOptions {
+  readonly settings: Settings;
+  readonly clock: Clock;
+  /** The HS256 secret where no key is configured: random, made at the start, for the demo only. */
+  readonly ownSecret: string;
+  readonly fetch?: typeof fetch;
+}
+
+export interface FoundToken {
+  readonly token: string;
+  readonly source: TokenSource;
+}
+
+export interface Authenticator {
+  /** Tokens refused since the start, by reason. */
+  readonly refused: Readonly<Record<TokenFault, number>>;
+  /**
+   * Who is asking, for one room. A request is checked once, however often that is asked.
+   * @throws {Refusal} `unauthorized`, `not-this-room`, `origin-refused`, or `overloaded` where no key can be had.
+   */
+  identify(request: FastifyRequest, room: RoomId): Promise<Identity>;
+  /** Whom the cookie alone names, whatever else the request says; null where there is none, or it does not count. */
+  identifyByCookie(request: FastifyRequest, room: RoomId): Promise<Identity | null>;
+}
+
+/**
+ * The token as it was given, checked or not; null where none was given at all. What a page sends itself counts before
+ * the cookie, which the browser adds, whoever's it is.
+ */
+export function findToken(request: FastifyRequest): FoundToken | null {
+  const { authorization } = request.headers;
+  // Another scheme, such as a staging site's Basic, is somebody else's business.
+  if (authorization !== undefined && /^bearer(?: |$)/i.test(authorization)) {
+    return { token: authorization.slice('bearer '.length).trim(), source: 'header' };
+  }
+  const query = isSafe(request) ? (request.query as Record<string, unknown> | undefined) : undefined;
+  const fromQuery = query?.['access_token'];
+  // Given twice it is a list, and none of them counts.
+  if (fromQuery !== undefined) return { token: typeof fromQuery === 'string' ? fromQuery : '', source: 'query' };
+  return cookieIn(request);
+}
+
+function cookieIn(request: FastifyRequest): FoundToken | null {
+  const token = request.cookies[cookieName];
+  return token === undefined ? null : { token, source: 'cookie' };
+}
+
+/** Whoever writes must have a name. @throws {Refusal} `unauthorized` without a token. */
+export function speakerOf({ id, name, role }: Identity): Speaker {
+  if (id === null) throw new Refusal('unauthorized', unauthorizedDetail);
+  return { id, name, role };
+}
+
+/**
+ * Registers the token check on the root instance, before any route that needs it.
+ * @throws {SettingsError} where the key in the settings is not one that this gateway takes.
+ */
+export async function registerIdentity(app: FastifyInstance, options: IdentityOptions): Promise<Authenticator> {
+  const { settings, clock } = options;
+  const leewayMs = settings.tokenLeewayS * 1000;
+  const required = ['exp', 'sub'];
+  // An absent claim would pass the check of its value.
+  if (settings.tokenIssuer !== null) required.push('iss');
+  if (settings.tokenAudience !== null) required.push('aud');
+  const { secret, algorithms } = chooseKey(app, options);
+  // A key may be withdrawn from a set, so there each token's key is looked up each time, and only the library remembers
+  // what it verified by that key; refusals it does not remember.
+  const isKeyFixed = settings.tokenJwksUrl === null;
+  /** What of a request is looked at; a session route looks at two. */
+  const looked = new WeakMap<FastifyRequest, string>();
+  await app.register(cookie);
+  await app.register(jwt, {
+    secret,
+    decode: { complete: true },
+    verify: {
+      algorithms: [...algorithms],
+      requiredClaims: required,
+      ...(settings.tokenIssuer === null ? {} : { allowedIss: settings.tokenIssuer }),
+      ...(settings.tokenAudience === null ? {} : { allowedAud: settings.tokenAudience }),
+      clockTolerance: leewayMs,
+      complete: true,
+      ...(isKeyFixed ? {} : { cache: rememberedMax, errorCacheTTL: () => -1 - leewayMs }),
+      extractToken: (request) => looked.get(request),
+    },
+  });
+
+  const remembered = new KnownTokens<Claims>(rememberedMax);
+  const check = async (request: FastifyRequest, room: RoomId, found: FoundToken | null): Promise<Identity> => {
+    if (found === null) {
+      if (settings.anonymousViewers) return anonymous;
+      throw new TokenRefusal('absent');
+    }
+    if (found.source === 'cookie') checkOrigin(request, settings.corsOrigins);
+    if (found.token === '' || found.token.length > tokenLengthMax) throw new TokenRefusal('malformed');
+    looked.set(request, found.token);
+    const known = remembered.get(found.token);
+    const claims = known ?? readClaims(await verify(request), clock.now());
+    const expiresAtMs = claims.expMs + leewayMs;
+    if (clock.now() >= expiresAtMs) {
+      remembered.delete(found.token);
+      throw new TokenRefusal('expired');
+    }
+    if (known === undefined && isKeyFixed) remembered.add(found.token, claims);
+    const role = roleIn(claims, room);
+    if (role === null) throw new TokenRefusal('room', 'not-this-room', `The token does not name the room ${room}.`);
+    const { id, name, tags, issuedAtMs } = claims;
+    return {
+      ...{ id, name, role, tags, expiresAtMs, namesRoom: Object.hasOwn(claims.rooms, room) },
+      ...(issuedAtMs === undefined ? {} : { issuedAtMs }),
+    };
+  };
+  return watchDoor(check);
+}
+
+/** Asks once for each request and room, and counts what is refused. */
+function watchDoor(
+  check: (request: FastifyRequest, room: RoomId, found: FoundToken | null) => Promise<Identity>,
+): Authenticator {
+  const refused = Object.fromEntries(tokenFaults.map((fault) => [fault, 0])) as Record<TokenFault, number>;
+  const asked = new WeakMap<FastifyRequest, { readonly room: RoomId; readonly answer: Promise<Identity> }>();
+  const watched = async (request: FastifyRequest, room: RoomId, found: FoundToken | null): Promise<Identity> => {
+    try {
+      return await check(request, room, found);
+    } catch (error) {
+      if (error instanceof TokenRefusal) {
+        refused[error.fault] += 1;
+        request.log.debug({ room, reason: error.fault, source: found?.source ?? null }, 'token refused');
+      }
+      throw error;
+    }
+  };
+  return {
+    refused,
+    identify(request, room) {
+      const known = asked.get(request);
+      if (known?.room === room) return known.answer;
+      const answer = watched(request, room, findToken(request));
+      asked.set(request, { room, answer });
+      return answer;
+    },
+    async identifyByCookie(request, room) {
+      const found = cookieIn(request);
+      if (found === null) return null;
+      return check(request, room, found).catch((error: unknown) => {
+        if (error instanceof Refusal) return null;
+        throw error;
+      });
+    },
+  };
+}
+
+const anonymous: Identity = { id: null, name: null, role: 'viewer', tags: [], expiresAtMs: Number.POSITIVE_INFINITY };
+const isSafe = (request: FastifyRequest): boolean => request.method === 'GET' || request.method === 'HEAD';
+
+interface ChosenKey {
+  readonly secret: FastifyJWTOptions['secret'];
+  readonly algorithms: readonly ('HS256' | (typeof keyAlgorithms)[number])[];
+}
+
+function chooseKey(app: FastifyInstance, { settings, clock, ownSecret, fetch }: IdentityOptions): ChosenKey {
+  const narrowed = <Name extends string>(able: readonly Name[], name: string): readonly Name[] => {
+    const allowed = able.filter(
+      (one) => settings.tokenAlgorithms.length === 0 || settings.tokenAlgorithms.includes(one),
+    );
+    if (allowed.length > 0) return allowed;
+    throw new SettingsError(`TOKEN_ALGORITHMS must hold ${able.join(' or ')}, which is what ${name} is for.`);
+  };
+  if (settings.tokenPublicKey !== null) {
+    const key = readPublicKey(settings.tokenPublicKey);
+    if (key === null) {
+      throw new SettingsError(
+        'TOKEN_PUBLIC_KEY must be a public key in PEM: RSA of at least 2048 bits, P-256 or Ed25519.',
+      );
+    }
+    return { secret: { public: key.pem }, algorithms: narrowed([key.algorithm], 'TOKEN_PUBLIC_KEY') };
+  }
+  if (settings.tokenJwksUrl !== null) {
+    const algorithms = narrowed(keyAlgorithms, 'TOKEN_JWKS_URL');
+    const keySet = new KeySet({
+      url: settings.tokenJwksUrl,
+      clock,
+      ...(fetch === undefined ? {} : { fetch }),
+      onFailure: (reason) => app.log.warn(`The key set of TOKEN_JWKS_URL was not taken: ${reason}.`),
+    });
+    app.addHook('onClose', async () => keySet.close());
+    const find = async (_request: FastifyRequest, token: { header?: unknown }): Promise<string> => {
+      const { kid, alg } = token.header as { kid?: unknown; alg?: unknown };
+      if (!algorithms.some((name) => name === alg)) throw new TokenRefusal('algorithm');
+      const key = await keySet.find(kid, alg);
+      if (key === null) throw new TokenRefusal('key');
+      return key.pem;
+    };
+    return { secret: { public: find as Extract<FastifyJWTOptions['secret'], () => unknown> }, algorithms };
+  }
+  const secret = settings.tokenSecret ?? ownSecret;
+  // What is public can be no secret: whoever reads the key could sign.
+  if (/-----BEGIN |"kty"/.test(secret)) {
+    throw new SettingsError('TOKEN_SECRET must be a random secret; a public key belongs in TOKEN_PUBLIC_KEY.');
+  }
+  return { secret, algorithms: narrowed(['HS256'], settings.tokenSecret === null ? 'the demo key' : 'TOKEN_SECRET') };
+}
+
+interface Verified {
+  readonly header: Readonly<Record<string, unknown>>;
+  readonly payload: Readonly<Record<string, unknown>>;
+}
+
+/** The claims of a token whose signature, times, issuer and audience are right. */
+async function verify(request: FastifyRequest): Promise<Verified['payload']> {
+  let verified: Verified;
+  try {
+    verified = await request.jwtVerify<Verified>();
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    throw new TokenRefusal(faultOf(error));
+  }
+  // RFC 7515, section 4.1.11: what is critical must be understood, and there is nothing here that understands any. The
+  // library lets an empty one pass.
+  if (Object.hasOwn(verified.header, 'crit')) throw new TokenRefusal('malformed');
+  return verified.payload;
+}
+
+/**
+ * A browser sends a cookie whoever wrote the page, so a cookie counts only for our own pages and those of CORS_ORIGINS.
+ * A write must say where it comes from; a read may be silent, as a page of another origin could not see the answer.
+ */
+function checkOrigin(request: FastifyRequest, allowed: readonly string[]): void {
+  const { origin, referer, host } = request.headers;
+  const from = origin ?? (isSafe(request) ? undefined : referer);
+  if (from === undefined && isSafe(request)) return;
+  const its = from === undefined ? null : originOf(from);
+  if (its !== null) {
+    // Behind a proxy that ends TLS the gateway cannot know its own scheme; host and port it knows.
+    const isOwn = /^https?:/.test(its) && its.replace(/^https?:\/\//, '') === host?.toLowerCase();
+    if (isOwn || allowed.includes(its)) return;
+  }
+  const detail = 'Send the token as `Authorization: Bearer`, or call from an allowed origin.';
+  throw new TokenRefusal('origin', 'origin-refused', detail);
+}

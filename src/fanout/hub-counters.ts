@@ -1,0 +1,65 @@
+/**
+ * What happens on this node, as plain numbers that only rise. The hub counts into it where things happen; `ops/` reads
+ * it when somebody asks. It holds no names of rooms or users, so its size is fixed. What each number means to those who
+ * run the gateway stands in `ops/metrics`.
+ */
+
+import { Distribution } from '../distribution.ts';
+import { type EndingCause, endings } from '../errors.ts';
+import type { GapCause, Judgement } from '../log/position.ts';
+import { StreamCounters } from '../stream/stream-counters.ts';
+import type { Swept } from './flush.ts';
+
+/**
+ * Why somebody who asked for a stream got none. `pace`: more came at once than may. `share`: one user, or one address
+ * without tokens, has as many as it may. `viewers`, `rooms` and `audiences`: there are as many as may be. `leaving`: this
+ * gateway hands its viewers over, or shuts down. `log`: the room's log is unavailable. `ended` and `banned` are the
+ * room's own: nobody is to come back.
+ */
+export const turnedAwayCauses = [
+  'pace',
+  'share',
+  'viewers',
+  'rooms',
+  'audiences',
+  'leaving',
+  'log',
+  'ended',
+  'banned',
+] as const;
+export type TurnedAway = (typeof turnedAwayCauses)[number];
+
+/** By cause, each from 0. */
+export type Counts<Cause extends string> = Record<Cause, number>;
+
+const noneOf = <Cause extends string>(causes: readonly Cause[]): Counts<Cause> =>
+  Object.fromEntries(causes.map((cause) => [cause, 0])) as Counts<Cause>;
+
+const flushBounds = [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
+const publishBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export class HubCounters {
+  readonly streamCounters = new StreamCounters();
+  /** Streams that were greeted, by what the id was worth that they came with. */
+  readonly joins = noneOf<Judgement['verdict']>(['fresh', 'exact', 'gap', 'reset']);
+  readonly turnedAway = noneOf<TurnedAway>(turnedAwayCauses);
+  /** Gaps told, one for each viewer that a live stream or a resume told it to. */
+  readonly gaps = noneOf<GapCause>(['slow', 'sampled', 'trimmed', 'failover']);
+  /** Streams that are over. `left`: the viewer went by itself. */
+  readonly endings = noneOf<EndingCause | 'left'>([...(Object.keys(endings) as EndingCause[]), 'left']);
+  /** Spans that drafts were made into, on the tapes of all classes. */
+  spans = 0;
+  /** The work of one sweep over a room, without the pauses in it. */
+  readonly flush = new Distribution(flushBounds);
+  /** From the time that the log gave the oldest entry of a sweep to the end of the sweep: the last viewer's delay. */
+  readonly publishToWrite = new Distribution(publishBounds);
+
+  /**
+   * A sweep that ended at `nowMs`. The log's clock may be ahead of ours, and then an entry seems to be written before it
+   * was published: that counts as no time at all.
+   */
+  swept({ workMs, publishedMs }: Swept, nowMs: number): void {
+    this.flush.add(workMs / 1000);
+    if (publishedMs !== null) this.publishToWrite.add(Math.max(0, nowMs - publishedMs) / 1000);
+  }
+}

@@ -1,0 +1,301 @@
+/**
+ * One room of the embedded log: what a write means and what a reader gets. Every method is one synchronous step, which
+ * is all that "atomic" takes in one process. It knows no nodes but by name and no network; `memory-log` finds the room,
+ * tells it the time, and carries what it publishes.
+ */
+
+import { Refusal } from '../../errors.ts';
+import type { Entry, Lane, Role, UserId } from '../../model.ts';
+import { formatPosition, judge, type Position, type Tail } from '../position.ts';
+import {
+  type Appended,
+  type Change,
+  type Entered,
+  isSampled,
+  type LogMessage,
+  onceTtlMs,
+  type Reader,
+  type Reading,
+  type Renewed,
+  type Reported,
+  type RoomState,
+  type Rule,
+  sampledChat,
+  type Write,
+} from '../room-log.ts';
+import { conforms, declare, declaredInMs, noteSpare } from './chat.ts';
+import { checkWrite, rateKey, refuse } from './check.ts';
+import { lease, noteEntered, noteLeft, whereIs } from './directory.ts';
+import {
+  beginEpoch,
+  countUp,
+  findSeen,
+  keep,
+  keptCount,
+  type MemoryLimits,
+  newEpoch,
+  newRecord,
+  partsAfter,
+  type RoomRecord,
+  remainsOf,
+  type Told,
+  take,
+  trimRoom,
+} from './record.ts';
+import { retract } from './retract.ts';
+import { isBound, keepRules, listRules, setRule } from './rules.ts';
+import { takeReport } from './viewer-count.ts';
+
+/** Carries a message to all nodes that follow the room, or to those named. */
+export type Publish = (message: LogMessage, nodes: ReadonlySet<string> | null) => void;
+
+/** Idempotency keys that a room remembers. One more is refused with `overloaded`: forgetting one would break a promise. */
+export const onceKeysMax = 100_000;
+/** How long a room that was never written outlives the last stream in it. */
+export const idleRoomMs = 120_000;
+/** The least time between two fleeting messages of one counter. */
+const countToldMs = 100;
+
+type Kept = Extract<Appended, { outcome: 'kept' }>;
+/** `position` and `at` where they are not those of the room's last entry. */
+type Result = Pick<Kept, 'connected' | 'total' | 'pending'> & Partial<Pick<Kept, 'position' | 'at'>>;
+
+export class MemoryRoom {
+  readonly record: RoomRecord;
+  readonly #limits: MemoryLimits;
+  readonly #publish: Publish;
+
+  constructor(limits: MemoryLimits, publish: Publish, record: RoomRecord) {
+    this.#limits = limits;
+    this.#publish = publish;
+    this.record = record;
+  }
+
+  /** A room begins, or begins anew: then with the rules and the end of the one that was forgotten. */
+  static create(limits: MemoryLimits, publish: Publish, run: number, now: number, old?: RoomRecord): MemoryRoom {
+    const remains = old === undefined ? null : remainsOf(old, now);
+    const record = { ...newRecord(newEpoch(), run, now + idleRoomMs), ...remains, isWritten: remains !== null };
+    const room = new MemoryRoom(limits, publish, record);
+    room.#outlive(now);
+    return room;
+  }
+
+  /** A store that came back may have lost its latest entries; nobody can tell, so the numbers get a new epoch. */
+  fence(run: number): void {
+    const { record } = this;
+    if (record.run === run) return;
+    beginEpoch(record, run);
+  }
+
+  tail(now: number): Tail {
+    const { record } = this;
+    trimRoom(record, this.#limits, now);
+    const first = record.offset - keptCount(record.entries) + 1;
+    return { epoch: record.epoch, offset: record.offset, first, lineage: [...record.lineage] };
+  }
+
+  append(write: Write, now: number): Appended {
+    const { record } = this;
+    const onceKey = write.once && `${write.by} ${write.once.key}`;
+    const seen = onceKey === null ? undefined : findSeen(record.seen, onceKey, now);
+    if (seen) {
+      return seen.digest === write.once?.digest ? { ...seen.answer, repeated: true } : refuse('key-reused');
+    }
+    const refused = checkWrite(record, write, this.#limits, now);
+    if (refused) return refused;
+    if (onceKey !== null && record.seen.size >= onceKeysMax) {
+      throw new Refusal('overloaded', 'The room remembers as many idempotency keys as it may.');
+    }
+
+    if (write.rate) take(record.rates, rateKey(write.rate, write.by), write.rate, now);
+    const result = this.#apply(write, now);
+    record.isWritten = true;
+    this.#outlive(now);
+    const answer: Kept = {
+      outcome: 'kept',
+      position: { epoch: record.epoch, offset: record.offset },
+      at: now,
+      repeated: false,
+      ...result,
+    };
+    if (onceKey !== null && write.once) {
+      record.seen.set(onceKey, { digest: write.once.digest, answer, forgetAtMs: now + onceTtlMs });
+    }
+    return answer;
+  }
+
+  settle(name: string, now: number): number {
+    const { ended, counters, chat } = this.record;
+    if (ended) return 0;
+    if (counters.get(name)?.isPending) this.#settle(name, now);
+    const waitMs = name === sampledChat ? declaredInMs(chat, now) : null;
+    if (waitMs === 0) this.#declare(now);
+    return waitMs ?? 0;
+  }
+
+  read(after: Position | null, limit: number, now: number): Reading {
+    const tail = this.tail(now);
+    const { list, head } = this.record.entries;
+    const start = head + judge(after, tail).to.offset + 1 - tail.first;
+    const entries = list.slice(start, start + Math.max(0, limit));
+    return { tail, entries, retracted: this.record.retracted };
+  }
+
+  readState(reader: Reader | null, known: Position | null, now: number): RoomState {
+    const tail = this.tail(now);
+    const { total, parts, ended } = this.record;
+    const since = known?.epoch === tail.epoch ? { since: known.offset } : {};
+    const banned = reader !== null && this.#isBanned(reader, now);
+    return { tail, total, parts: partsAfter(parts, since.since ?? -1), banned, ended, ...since };
+  }
+
+  readRules(now: number): Rule[] {
+    return listRules(this.record.rules, now);
+  }
+
+  enter(node: string, user: UserId | null, role: Role, now: number): Entered {
+    if (!this.record.isWritten) this.#outlive(now);
+    const banned = this.#isBanned({ id: user, role }, now);
+    const isPut = user !== null && !banned;
+    const lapsed = isPut && noteEntered(this.record.directory, node, user, now).lapsed;
+    return { tail: this.tail(now), ended: this.record.ended, banned, lapsed };
+  }
+
+  leave(node: string, user: UserId): void {
+    noteLeft(this.record.directory, node, user);
+  }
+
+  renew(node: string, viewers: number, seen: Position | null, now: number): Renewed {
+    this.#outlive(now);
+    const { record } = this;
+    if (seen?.epoch === record.epoch && seen.offset > record.offset) beginEpoch(record, record.run);
+    const { lapsed } = lease(this.record.directory, node, now);
+    return { tail: this.tail(now), lapsed, ...this.report(node, viewers, now) };
+  }
+
+  report(node: string, viewers: number, now: number): Reported {
+    const { viewerCount, directory } = this.record;
+    const { viewerCountMs } = this.#limits;
+    const { told, isNews, againMs } = takeReport(viewerCount, directory, { node, viewers, viewerCountMs, now });
+    if (isNews && told !== null) this.#publish({ type: 'audience', ...told }, null);
+    return { told, againMs };
+  }
+
+  #isBanned(reader: Reader, now: number): boolean {
+    return isBound(this.record.rules, 'ban', reader, now);
+  }
+
+  #apply({ change, role }: Write, now: number): Result {
+    switch (change.type) {
+      case 'event': {
+        if (!isSampled(change)) return { connected: this.#add(change, now), total: 0, pending: false };
+        this.#add({ ...change, lane: this.#sample(now) }, now);
+        return { connected: 0, total: 0, pending: this.record.chat.undeclared > 0 };
+      }
+      case 'put':
+        this.#setPart(change.part, change.value, now);
+        break;
+      case 'remove':
+        this.#setPart(change.part, null, now);
+        break;
+      case 'count':
+        return { connected: 0, ...this.#count(change.counter, change.by, now) };
+      case 'tally':
+        return this.#streamCounters(change, now);
+      case 'retract':
+        return {
+          connected: 0,
+          total: 0,
+          pending: false,
+          ...retract(this.record, change, (told) => this.#add(told, now)),
+        };
+      case 'rule':
+        setRule(this.record.rules, change, role, now);
+        this.#add({ kind: change.kind, lane: 'must', audience: `staff:${change.user}`, body: change.body }, now);
+        break;
+      case 'end':
+        for (const [name, { isPending }] of this.record.counters) if (isPending) this.#settle(name, now);
+        if (this.record.chat.undeclared > 0) this.#declare(now);
+        this.#add({ kind: 'end', lane: 'must', audience: 'all', body: change.body }, now);
+        this.record.ended = true;
+        break;
+    }
+    return { connected: 0, total: 0, pending: false };
+  }
+
+  #streamCounters({ kind, body, counter, by, receipt }: Extract<Change, { type: 'tally' }>, now: number): Result {
+    const { record } = this;
+    this.#add({ kind, lane: 'must', audience: 'all', body }, now);
+    const position = { epoch: record.epoch, offset: record.offset };
+    const own = `{"of":"${formatPosition(position)}",${receipt.body.slice(1)}`;
+    const connected = this.#add({ kind: 'direct', lane: 'must', audience: [receipt.to], body: own }, now);
+    return { connected, position, ...this.#count(counter, by, now) };
+  }
+
+  #count(name: string, by: number, now: number): Pick<Kept, 'total' | 'pending'> {
+    const counter = countUp(this.record.counters, name, by);
+    // What becomes state is told by the state's entry.
+    if (now - counter.settledAtMs >= this.#limits.countMs) this.#settle(name, now);
+    else if (now - counter.toldAtMs >= countToldMs) {
+      counter.toldAtMs = now;
+      this.#publish({ type: 'count', epoch: this.record.epoch, counter: name, total: counter.total }, null);
+    }
+    return { total: counter.total, pending: counter.isPending };
+  }
+
+  #settle(name: string, now: number): void {
+    const counter = this.record.counters.get(name);
+    if (!counter) return;
+    counter.isPending = false;
+    counter.settledAtMs = now;
+    this.#setPart(name, JSON.stringify({ total: counter.total }), now);
+  }
+
+  /** Declares what is due, and says in which lane the next chat goes. */
+  #sample(now: number): Lane {
+    const { record } = this;
+    if (declaredInMs(record.chat, now) === 0) this.#declare(now);
+    if (conforms(record.chat, this.#limits.chatPerSecond, now)) return 'chat';
+    noteSpare(record.chat, record, now);
+    return 'spare';
+  }
+
+  #declare(now: number): void {
+    this.#add({ kind: 'gap', lane: 'must', audience: 'all', body: declare(this.record.chat, now) }, now);
+  }
+
+  #setPart(part: string, value: string | null, now: number): void {
+    const { record } = this;
+    const body = `{"part":${JSON.stringify(part)}${value === null ? '' : `,"value":${value}`}}`;
+    this.#add({ kind: 'state', lane: 'must', audience: 'all', body }, now);
+    record.total = record.offset;
+    record.parts.set(part, { version: record.offset, value });
+  }
+
+  /** Numbers, keeps and publishes an entry; answers how many of its targets are connected. */
+  #add({ kind, lane, audience, body }: Told, now: number): number {
+    const { record } = this;
+    record.offset += 1;
+    const entry: Entry = { epoch: record.epoch, offset: record.offset, at: now, kind, lane, audience, body };
+    keep(record.entries, entry);
+    trimRoom(record, this.#limits, now);
+    const message: LogMessage = { type: 'entry', entry, previous: record.told };
+    if (typeof audience !== 'string') {
+      const { nodes, connected } = whereIs(record.directory, audience, now);
+      this.#publish(message, nodes);
+      return connected;
+    }
+    record.told = record.offset;
+    this.#publish(message, null);
+    return 0;
+  }
+
+  /** From now on the room is kept for as long as one that is not used any more. */
+  #outlive(now: number): void {
+    const { record } = this;
+    const { roomTtlS, rulesTtlS } = this.#limits;
+    record.forgetAtMs = now + (record.isWritten ? roomTtlS * 1000 : idleRoomMs);
+    if (record.ended || record.rules.ban.size + record.rules.mute.size > 0)
+      keepRules(record.rules, record.forgetAtMs + rulesTtlS * 1000);
+  }
+}

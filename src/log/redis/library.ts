@@ -1,0 +1,49 @@
+/**
+ * The functions that run inside Redis, put together from `scripts/`. The name of the library holds a digest of its text,
+ * and so do the names of its functions: gateways of different versions live side by side during a rolling upgrade, each
+ * with its own. Old ones stay until somebody deletes them (`FUNCTION LIST`, `FUNCTION DELETE`); each is a few KiB.
+ */
+
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
+const read = (file: string): string => readFileSync(new URL(`./scripts/${file}.lua`, import.meta.url), 'utf8');
+
+const text = [
+  'shared',
+  'directory',
+  'rules',
+  'chat',
+  'retract',
+  'append',
+  'settle',
+  'read',
+  'read-state',
+  'read-rules',
+  'presence',
+  'prolong',
+  'viewer-count',
+  'report',
+  'renew',
+  'probe',
+]
+  .map(read)
+  .join('\n');
+const digest = createHash('sha256').update(text).digest('hex').slice(0, 8);
+
+export type LibraryFunction =
+  | 'append'
+  | 'settle'
+  | 'read'
+  | 'read_state'
+  | 'read_rules'
+  | 'presence'
+  | 'prolong'
+  | 'report'
+  | 'renew'
+  | 'probe';
+
+export const libraryName = `ringside_${digest}`;
+/** The shebang must be the first line; the rest of the prelude names the functions. */
+export const librarySource = `#!lua name=${libraryName}\nlocal function name(short) return short .. '_${digest}' end\n${text}`;
+export const functionName = (short: LibraryFunction): string => `${short}_${digest}`;

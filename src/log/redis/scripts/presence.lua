@@ -1,0 +1,125 @@
+-- Puts users with a stream on a node into the room's directory and takes others out, in the order that is given, and
+-- tells what is known at the door. Many at once, as viewers come and go in crowds.
+--
+-- KEYS: 1 log  2 meta  3 state  4 where  5 nodes  6 rules
+-- ARGV: 1 to 5 as in shared.lua  6 node  7 length of the lease, ms  then each user, after '+' and
+--   the rank of its role who comes and after '-' who has left; nobody to ask only. Who is banned is not put in.
+-- Returns: the tail, '1' if the room has ended, '1' if a user was put in and the node had no valid lease until now
+--   ('0' else), then the numbers of the steps, from 1, whose users are banned.
+-- Errors: those of Redis.
+
+-- Each user once, and the steps as they are to be taken.
+local function read_steps(args)
+  local users, steps, is_named = {}, {}, {}
+  for i = 8, #args do
+    local rank, user = match(args[i], '^%+(%d)(.+)$')
+    local step = { comes = rank ~= nil, rank = tonumber(rank), user = user or string.sub(args[i], 2) }
+    steps[#steps + 1] = step
+    if not is_named[step.user] then
+      is_named[step.user] = true
+      users[#users + 1] = step.user
+    end
+  end
+  return users, steps
+end
+
+-- Marks the steps of users who are banned in the role that they come with; answers the numbers of these steps.
+local function mark_banned(room, rules, users, steps)
+  local row = {}
+  if not room.ruled or #users == 0 then
+    return row
+  end
+  local fields, bans = {}, {}
+  for i, user in ipairs(users) do
+    fields[i] = 'ban:' .. user
+  end
+  local found = find_rules(room, rules, fields)
+  for i, user in ipairs(users) do
+    bans[user] = found[i]
+  end
+  for i, step in ipairs(steps) do
+    step.is_out = step.comes and is_bound(bans[step.user], step.rank, room.now)
+    if step.is_out then
+      row[#row + 1] = int(i)
+    end
+  end
+  return row
+end
+
+-- A user's nodes, with this one or without it. When it is added, those whose lease ran out go, so that the text cannot
+-- grow.
+local function moved(known, node, comes, is_valid)
+  local nodes = comes and { node } or {}
+  for other in string.gmatch(known or '', '[^ ]+') do
+    if other ~= node and (is_valid[other] or not comes) then
+      nodes[#nodes + 1] = other
+    end
+  end
+  return table.concat(nodes, ' ')
+end
+
+-- Takes the steps on a copy of the users' records; answers the records, which were changed, and whether one was put in.
+local function take_steps(steps, records, node, is_valid)
+  local changed, is_put = {}, false
+  for _, step in ipairs(steps) do
+    local known = records[step.user]
+    if not step.is_out then
+      is_put = is_put or step.comes
+      local nodes = moved(known, node, step.comes, is_valid)
+      if nodes ~= (known or '') then
+        records[step.user], changed[step.user] = nodes, true
+      end
+    end
+  end
+  return changed, is_put
+end
+
+local function write_records(where, records, changed)
+  local sets, drops = {}, {}
+  for user in pairs(changed) do
+    if records[user] == '' then
+      drops[#drops + 1] = user
+    else
+      sets[#sets + 1] = user
+      sets[#sets + 1] = records[user]
+    end
+  end
+  if #drops > 0 then
+    call('HDEL', where, unpack(drops))
+  end
+  if #sets > 0 then
+    call('HSET', where, unpack(sets))
+  end
+end
+
+local function presence(keys, args)
+  local room = open_room(keys, args)
+  local tail = tail_of(room, first_of(room))
+  local node, users, steps = args[6], read_steps(args)
+  know_rules(room, keys[6])
+  local banned = mark_banned(room, keys[6], users, steps)
+  local is_lapsed, is_covered = false, false
+  if #users > 0 then
+    is_covered = hold_directory(room.now, keys[4], keys[5], args[7])
+    local is_valid = valid_nodes(room.now, keys[5])
+    local records = {}
+    for i, known in ipairs(call('HMGET', keys[4], unpack(users))) do
+      records[users[i]] = known or nil
+    end
+    local changed, is_put = take_steps(steps, records, node, is_valid)
+    write_records(keys[4], records, changed)
+    if is_put then
+      is_lapsed = not is_valid[node]
+      call('HSET', keys[5], node, int(room.now + args[7]))
+      try('PEXPIRE', keys[4], int(args[7] * 2))
+      try('PEXPIRE', keys[5], int(args[7] * 2))
+    end
+  end
+  local answer = { tail, room.ended and '1' or '0', lapsed_flag(is_lapsed, is_covered) }
+  for i, step in ipairs(banned) do
+    answer[3 + i] = step
+  end
+  return answer
+end
+
+redis.register_function({ function_name = name('presence'), callback = presence, flags = { 'allow-oom' } })

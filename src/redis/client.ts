@@ -1,0 +1,106 @@
+/**
+ * The one place where clients are made, and what holds for each of them: a dead connection is found, nothing is sent
+ * again or kept for later by the driver itself, and closing ends in bounded time. A client is one connection to one
+ * server; which servers there are is known to `redis/servers`.
+ */
+
+import { Redis, type RedisOptions } from 'ioredis';
+import type { Clock, Timer } from '../clock.ts';
+import { Refusal } from '../errors.ts';
+import { type Login, placeOf, type RedisAddress, type ServerName } from './address.ts';
+
+export interface LinkLogger {
+  warn(facts: object, message: string): void;
+  error(facts: object, message: string): void;
+}
+
+/** How often a connection is asked whether it lives, and how long it may owe an answer before it counts as dead. */
+export const pingMs = 1000;
+export const silentMsMax = 2500;
+/** How long closing waits for the other side. */
+const closeMsMax = 500;
+/** The longest pause before a connection is tried again. */
+const reconnectMsMax = 1000;
+
+export const unavailable = (): Refusal => new Refusal('log-unavailable', 'The log cannot be reached.');
+
+/** A connection to a server of ours, not open yet, that is made again whenever it is lost. It uses database 0. */
+export function createRedis(address: RedisAddress, server: ServerName, isForCalls: boolean): Redis {
+  return new Redis({
+    ...common(address, server, address.login),
+    connectTimeout: silentMsMax,
+    socketTimeout: silentMsMax,
+    enableAutoPipelining: isForCalls,
+    retryStrategy: (times: number) => Math.min(reconnectMsMax, 25 * 2 ** Math.min(times, 6)) * (0.5 + Math.random()),
+    // A primary that became a replica: the address may lead to another server by now.
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+  });
+}
+
+/** A connection for a few questions that is not made again: who asks goes to the next server instead. */
+export function createScout(address: RedisAddress, server: ServerName, timeoutMs: number): Redis {
+  return new Redis({
+    ...common(address, server, address.kind === 'sentinel' ? address.sentinelLogin : address.login),
+    connectTimeout: timeoutMs,
+    socketTimeout: timeoutMs,
+    // A sentinel has nothing to load, and a node that loads knows the map already.
+    enableReadyCheck: false,
+    retryStrategy: () => null,
+  });
+}
+
+function common({ tls }: RedisAddress, server: ServerName, login: Login) {
+  return {
+    ...placeOf(server),
+    ...login,
+    ...(tls === null ? {} : { tls: { ...tls } }),
+    enableOfflineQueue: false,
+    // It would need rights of its own, and tell nobody anything.
+    disableClientInfo: true,
+    // What a lost connection owes is rejected at once; whether to send it again is decided by who knows what it was.
+    maxRetriesPerRequest: 0,
+    autoResubscribe: false,
+    lazyConnect: true,
+  } satisfies RedisOptions;
+}
+
+/** Asks again and again, so that a half-open connection owes an answer and the socket timeout ends it. */
+export function keepAsking(redis: Redis, clock: Clock): Timer {
+  let timer: Timer;
+  const ask = () => {
+    if (redis.status === 'ready') redis.ping().catch(() => undefined);
+    timer = clock.after(pingMs, ask);
+  };
+  timer = clock.after(pingMs, ask);
+  return { cancel: () => timer.cancel() };
+}
+
+/** Rejects when the deadline comes first. */
+export function within<T>(promise: Promise<T>, deadlineMs: number, clock: Clock): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(deadlineMs, () => reject(unavailable()));
+    promise.then(resolve, reject).finally(() => timer.cancel());
+  });
+}
+
+/** Settled once the socket is gone and no reconnection is planned. */
+export function disconnected(redis: Redis, clock: Clock): Promise<void> {
+  if (redis.status === 'end') return Promise.resolve();
+  return new Promise((resolve) => {
+    const isBetween = redis.status === 'reconnecting' || redis.status === 'wait' || redis.status === 'close';
+    // On a half-open connection the polite end is never answered.
+    const timer = clock.after(closeMsMax, () => {
+      redis.stream?.destroy();
+      resolve();
+    });
+    redis.once('end', () => {
+      timer.cancel();
+      resolve();
+    });
+    redis.disconnect();
+    if (!isBetween) return;
+    // Between two connections there is no socket whose end could be announced.
+    timer.cancel();
+    resolve();
+  });
+}

@@ -1,0 +1,91 @@
+/**
+ * Who is served in a room on this node, by user, and the room's directory kept in step with it, by which the log finds
+ * the nodes that a peer entry must reach.
+ */
+
+import type { Entered, RoomLog } from '../log/room-log.ts';
+import type { Role, RoomId, UserId } from '../model.ts';
+import type { Bannable } from './bans.ts';
+import type { Intake } from './intake.ts';
+import type { Visitor } from './visitor.ts';
+
+/** Users put on record at a time when a directory has to be filled again. */
+const registerAtOnce = 200;
+
+export class Attendance {
+  readonly #room: RoomId;
+  readonly #log: Pick<RoomLog, 'enter' | 'leave'>;
+  readonly #intake: Pick<Intake, 'leaseCall' | 'leased'>;
+  readonly #visitors = new Map<UserId, Visitor[]>();
+  #size = 0;
+
+  /** `intake`: is told what became of this node's lease. */
+  constructor(room: RoomId, log: Pick<RoomLog, 'enter' | 'leave'>, intake: Pick<Intake, 'leaseCall' | 'leased'>) {
+    this.#room = room;
+    this.#log = log;
+    this.#intake = intake;
+  }
+
+  /** Streams of users with a name, and visits of theirs. */
+  get size(): number {
+    return this.#size;
+  }
+
+  has(user: UserId): boolean {
+    return this.#visitors.has(user);
+  }
+
+  visitorsOf(user: UserId): readonly Visitor[] {
+    return [...(this.#visitors.get(user) ?? [])];
+  }
+
+  /** Somebody is about to come in, or comes to look. Rejects with the log's refusal. */
+  async enter(visitor: Visitor): Promise<Entered> {
+    const { id, role } = visitor.identity;
+    // Noted before the log is told, so that no leaving can overtake it.
+    if (id !== null) this.#note(id, visitor);
+    const call = this.#intake.leaseCall();
+    const entered = await this.#log.enter(this.#room, id, role);
+    // Who comes alone finds a lease that nobody has needed.
+    if (id !== null && !entered.banned)
+      this.#intake.leased(call, { ...entered, lapsed: entered.lapsed && this.#size > 1 });
+    return entered;
+  }
+
+  /** A visit is over, or never began; with the user's last one the directory forgets the user on this node. */
+  leave(visitor: Visitor): void {
+    const { id } = visitor.identity;
+    if (id === null) return;
+    const visitors = this.#visitors.get(id) ?? [];
+    const at = visitors.indexOf(visitor);
+    if (at < 0) return;
+    visitors.splice(at, 1);
+    this.#size -= 1;
+    if (visitors.length > 0) return;
+    this.#visitors.delete(id);
+    // A record that stays costs a message that nobody takes; it ends with the lease.
+    this.#log.leave(this.#room, id).catch(() => undefined);
+  }
+
+  /** Puts everybody on record again; answers who may not be here. Rejects with the log's refusal. */
+  async register(): Promise<Bannable[]> {
+    const here = [...this.#visitors].flatMap(([id, visitors]) => rolesOf(visitors).map((role) => ({ id, role })));
+    const banned: Bannable[] = [];
+    for (let from = 0; from < here.length; from += registerAtOnce) {
+      const some = here.slice(from, from + registerAtOnce).filter(({ id }) => this.#visitors.has(id));
+      const entered = await Promise.all(some.map(({ id, role }) => this.#log.enter(this.#room, id, role)));
+      banned.push(...some.filter((_, index) => entered[index]?.banned));
+    }
+    return banned;
+  }
+
+  #note(user: UserId, visitor: Visitor): void {
+    this.#size += 1;
+    const visitors = this.#visitors.get(user);
+    if (visitors === undefined) this.#visitors.set(user, [visitor]);
+    else visitors.push(visitor);
+  }
+}
+
+/** Rules may bind one stream of a user and not the other. */
+const rolesOf = (visitors: readonly Visitor[]): Role[] => [...new Set(visitors.map(({ identity }) => identity.role))];

@@ -1,0 +1,199 @@
+/**
+ * Pages of a room's log as they are replayed. When a crowd comes back, it comes from the same few places: a page is
+ * read once for all who read on from one place, and framed and compressed once for each class of them. It is kept for a
+ * moment, and may then be behind the log; whoever reads on from its end finds what came since.
+ */
+
+import type { Clock, Timer } from '../clock.ts';
+import { type AudienceClass, classOf, isFor, namedIn, type Receiver } from '../fanout/audience.ts';
+import { formatPosition, type Position } from '../log/position.ts';
+import type { Reading, RoomLog } from '../log/room-log.ts';
+import type { Entry, RoomId, UserId } from '../model.ts';
+import { eventFrame } from '../stream/frame.ts';
+import { Piece } from '../stream/piece.ts';
+import { type Ban, readBan } from './bans.ts';
+import { eventOf, eventText, streamEventOf } from './entry-frame.ts';
+
+/** Entries per page. */
+export const pageEntries = 500;
+/** How long a page is kept after it was read. */
+export const keptMs = 500;
+/** Pages of a room that are kept at a time; more are read again for each. */
+export const keptMax = 16;
+/** Readings for one who must have what was said before it asked: one that was under way already, and one since. */
+const freshTriesMax = 3;
+
+export interface PageSettings {
+  readonly stateInlineBytes: number;
+  /** Bytes that are handed to a viewer at a time. */
+  readonly spanBytesMax: number;
+}
+
+/** A part of a page, and the offset that a viewer has reached with it. `piece` null: nothing of it is for the viewer. */
+export interface PagePart {
+  readonly piece: Piece | null;
+  readonly upTo: number;
+}
+
+/** Events as the text of a JSON array. */
+export interface PulledEvents {
+  readonly count: number;
+  readonly json: Buffer;
+}
+
+export class Page {
+  readonly reading: Reading;
+  /** The bans among its entries: who is on the way in may be one of those whom they mean. */
+  readonly bans: readonly Ban[];
+  readonly #settings: PageSettings;
+  readonly #targets: ReadonlySet<UserId>;
+  readonly #shared = new Map<string, readonly PagePart[]>();
+  readonly #pulled = new Map<string, PulledEvents>();
+
+  constructor(reading: Reading, settings: PageSettings) {
+    this.reading = reading;
+    this.bans = reading.entries.flatMap((entry) => (entry.kind === 'ban' ? (readBan(entry) ?? []) : []));
+    this.#settings = settings;
+    this.#targets = new Set(reading.entries.flatMap(namedIn));
+  }
+
+  /** What a viewer of a class gets of the page; changes of state up to `stateAsOf` it knows already. */
+  partsFor({ key, receiver }: AudienceClass, user: UserId | null, stateAsOf: number): readonly PagePart[] {
+    if (user !== null && this.#targets.has(user)) {
+      return this.#compose({ ...receiver, id: user }, stateAsOf, Piece.private);
+    }
+    const known = this.reading.entries.findLast(({ kind, offset }) => kind === 'state' && offset <= stateAsOf);
+    const shared = `${key} ${known?.offset ?? 0}`;
+    const parts = this.#shared.get(shared) ?? this.#compose(receiver, stateAsOf, Piece.shared);
+    this.#shared.set(shared, parts);
+    return parts;
+  }
+
+  /** What a receiver gets of all its entries, to be pulled: made once for all of a class. */
+  eventsFor(receiver: Receiver): PulledEvents {
+    if (receiver.id !== null && this.#targets.has(receiver.id)) return this.eventsOf(this.reading.entries, receiver);
+    const { key, receiver: anyOfClass } = classOf(receiver);
+    const events = this.#pulled.get(key) ?? this.eventsOf(this.reading.entries, anyOfClass);
+    this.#pulled.set(key, events);
+    return events;
+  }
+
+  /** The same of some of its entries, made for one. */
+  eventsOf(entries: readonly Entry[], receiver: Receiver): PulledEvents {
+    const texts = entries
+      .filter((entry) => isFor(entry, receiver))
+      .flatMap((entry) => eventOf(entry, this.#settings.stateInlineBytes) ?? [])
+      .map(eventText);
+    return { count: texts.length, json: Buffer.from(`[${texts.join(',')}]`) };
+  }
+
+  #compose(receiver: Receiver, stateAsOf: number, pack: (text: string, entries: number) => Piece): readonly PagePart[] {
+    const parts: PagePart[] = [];
+    const last = this.reading.entries.at(-1);
+    let text = '';
+    let entries = 0;
+    for (const entry of this.reading.entries) {
+      const isKnown = entry.kind === 'state' && entry.offset <= stateAsOf;
+      const frame = !isKnown && isFor(entry, receiver) ? this.#frame(entry) : '';
+      if (frame !== '') entries += 1;
+      text += frame;
+      if (text.length < this.#settings.spanBytesMax && entry !== last) continue;
+      parts.push({ piece: text === '' ? null : pack(text, entries), upTo: entry.offset });
+      text = '';
+      entries = 0;
+    }
+    return parts;
+  }
+
+  #frame(entry: Entry): string {
+    const event = streamEventOf(entry, this.#settings.stateInlineBytes);
+    return event === null ? '' : eventFrame(event);
+  }
+}
+
+export class Pages {
+  readonly #room: RoomId;
+  readonly #log: Pick<RoomLog, 'read'>;
+  readonly #clock: Clock;
+  readonly #settings: PageSettings;
+  readonly #pages = new Map<string, Promise<Page>>();
+  readonly #timers = new Set<Timer>();
+  #drops = 0;
+
+  constructor(room: RoomId, log: Pick<RoomLog, 'read'>, clock: Clock, settings: PageSettings) {
+    this.#room = room;
+    this.#log = log;
+    this.#clock = clock;
+    this.#settings = settings;
+  }
+
+  /** The page after a position, of so many entries. Rejects with the log's refusal. */
+  read(after: Position, size = pageEntries): Promise<Page> {
+    const key = keyOf(after, size);
+    const known = this.#pages.get(key);
+    if (known !== undefined) return known;
+    const page = this.#load(after, size);
+    this.#pages.set(key, page);
+    return page;
+  }
+
+  /**
+   * The same, from a reading that is not older than a tail that somebody knows of, nor than the last retraction: what
+   * was said before it asked is in it. Those who ask meanwhile share that reading.
+   */
+  async readUpTo(after: Position, size: number, upTo: Position): Promise<Page> {
+    const key = keyOf(after, size);
+    for (let tries = 1; ; tries += 1) {
+      const { drops } = this;
+      const asked = this.read(after, size);
+      const page = await asked;
+      const { tail, entries } = page.reading;
+      const isNew = tail.epoch === upTo.epoch && (tail.offset >= upTo.offset || entries.length === size);
+      if ((isNew && drops === this.#drops) || tries === freshTriesMax) return page;
+      if (this.#pages.get(key) === asked) this.#pages.delete(key);
+    }
+  }
+
+  /** How often pages were dropped: whoever still holds one that was read before is to read it again. */
+  get drops(): number {
+    return this.#drops;
+  }
+
+  /** An entry was retracted, and may be in any page. */
+  drop(): void {
+    this.#drops += 1;
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
+    this.#pages.clear();
+  }
+
+  close(): void {
+    this.drop();
+  }
+
+  async #load(after: Position, size: number): Promise<Page> {
+    const key = keyOf(after, size);
+    try {
+      const { drops } = this;
+      const reading = await this.#log.read(this.#room, after, size);
+      if (drops !== this.#drops) return new Page(reading, this.#settings);
+      // An empty page says only that there was nothing yet: it is asked for again, and found when it is there.
+      if (reading.entries.length > 0 && this.#timers.size < keptMax) this.#keep(key);
+      else this.#pages.delete(key);
+      return new Page(reading, this.#settings);
+    } catch (error) {
+      this.#pages.delete(key);
+      throw error;
+    }
+  }
+
+  #keep(key: string): void {
+    const timer = this.#clock.after(keptMs, () => {
+      this.#timers.delete(timer);
+      this.#pages.delete(key);
+    });
+    this.#timers.add(timer);
+  }
+}
+
+const keyOf = (after: Position, size: number): string => `${formatPosition(after)} ${size}`;

@@ -1,0 +1,321 @@
+/**
+ * One room on this node: who watches it here, and what they are told. Entries come from the intake, each once and in
+ * order; every one is framed once, laid on the tape of each class that the gate lets see it, and flushed. The room also
+ * keeps what a newcomer needs: the state as it stands, and which users have a stream here.
+ */
+
+import type { Clock } from '../clock.ts';
+import {
+  type AudienceClass,
+  classOf,
+  isFor,
+  isOnTapeOf,
+  mayHoldOwn,
+  namedIn,
+  type Receiver,
+  targetsOf,
+} from '../fanout/audience.ts';
+import { Flush } from '../fanout/flush.ts';
+import { gapFrame, type Loss } from '../fanout/gap.ts';
+import type { HubCounters } from '../fanout/hub-counters.ts';
+import type { Frame } from '../fanout/span.ts';
+import { Tape } from '../fanout/tape.ts';
+import { ViewerSet } from '../fanout/viewer-set.ts';
+import type { GapCause, Position } from '../log/position.ts';
+import type { RoomLog, RoomState, ViewerCount } from '../log/room-log.ts';
+import type { Entry, Grant, RoomId, UserId } from '../model.ts';
+import type { Settings } from '../settings.ts';
+import { spansPerViewer, type Viewer } from '../stream/viewer.ts';
+import { Attendance } from './attendance.ts';
+import { type Bannable, Bans, binds } from './bans.ts';
+import { frameOf } from './entry-frame.ts';
+import { Intake, type Sink } from './intake.ts';
+import { Pages } from './page.ts';
+import { ReplayFloor } from './replay-floor.ts';
+import { takeBack } from './retraction.ts';
+import { StateView } from './room-state.ts';
+import { counterOf, counters, Sums, totalIn } from './sums.ts';
+import { ShownViewerCount } from './viewer-count.ts';
+import { Waiters } from './waiters.ts';
+
+export type RoomSettings = Pick<
+  Settings,
+  'flushMs' | 'tapeBytesMax' | 'viewerBytesMax' | 'stateInlineBytes' | 'audienceClassesMax' | 'replayEntriesMax'
+>;
+
+export class Room implements Sink {
+  readonly id: RoomId;
+  readonly intake: Intake;
+  readonly state: StateView;
+  readonly attendance: Attendance;
+  /** What those who come back read. */
+  readonly pages: Pages;
+  /** Unix milliseconds since when nobody needs the room here; null while somebody does. */
+  idleSinceMs: number | null;
+  readonly bans = new Bans();
+  readonly shownViewerCount = new ShownViewerCount();
+  /** What the tapes may lack for those who come back. */
+  readonly replayFloor = new ReplayFloor();
+  readonly #settings: RoomSettings;
+  readonly #clock: Clock;
+  readonly #hubCounters: HubCounters;
+  readonly #flush: Flush;
+  readonly #viewerSets = new Map<string, ViewerSet>();
+  readonly #sums = new Sums();
+  readonly #waiters: Waiters;
+  /** The newest entry that was taken; a jump beyond the next one passes over peer entries for other nodes. */
+  #takenUpTo = 0;
+  #uses = 0;
+  /** From this offset on there is nothing to wait for; null while the room has not ended. */
+  #endsAt: number | null = null;
+
+  constructor(id: RoomId, log: RoomLog, settings: RoomSettings, clock: Clock, hubCounters: HubCounters) {
+    this.id = id;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#hubCounters = hubCounters;
+    this.#waiters = new Waiters(clock);
+    this.idleSinceMs = clock.now();
+    this.state = new StateView(settings.stateInlineBytes);
+    this.intake = new Intake(id, log, clock, this, settings.replayEntriesMax);
+    this.attendance = new Attendance(id, log, this.intake);
+    const { stateInlineBytes } = settings;
+    this.pages = new Pages(id, log, clock, { stateInlineBytes, spanBytesMax: this.spanBytesMax });
+    this.#flush = new Flush(
+      clock,
+      settings.flushMs,
+      () => this.#sweep(),
+      (swept) => {
+        if (this.#viewerSets.size > 0) hubCounters.swept(swept, clock.now());
+      },
+    );
+  }
+
+  async open(): Promise<void> {
+    const state = await this.intake.open();
+    this.#setState(state);
+    this.#takenUpTo = state.tail.offset;
+    this.intake.begin();
+  }
+
+  async close(): Promise<void> {
+    this.#flush.close();
+    this.pages.close();
+    this.#waiters.wake(null);
+    await this.intake.close();
+  }
+
+  /** Marks the room as needed until the returned function is called. */
+  use(): () => void {
+    this.#uses += 1;
+    this.idleSinceMs = null;
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.#uses -= 1;
+      if (this.#uses === 0) this.idleSinceMs = this.#clock.now();
+    };
+  }
+
+  /** The viewer set of a receiver's class; null where there may be no more classes. Its tape grows from now on. */
+  viewerSetFor(receiver: Receiver): ViewerSet | null {
+    const audience = classOf(receiver);
+    const viewerSet = this.#viewerSets.get(audience.key);
+    if (viewerSet !== undefined) return viewerSet;
+    if (this.#viewerSets.size >= this.#settings.audienceClassesMax) this.#dropEmptyViewerSets();
+    return this.#viewerSets.size >= this.#settings.audienceClassesMax ? null : this.#openViewerSet(audience);
+  }
+
+  get isEnded(): boolean {
+    return this.#endsAt !== null && this.intake.position.offset >= this.#endsAt;
+  }
+
+  /** Viewers here, those on their way to a seat among them. */
+  get size(): number {
+    let size = 0;
+    for (const viewerSet of this.#viewerSets.values()) size += viewerSet.size;
+    return size;
+  }
+
+  *viewers(): Generator<Viewer> {
+    for (const viewerSet of this.#viewerSets.values()) yield* viewerSet.viewers();
+  }
+
+  /** A viewer left. An empty viewer set is dropped, and its tape with it. */
+  unseat(viewerSet: ViewerSet, viewer: Viewer): void {
+    viewerSet.unseat(viewer);
+    if (viewerSet.size === 0) this.#viewerSets.delete(viewerSet.audience.key);
+  }
+
+  /** Settled when an entry comes that the receiver may see, or at the latest after `ms`. */
+  nextFor(receiver: Receiver, ms: number, signal: AbortSignal): Promise<void> {
+    return this.#waiters.nextFor(receiver, ms, signal);
+  }
+
+  take(entry: Entry): void {
+    const { position } = this.intake;
+    if (entry.offset > this.#takenUpTo + 1) this.replayFloor.add(entry.offset - 1);
+    this.#takenUpTo = entry.offset;
+    // What was written in an older history says nothing of the present one.
+    if (this.#sums.isDoubted && entry.epoch === position.epoch) this.#explainFall(counterOf(entry));
+    const isNews = this.state.apply(entry);
+    const ban = this.bans.heed(entry, (user) => this.attendance.has(user));
+    if (ban !== null) this.#endBanned((who) => binds(ban, who), ban.reason);
+    if (entry.kind === 'end') this.#endsAt = entry.offset;
+    const frame = isNews || entry.kind !== 'state' ? this.#frame(entry, position) : null;
+    const own = frame !== null && frame.targets === null ? this.#forNamed(entry, frame) : null;
+    for (const viewerSet of this.#viewerSets.values()) this.#lay(viewerSet, entry, frame, own);
+    if (entry.kind === 'retract') takeBack(entry, this.#viewerSets.values(), this.pages);
+    this.#waiters.wake(entry);
+    if (entry.kind === 'state') this.#noteSums();
+    this.#flush.request(entry.at);
+  }
+
+  counted(counter: string, total: number): void {
+    this.#explainFall({ counter, total });
+    if (this.#sums.note(counter, total)) this.#flush.request();
+  }
+
+  watched(viewerCount: ViewerCount): void {
+    if (this.shownViewerCount.note(viewerCount)) this.#flush.request();
+  }
+
+  prolonged(user: UserId, grant: Grant | null): void {
+    for (const visitor of this.attendance.visitorsOf(user)) visitor.renewed(grant);
+  }
+
+  /** How many watch, for a newcomer. What is not told yet is laid on the tapes first, for those alone who sit already. */
+  watchedFrame(): string {
+    this.#say(this.shownViewerCount.news());
+    return this.shownViewerCount.frame;
+  }
+
+  lost(loss: Loss, state: RoomState): void {
+    this.#setState(state);
+    this.#takenUpTo = loss.to.offset;
+    this.replayFloor.clear();
+    this.bans.clear();
+    const gap = Buffer.from(gapFrame({ ...loss, lane: 'all' }) + this.state.wholeFrame());
+    for (const viewerSet of this.#viewerSets.values()) {
+      viewerSet.tape.restart(loss.to);
+      this.#tellLoss(viewerSet, gap, loss.cause);
+    }
+    this.#waiters.wake(null);
+    this.#flush.request();
+  }
+
+  renamed(position: Position): void {
+    // What only a sum knew, and no entry yet, may be lost.
+    this.#sums.doubt();
+    for (const { tape } of this.#viewerSets.values()) tape.pass(position);
+  }
+
+  async register(): Promise<void> {
+    // Where entries were lost, a ban may be among them, or the lifting of one.
+    for (const who of await this.attendance.register()) {
+      this.#endBanned(({ id, role }) => id === who.id && role === who.role, null);
+    }
+  }
+
+  hasUsers(): boolean {
+    return this.attendance.size > 0;
+  }
+
+  isHere(users: readonly UserId[]): boolean {
+    return users.some((user) => this.attendance.has(user));
+  }
+
+  #endBanned(isBanned: (who: Bannable) => boolean, reason: string | null): void {
+    for (const viewer of [...this.viewers()]) if (isBanned(viewer.identity)) viewer.end('banned', reason);
+  }
+
+  /** The size to which bytes are handed to one viewer at a time. */
+  get spanBytesMax(): number {
+    return Math.ceil(this.#settings.viewerBytesMax / spansPerViewer);
+  }
+
+  #openViewerSet(audience: AudienceClass): ViewerSet {
+    const tape = new Tape(this.intake.position, this.#settings.tapeBytesMax, this.spanBytesMax, this.#hubCounters);
+    const viewerSet = new ViewerSet(audience, tape, () => this.state.wholeFrame(), this.#hubCounters);
+    this.#viewerSets.set(audience.key, viewerSet);
+    return viewerSet;
+  }
+
+  /** Stands whose viewer was admitted and never came. */
+  #dropEmptyViewerSets(): void {
+    for (const [key, viewerSet] of this.#viewerSets) if (viewerSet.size === 0) this.#viewerSets.delete(key);
+  }
+
+  #setState(state: RoomState): void {
+    this.state.replace(state);
+    this.#endsAt = state.ended ? state.tail.offset : null;
+    this.#sums.reset((counter) => this.#totalOf(counter));
+  }
+
+  /** An entry as bytes, made once for all classes; null where nobody here is to get anything of it. */
+  #frame(entry: Entry, position: Position): Frame | null {
+    const targets = targetsOf(entry.audience);
+    if (typeof entry.audience !== 'string' && !this.isHere(entry.audience)) {
+      this.replayFloor.add(entry.offset);
+      return null;
+    }
+    return frameOf(entry, position, this.#settings.stateInlineBytes, targets);
+  }
+
+  /** What is for one user beyond its class, for that user; null where it is for none, or for one who is not here. */
+  #forNamed(entry: Entry, frame: Frame): Frame | null {
+    const [user] = namedIn(entry);
+    if (user === undefined) return null;
+    if (this.attendance.has(user)) return { ...frame, targets: new Set([user]) };
+    this.replayFloor.addFor(user, entry.offset);
+    return null;
+  }
+
+  #lay(viewerSet: ViewerSet, entry: Entry, frame: Frame | null, own: Frame | null): void {
+    const { audience, tape } = viewerSet;
+    if (entry.kind === 'gap' && isFor(entry, audience.receiver)) viewerSet.toldOf('sampled');
+    if (frame !== null && (frame.targets !== null || isOnTapeOf(entry, audience.receiver))) tape.add(frame);
+    else if (own !== null && mayHoldOwn(entry.audience, audience.receiver)) tape.add(own);
+    else tape.pass(this.intake.position);
+  }
+
+  #tellLoss(viewerSet: ViewerSet, gap: Buffer, cause: GapCause): void {
+    viewerSet.tape.say(gap);
+    viewerSet.toldOf(cause);
+  }
+
+  /** A counter runs back only after a gap and the whole state. */
+  #explainFall(sum: { counter: string; total: number } | null): void {
+    if (sum === null || !this.#sums.hasFallen(sum.counter, sum.total)) return;
+    for (const viewerSet of this.#viewerSets.values()) {
+      const { position } = viewerSet.tape.end;
+      const gap = gapFrame({ from: position, to: position, missed: null, lane: 'all', cause: 'failover' });
+      this.#tellLoss(viewerSet, Buffer.from(gap + this.state.wholeFrame()), 'failover');
+    }
+    this.#sums.reset((counter) => this.#totalOf(counter));
+  }
+
+  *#sweep(): Generator<void> {
+    this.#say([...this.#sums.news(), ...this.shownViewerCount.news()]);
+    for (const viewerSet of this.#viewerSets.values()) yield* viewerSet.sweep();
+    if (!this.isEnded) return;
+    for (const viewer of [...this.viewers()]) {
+      viewer.end('ended');
+      yield;
+    }
+  }
+
+  #say(frames: Iterable<Buffer>): void {
+    for (const frame of frames) for (const { tape } of this.#viewerSets.values()) tape.say(frame);
+  }
+
+  /** A counter that became state says what it sums up to. */
+  #noteSums(): void {
+    for (const counter of counters) this.#sums.note(counter, this.#totalOf(counter));
+  }
+
+  #totalOf(counter: string): number {
+    return totalIn(this.state.part(counter)?.value ?? null);
+  }
+}
