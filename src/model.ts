@@ -47,10 +47,9 @@ export const isAtLeast = (role: Role, least: Role): boolean => rankOf(role) >= r
  * What may happen to an entry when a viewer is slow or a room exceeds what people can read. `must`: never left out.
  * `chat`: may be left out for a slow viewer, and is then declared. `spare`: chat beyond what people can read; the log
  * decides which. Its author and staff get it, nobody else does, and a `gap` entry of the log declares it. `blank`: what
- * was retracted; its number is left, nobody gets anything of it, and a later `retract` entry declares it. `merge`: only
- * the sum matters. `latest`: only the newest matters.
+ * was retracted; its number is left, nobody gets anything of it, and a later `retract` entry declares it.
  */
-export type Lane = 'must' | 'chat' | 'spare' | 'blank' | 'merge' | 'latest';
+export type Lane = 'must' | 'chat' | 'spare' | 'blank';
 
 /**
  * Who may receive an entry: everyone, moderators and up, those and one user, holders of a tag, or the named users (peer

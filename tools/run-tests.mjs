@@ -4,6 +4,7 @@
  *     npm test                     everything
  *     npm test -- stream contract  the test files whose path holds one of the words
  *     npm test -- --coverage       with the coverage of src/ after the summary
+ *     npm run test:quick           what needs Node alone, for the inner loop
  *
  * Files are named one by one, as Node 20 expands no patterns; one run holds them all, so that its summary counts all
  * and comes last.
@@ -52,8 +53,7 @@ function runTests() {
   const command = [
     ...(args.includes('--coverage') ? [bin('c8', 'bin', 'c8.js'), ...coverage, process.execPath] : []),
     ...['--import', 'tsx', '--test', `--test-concurrency=${filesAtATime}`, `--test-timeout=${testTimeoutMs}`],
-    // The same for people and for pipes on every version of Node, whose defaults differ.
-    `--test-reporter=${process.stdout.isTTY ? 'spec' : 'tap'}`,
+    `--test-reporter=${process.stdout.isTTY ? 'spec' : './tools/report.mjs'}`,
     ...files,
   ];
   const child = spawn(process.execPath, command, { cwd: root, stdio: 'inherit' });

@@ -138,11 +138,6 @@ export class RedisLine {
     this.#lookSoon();
   }
 
-  /** Begins with a new connection, where this one answers what it should not. */
-  restart(): void {
-    if (this.#redis.status === 'ready') this.#redis.disconnect(true);
-  }
-
   close(): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
     this.#isClosed = true;

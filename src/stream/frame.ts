@@ -43,10 +43,6 @@ export function eventFrame({ event, id, data }: EventFields): string {
 export const entryData = (entry: Entry): string =>
   entry.body === '{}' ? `{"at":${entry.at}}` : `{"at":${entry.at},${entry.body.slice(1)}`;
 
-/** An entry of any kind but `state`, whose event is made by the hub: it speaks of versions, not of one change. */
-export const entryFrame = (entry: Entry): string =>
-  eventFrame({ id: `${entry.epoch}.${entry.offset}`, event: entry.kind, data: entryData(entry) });
-
 /** Tells the client how long to wait before it connects again. */
 export const retryFrame = (ms: number): string => `retry: ${Math.round(ms)}\n\n`;
 

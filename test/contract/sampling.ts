@@ -93,14 +93,14 @@ function exemptContract(open: OpenHarness): void {
   );
 
   promise(
-    'peer entries and the other lanes are never spare, and take nothing from the rate',
+    'peer entries and the other lane are never spare, and take nothing from the rate',
     open,
     async (stage) => {
       const chat = event();
       assert.ok(chat.type === 'event');
       for (let n = 0; n < 20; n += 1) {
         await stage.keep(event('to bob', [user('bob')]));
-        for (const lane of ['must', 'merge', 'latest'] as const) await stage.keep({ ...chat, lane });
+        for (let more = 0; more < 3; more += 1) await stage.keep({ ...chat, lane: 'must' });
         await stage.keep(put('title', n));
         await stage.keep(count(1));
       }

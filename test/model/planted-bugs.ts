@@ -16,9 +16,9 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'a viewer is attached after its history was read, and what came in between is lost',
     file: 'src/hub/catch-up.ts',
-    find: 'const { tape } = stand;\n    if (tape.end.position.epoch !== this.#after.epoch || !tape.covers(this.#after.offset)) return false;',
+    find: 'const { tape } = viewerSet;\n    if (tape.end.position.epoch !== this.#after.epoch || !tape.covers(this.#after.offset)) return false;',
     replace:
-      'const { tape } = stand;\n    if (this.#after.offset >= this.#joining.tail.offset) {\n      stand.seat(this.#viewer);\n      return true;\n    }',
+      'const { tape } = viewerSet;\n    if (this.#after.offset >= this.#joining.tail.offset) {\n      viewerSet.seat(this.#viewer);\n      return true;\n    }',
   },
   {
     name: 'an offset is compared by > where >= is meant',
@@ -71,7 +71,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'entries that are gone are skipped without a word',
     file: 'src/room/room.ts',
-    find: 'stand.tape.say(gap);',
+    find: 'viewerSet.tape.say(gap);',
     replace: '',
   },
   {
@@ -174,8 +174,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'what was taken back stays on the tape for those who come',
     file: 'src/room/retraction.ts',
-    find: 'for (const { tape } of stands) tape.takeBack(named);',
-    replace: 'for (const { tape } of stands) tape.seal();',
+    find: 'for (const { tape } of viewerSets) tape.takeBack(named);',
+    replace: 'for (const { tape } of viewerSets) tape.seal();',
   },
   {
     name: 'what was taken back is read from the log as it was',

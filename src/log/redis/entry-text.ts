@@ -66,7 +66,7 @@ export function decodeEntry(text: string): { readonly entry: Entry; readonly pre
 }
 
 const isEpoch = /^[a-z0-9]{1,12}$/;
-const isLane = /^(?:must|chat|spare|blank|merge|latest)$/;
+const isLane = /^(?:must|chat|spare|blank)$/;
 const isNamed = (audience: string): boolean =>
   audience === 'all' ||
   audience === 'staff' ||

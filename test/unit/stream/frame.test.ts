@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import fc from 'fast-check';
 import type { Entry, Epoch } from '../../../src/model.ts';
-import { entryData, entryFrame, eventFrame, heartbeatFrame, retryFrame } from '../../../src/stream/frame.ts';
+import { entryData, eventFrame, heartbeatFrame, retryFrame } from '../../../src/stream/frame.ts';
 
 function parse(text: string): { events: EventSourceMessage[]; retries: number[] } {
   const events: EventSourceMessage[] = [];
@@ -77,13 +77,12 @@ test('an id or a name with a control character in it is refused', () => {
   assert.throws(() => eventFrame({ event: 'note', id: '', data: '{}' }));
 });
 
-test('an entry becomes an event with its id, its kind and the time of the log', () => {
+test('the data of an entry begins with the time of the log', () => {
   const entry: Entry = {
     ...{ epoch: 'e1' as Epoch, offset: 9, at: 1234, kind: 'comment', lane: 'chat', audience: 'all' },
     body: '{"text":"hi"}',
   };
-  const [event] = parse(entryFrame(entry)).events;
-  assert.deepEqual([event?.id, event?.event], ['e1.9', 'comment']);
+  const [event] = parse(eventFrame({ event: entry.kind, data: entryData(entry) })).events;
   assert.deepEqual(JSON.parse(event?.data ?? ''), { at: 1234, text: 'hi' });
   assert.deepEqual(JSON.parse(entryData({ ...entry, body: '{}' })), { at: 1234 });
 });

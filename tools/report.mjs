@@ -1,0 +1,36 @@
+/**
+ * What `npm test` prints where nobody watches: one line for each file, everything of what failed, and the runner's own
+ * summary. It is the runner's TAP without what passed.
+ */
+
+import { relative } from 'node:path';
+import { tap } from 'node:test/reporters';
+
+export default async function* report(events) {
+  let file = null;
+  let counts = { passed: 0, failed: 0 };
+  for await (const event of events) {
+    const { type, data } = event;
+    const isResult = type === 'test:pass' || type === 'test:fail';
+    if (isResult && data.nesting === 0 && data.file !== file) {
+      if (file !== null) yield lineOf(file, counts);
+      file = data.file;
+      counts = { passed: 0, failed: 0 };
+    }
+    // A suite is not counted beside its tests.
+    if (isResult && data.details.type !== 'suite') counts[type === 'test:pass' ? 'passed' : 'failed'] += 1;
+    const isSummary = type === 'test:diagnostic' && data.nesting === 0;
+    if (isSummary && file !== null) {
+      yield lineOf(file, counts);
+      file = null;
+    }
+    if (isSummary || type === 'test:fail' || type === 'test:stderr') yield* asTap(event);
+  }
+}
+
+const lineOf = (file, { passed, failed }) =>
+  `# ${relative(process.cwd(), file)}: ${passed} passed${failed > 0 ? `, ${failed} failed` : ''}\n`;
+
+async function* asTap(event) {
+  for await (const text of tap([event])) if (!text.startsWith('TAP version')) yield text;
+}
