@@ -9,20 +9,22 @@ import { tap } from 'node:test/reporters';
 export default async function* report(events) {
   let file = null;
   let counts = { passed: 0, failed: 0 };
+  /** What lies in a test or suite of the first level comes before it. */
+  let inside = { passed: 0, failed: 0 };
   for await (const event of events) {
     const { type, data } = event;
     const isResult = type === 'test:pass' || type === 'test:fail';
-    if (isResult && data.nesting === 0 && data.file !== file) {
+    // A suite is not counted beside its tests.
+    if (isResult && data.details.type !== 'suite') inside[type === 'test:pass' ? 'passed' : 'failed'] += 1;
+    const isSummary = type === 'test:diagnostic' && data.nesting === 0;
+    if (isSummary || (isResult && data.nesting === 0 && data.file !== file)) {
       if (file !== null) yield lineOf(file, counts);
-      file = data.file;
+      file = isSummary ? null : data.file;
       counts = { passed: 0, failed: 0 };
     }
-    // A suite is not counted beside its tests.
-    if (isResult && data.details.type !== 'suite') counts[type === 'test:pass' ? 'passed' : 'failed'] += 1;
-    const isSummary = type === 'test:diagnostic' && data.nesting === 0;
-    if (isSummary && file !== null) {
-      yield lineOf(file, counts);
-      file = null;
+    if (isResult && data.nesting === 0) {
+      counts = { passed: counts.passed + inside.passed, failed: counts.failed + inside.failed };
+      inside = { passed: 0, failed: 0 };
     }
     if (isSummary || type === 'test:fail' || type === 'test:stderr') yield* asTap(event);
   }
