@@ -1,6 +1,6 @@
 /**
  * Who watches the watchman: the model test is run on copies of the source with a bug planted in each, and must find all
- * of them, by a story and not by a crash. On a copy without a bug it must pass. Each of some test files takes its share
+ * of them, by a story and not by a crash. Each of some test files takes its share
  * of the bugs, as one file may last only so long.
  */
 
@@ -16,9 +16,10 @@ import { type PlantedBug, plantedBugs } from './planted-bugs.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const model = join('test', 'model', 'one-road.test.ts');
 const runs = 400;
-/** Tried one after the other until one of them finds the bug: the stories that are told of old, then random ones by seed. */
-const hunts = ['told', 1, 2, 3, 4, 5] as const;
-type Hunt = (typeof hunts)[number];
+/** The stories that are told, or random ones by their seed. */
+type Hunt = 'told' | number;
+/** Tried one after the other until one of them finds the bug. */
+const seeds = [1, 2, 3, 4, 5];
 /** The test files that share the bugs. */
 const shares = 4;
 
@@ -84,7 +85,7 @@ async function hunt(folder: string, bug: PlantedBug): Promise<string | null> {
   const whole = readFileSync(path, 'utf8');
   writeFileSync(path, planted(bug));
   try {
-    for (const one of hunts) {
+    for (const one of bug.isRare ? (['told'] as const) : seeds) {
       const { passed, output } = await runModel(folder, one);
       if (passed) continue;
       const isStory = output.includes('AssertionError') || output.includes("code: 'ERR_ASSERTION'");
@@ -99,12 +100,6 @@ async function hunt(folder: string, bug: PlantedBug): Promise<string | null> {
 /** The bugs whose turn comes with this share, one after the other in one copy; `share` counts from 0. */
 export function huntShare(share: number): void {
   const folder = copySource();
-  if (share === 0) {
-    test('the model finds no bug where none was planted', async () => {
-      const { passed, output } = await runModel(folder, 1);
-      assert.ok(passed, output);
-    });
-  }
   const bugs = plantedBugs.filter((_, index) => index % shares === share);
   for (const bug of bugs) {
     test(`the model finds it where ${bug.name}`, async () => {

@@ -10,6 +10,8 @@ export interface PlantedBug {
   /** Occurs exactly once in the file. */
   readonly find: string;
   readonly replace: string;
+  /** Found by the stories that are told, as random ones seldom come to it. */
+  readonly isRare?: true;
 }
 
 export const plantedBugs: readonly PlantedBug[] = [
@@ -112,6 +114,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'a sum that was lost runs back without a word',
+    isRare: true,
     file: 'src/room/room.ts',
     find: 'if (sum === null || !this.#sums.hasFallen(sum.counter, sum.total)) return;',
     replace:
@@ -119,6 +122,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'a log that takes older data over is noticed only by those whose connection broke',
+    isRare: true,
     file: 'src/room/intake.ts',
     find: 'if (tail.epoch !== this.position.epoch || tail.offset > this.position.offset) this.#doubt();',
     replace: 'if (tail.epoch === this.position.epoch && tail.offset > this.position.offset) this.#doubt();',
@@ -137,6 +141,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'a ban of a higher role is lifted by a lower one',
+    isRare: true,
     file: 'src/log/memory/rules.ts',
     find: 'rankOf(known.role) > rankOf(role)',
     replace: 'rankOf(known.role) > rankOf(role) + 1',
@@ -167,6 +172,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'a token that was replaced while its stream was being opened is honoured all the same',
+    isRare: true,
     file: 'src/hub/hub.ts',
     find: "    if (isOutdated) return { cause: 'reauthorized', reason: null };\n",
     replace: '',
