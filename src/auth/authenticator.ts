@@ -2,7 +2,8 @@
  * Who is asking. Finds the token, has `@fastify/jwt` check its signature and times once and the same way for every
  * route, and reads the claims for one room. Decides nothing about what a role may do.
  *
- * Whoever presents a bad token learns only that it is bad: every fault gets the same refusal, and is counted by its reason.
+ * Whoever presents a bad token learns only that it is bad: every fault gets the same refusal, and is counted by its
+ * reason.
  */
 
 import cookie from '@fastify/cookie';

@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Groups, GroupsRefusal } from './groups-file.ts';
 import { addressFault, isNotRunning, takeHealth } from './health.ts';
 import { askRunning, call, type Running, type Words } from './nginx.ts';
-import { drainNode, moveRoom, serversOf, takeCensuses } from './nodes.ts';
+import { drainNode, moveRoom, serversOf, takeRoomLists } from './nodes.ts';
 import { makePlan, type Plan, type Step, stepsOf, tooSlow } from './plan.ts';
 import { type Rendering, render } from './render.ts';
 import { putRendering, renderedGroups, staleFiles } from './rendered.ts';
@@ -99,8 +99,8 @@ async function leftUndone({ unasked }: Plan, before: Groups | null, after: Group
 
 /** The plan as of now, by what the servers themselves say. */
 export async function planNow(before: Groups | null, after: Groups): Promise<Plan> {
-  const censuses = await takeCensuses(serversOf(before, after));
-  return makePlan(before, after, censuses, await takeHealth(after, censuses));
+  const roomLists = await takeRoomLists(serversOf(before, after));
+  return makePlan(before, after, roomLists, await takeHealth(after, roomLists));
 }
 
 async function reload({ groups, reload: words }: ApplyOptions, { digest }: Rendering): Promise<void> {

@@ -7,7 +7,7 @@ import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { type Groups, GroupsRefusal } from './groups-file.ts';
 import { askRunning, localUrl, type Words } from './nginx.ts';
-import { serversOf, takeCensuses } from './nodes.ts';
+import { serversOf, takeRoomLists } from './nodes.ts';
 import { render } from './render.ts';
 import { staleFiles, testConfiguration } from './rendered.ts';
 
@@ -65,10 +65,10 @@ function runs(digest: string | null, rendered: string, { listen }: Groups): Find
 
 /** Each gateway must be the one, and of the group, that the file takes it for. */
 async function serversFound(groups: Groups): Promise<readonly Finding[]> {
-  const censuses = await takeCensuses(serversOf(null, groups));
+  const roomLists = await takeRoomLists(serversOf(null, groups));
   return groups.groups.flatMap((group) =>
     group.servers.map(({ name, admin, isDrained }) => {
-      const roomList = censuses.get(name) ?? 'it was not asked';
+      const roomList = roomLists.get(name) ?? 'it was not asked';
       if (typeof roomList === 'string') {
         const isExpected = admin === null || isDrained;
         return isExpected ? unknown('server', `${name}: ${roomList}`) : wrong('server', `${name}: ${roomList}`);

@@ -6,27 +6,27 @@
 
 import { ask } from './ask.ts';
 import type { GroupServer, Groups } from './groups-file.ts';
-import type { Censuses } from './nodes.ts';
+import type { RoomLists } from './nodes.ts';
 import { placesOf, slotsCount } from './slots.ts';
 
 /** By server name: why it takes nothing; null where it does. */
 export type Health = ReadonlyMap<string, string | null>;
 
 /** Asks every server of the file that is not drained, all at once. */
-export async function takeHealth({ groups }: Groups, censuses: Censuses): Promise<Health> {
+export async function takeHealth({ groups }: Groups, roomLists: RoomLists): Promise<Health> {
   const servers = groups.flatMap((group) => group.servers).filter(({ isDrained }) => !isDrained);
   return new Map(
-    await Promise.all(servers.map(async (server) => [server.name, await whyNot(server, censuses)] as const)),
+    await Promise.all(servers.map(async (server) => [server.name, await whyNot(server, roomLists)] as const)),
   );
 }
 
-async function whyNot({ name, address, admin }: GroupServer, censuses: Censuses): Promise<string | null> {
+async function whyNot({ name, address, admin }: GroupServer, roomLists: RoomLists): Promise<string | null> {
   const [whyUnheard, whyUnready] = await Promise.all([
     addressFault(address),
     admin === null ? null : adminFault(admin),
   ]);
   if (whyUnheard !== null) return whyUnheard;
-  const roomList = censuses.get(name);
+  const roomList = roomLists.get(name);
   if (admin === null || roomList === undefined) return null;
   if (typeof roomList === 'string') return roomList;
   if (roomList.isDraining) return 'it is draining: take that back with POST /ops/undrain, or restart it';

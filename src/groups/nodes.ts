@@ -16,7 +16,7 @@ export interface RoomList {
 }
 
 /** By server name: the list of its rooms, or why there is none. */
-export type Censuses = ReadonlyMap<string, RoomList | string>;
+export type RoomLists = ReadonlyMap<string, RoomList | string>;
 
 /** The longest time over which one call may spread. */
 export const overMsMax = 600_000;
@@ -27,15 +27,15 @@ export function serversOf(before: Groups | null, after: Groups): readonly GroupS
   return [...new Map(all.map((server) => [server.name, server])).values()];
 }
 
-export async function takeCensuses(servers: readonly GroupServer[]): Promise<Censuses> {
-  return new Map(await Promise.all(servers.map(async (server) => [server.name, await takeCensus(server)] as const)));
+export async function takeRoomLists(servers: readonly GroupServer[]): Promise<RoomLists> {
+  return new Map(await Promise.all(servers.map(async (server) => [server.name, await takeRoomList(server)] as const)));
 }
 
-async function takeCensus({ name, admin }: GroupServer): Promise<RoomList | string> {
+async function takeRoomList({ name, admin }: GroupServer): Promise<RoomList | string> {
   if (admin === null) return 'the file gives no admin address';
   try {
     const { status, json } = await ask(`${admin}/ops/rooms`);
-    const roomList = status === 200 ? readCensus(json) : null;
+    const roomList = status === 200 ? readRoomList(json) : null;
     if (roomList === null) return `${admin}/ops/rooms answers ${status} and no roomList`;
     // An order would reach somebody else's viewers.
     return roomList.node === name ? roomList : `${admin} is the admin port of ${roomList.node} of ${roomList.group}`;
@@ -44,7 +44,7 @@ async function takeCensus({ name, admin }: GroupServer): Promise<RoomList | stri
   }
 }
 
-function readCensus(json: unknown): RoomList | null {
+function readRoomList(json: unknown): RoomList | null {
   const { node, group, isDraining, misrouted, rooms } = (json ?? {}) as Record<string, unknown>;
   if (typeof node !== 'string' || typeof group !== 'string' || !Array.isArray(rooms)) return null;
   const known = (rooms as readonly { room?: unknown; viewers?: unknown }[]).flatMap(({ room, viewers }) =>

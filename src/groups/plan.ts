@@ -1,5 +1,5 @@
 /**
- * What a changed groups file means for slots and for the people who watch. Pure: files and censuses in, a plan out. A
+ * What a changed groups file means for slots and for the people who watch. Pure: files and room lists in, a plan out. A
  * viewer has to move where its server's group no longer serves its room, where its server is drained or gone, and, for a
  * room that is spread over more groups than before, as many as would now land elsewhere.
  */
@@ -7,7 +7,7 @@
 import type { RoomId } from '../model.ts';
 import type { GroupServer, Groups } from './groups-file.ts';
 import { abandonedBy, type Health } from './health.ts';
-import { type Censuses, overMsMax, serversOf } from './nodes.ts';
+import { overMsMax, type RoomLists, serversOf } from './nodes.ts';
 import { type Places, placesOf } from './slots.ts';
 
 export interface Move {
@@ -43,14 +43,14 @@ export interface Plan {
   readonly viewers: number;
 }
 
-export function makePlan(before: Groups | null, after: Groups, censuses: Censuses, health: Health = new Map()): Plan {
+export function makePlan(before: Groups | null, after: Groups, roomLists: RoomLists, health: Health = new Map()): Plan {
   const placesBefore = before === null ? null : placesOf(before);
   const placesAfter = placesOf(after);
   const unasked: { server: string; reason: string }[] = [];
   const drains: Drain[] = [];
   const moves: Move[] = [];
   for (const server of serversOf(before, after)) {
-    const roomList = censuses.get(server.name) ?? 'it was not asked';
+    const roomList = roomLists.get(server.name) ?? 'it was not asked';
     const { name, admin } = server;
     if (typeof roomList === 'string' || admin === null) {
       unasked.push({

@@ -2,9 +2,9 @@
  * Says to the log how many viewers each room has on this node, and takes back how many watch it over all nodes. What the
  * log makes of the reports stands in `room-log`; what viewers are shown is the hub's.
  *
- * A room whose number moved is reported at once, and again `VIEWER_COUNT_MS` later at the earliest, so what moves meanwhile is
- * one report. Where something is pending in the log, it says when to come again. The hub's renewals carry the number too; they
- * put right whatever was lost, so a report that fails is not tried again.
+ * A room whose number moved is reported at once, and again `VIEWER_COUNT_MS` later at the earliest, so what moves
+ * meanwhile is one report. Where something is pending in the log, it says when to come again. The hub's renewals carry
+ * the number too; they put right whatever was lost, so a report that fails is not tried again.
  */
 
 import type { Clock, Timer } from '../clock.ts';

@@ -1,7 +1,7 @@
 /**
  * What operators see and do of this node's viewers: who watches what, handing a room's viewers over, and draining the
- * node before it goes. Counts misrouted requests: those that the proxy had meant for another group, which says that nodes and
- * proxy do not agree on who is in which group.
+ * node before it goes. Counts misrouted requests: those that the proxy had meant for another group, which says that
+ * nodes and proxy do not agree on who is in which group.
  */
 
 import type { Clock } from '../clock.ts';

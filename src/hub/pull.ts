@@ -58,8 +58,8 @@ interface Look extends Pulled {
 }
 
 /**
- * `share`: the client has as many requests under way as it may. `overloaded`: a limit of all. `expired`: the token was good
- * when it asked, and is not any more.
+ * `share`: the client has as many requests under way as it may. `overloaded`: a limit of all. `expired`: the token was
+ * good when it asked, and is not any more.
  */
 export type NotPulled = 'banned' | 'overloaded' | 'share' | 'expired';
 

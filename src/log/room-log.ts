@@ -278,8 +278,8 @@ export interface RoomLog {
   unfollow(room: RoomId): Promise<void>;
 
   /**
-   * Puts a user with a stream on this node into the room's directory. `null` (no token) only asks. `role`: of the stream's
-   * token; absent, `viewer`, whom every ban binds.
+   * Puts a user with a stream on this node into the room's directory. `null` (no token) only asks. `role`: of the
+   * stream's token; absent, `viewer`, whom every ban binds.
    */
   enter(room: RoomId, user: UserId | null, role?: Role): Promise<Entered>;
   /** The user's last stream in this room on this node is gone. */

@@ -4,8 +4,8 @@
  * missing range from the log before anything later is let through. Viewers ask nothing of this kind themselves: one
  * reader per room and node, however many of them wait.
  *
- * An entry for named users is published only to the nodes that have one of them on record. So nothing is let through while
- * this node's lease may have run out (`lease.ts`): it registers again, and reads on from what the lease covered.
+ * An entry for named users is published only to the nodes that have one of them on record. So nothing is let through
+ * while this node's lease may have run out (`lease.ts`): it registers again, and reads on from what the lease covered.
  *
  * It is always in one of these modes:
  * - **opening**: following has begun, the state is being read. What is heard meanwhile is kept aside.

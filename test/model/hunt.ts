@@ -1,7 +1,7 @@
 /**
  * Who watches the watchman: the model test is run on copies of the source with a bug planted in each, and must find all
- * of them, by a story and not by a crash. Each of some test files takes its share
- * of the bugs, as one file may last only so long.
+ * of them, by a story and not by a crash. Each of some test files takes its share of the bugs, as one file may last
+ * only so long.
  */
 
 import assert from 'node:assert/strict';

@@ -1,6 +1,7 @@
 /**
  * The embedded log's directory of one room: which nodes hold a stream of which user, each valid while the node's lease
- * is. It is a plain value, like everything that `log/memory/record` keeps. Users of a node that fell silent are still counted for
+ * is. It is a plain value, like everything that `log/memory/record` keeps. Users of a node that fell silent are still
+ * counted for
  * `graceMs`, as the node may come back; then they are taken out, `sweepAtOnce` at a time.
  */
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readGroups } from '../../../src/groups/groups-file.ts';
-import type { Censuses, RoomList } from '../../../src/groups/nodes.ts';
+import type { RoomList, RoomLists } from '../../../src/groups/nodes.ts';
 import { makePlan, type Plan, stepsOf, tooSlow } from '../../../src/groups/plan.ts';
 import { placesOf } from '../../../src/groups/slots.ts';
 import type { RoomId } from '../../../src/model.ts';
@@ -30,7 +30,7 @@ const roomList = (group: string, rooms: Record<string, number>, isDraining = fal
 });
 const empty = (): Map<string, RoomList> =>
   new Map(['blue-1', 'blue-2', 'green-1', 'green-2'].map((name) => [name, roomList(name.split('-')[0] ?? '', {})]));
-const withCensus = (more: Record<string, RoomList>): Censuses => new Map([...empty(), ...Object.entries(more)]);
+const withRooms = (more: Record<string, RoomList>): RoomLists => new Map([...empty(), ...Object.entries(more)]);
 const movesIn = ({ moves }: Plan) =>
   moves.map(({ server: from, room, share }) => [from, room, Number(share.toFixed(3))]);
 
@@ -45,7 +45,7 @@ function roomOf(group: string, file = fileOf(two)): RoomId {
 describe('a plan', () => {
   it('moves nobody when nothing changed', () => {
     const rooms = { [roomOf('blue')]: 100 };
-    const plan = makePlan(fileOf(two), fileOf(two), withCensus({ 'blue-1': roomList('blue', rooms) }));
+    const plan = makePlan(fileOf(two), fileOf(two), withRooms({ 'blue-1': roomList('blue', rooms) }));
     assert.deepEqual([plan.slotsMoved, plan.viewers, plan.rooms], [0, 0, 0]);
   });
 
@@ -58,7 +58,7 @@ describe('a plan', () => {
     const moving = all.filter((room) => after.of(room)[0] === 'red');
     assert.ok(moving.length > 0 && moving.length < all.length);
     const blue = roomList('blue', Object.fromEntries(all.map((room) => [room, 10])));
-    const plan = makePlan(fileOf(two), three, withCensus({ 'blue-1': blue, 'red-1': roomList('red', {}) }));
+    const plan = makePlan(fileOf(two), three, withRooms({ 'blue-1': blue, 'red-1': roomList('red', {}) }));
     assert.deepEqual(
       plan.moves.map(({ room }) => room),
       moving,
@@ -71,7 +71,7 @@ describe('a plan', () => {
     const room = roomOf('blue');
     const hot = fileOf(two, { hotRooms: { [room]: ['blue', 'green'] } });
     const viewers = { 'blue-1': roomList('blue', { [room]: 60 }), 'blue-2': roomList('blue', { [room]: 40 }) };
-    const plan = makePlan(fileOf(two), hot, withCensus(viewers));
+    const plan = makePlan(fileOf(two), hot, withRooms(viewers));
     assert.deepEqual(movesIn(plan), [
       ['blue-1', room, 0.5],
       ['blue-2', room, 0.5],
@@ -79,7 +79,7 @@ describe('a plan', () => {
     assert.equal(plan.viewers, 50);
     const third = fileOf({ ...two, red: [server('red-1', { weight: 4 })] }, { hotRooms: { [room]: ['blue', 'red'] } });
     const spread = fileOf({ ...two, red: [server('red-1', { weight: 4 })] }, { hotRooms: { [room]: ['blue'] } });
-    assert.deepEqual(movesIn(makePlan(spread, third, withCensus(viewers))), [
+    assert.deepEqual(movesIn(makePlan(spread, third, withRooms(viewers))), [
       ['blue-1', room, 0.667],
       ['blue-2', room, 0.667],
     ]);
@@ -89,26 +89,26 @@ describe('a plan', () => {
     const room = roomOf('blue');
     const hot = fileOf(two, { hotRooms: { [room]: ['blue', 'green'] } });
     const viewers = { 'blue-1': roomList('blue', { [room]: 60 }), 'green-2': roomList('green', { [room]: 40 }) };
-    assert.deepEqual(movesIn(makePlan(hot, fileOf(two), withCensus(viewers))), [['green-2', room, 1]]);
+    assert.deepEqual(movesIn(makePlan(hot, fileOf(two), withRooms(viewers))), [['green-2', room, 1]]);
   });
 
   it('moves misrouted home, though nothing changed: what was interrupted is finished', () => {
     const room = roomOf('blue');
     const viewers = { 'green-1': roomList('green', { [room]: 7 }) };
-    assert.deepEqual(movesIn(makePlan(fileOf(two), fileOf(two), withCensus(viewers))), [['green-1', room, 1]]);
+    assert.deepEqual(movesIn(makePlan(fileOf(two), fileOf(two), withRooms(viewers))), [['green-1', room, 1]]);
   });
 
   it('drains a server that is marked, and one that is taken out, once', () => {
     const room = roomOf('blue');
     const marked = fileOf({ ...two, blue: [server('blue-1', { drain: true }), server('blue-2')] });
     const viewers = roomList('blue', { [room]: 5, x: 6 });
-    assert.deepEqual(makePlan(fileOf(two), marked, withCensus({ 'blue-1': viewers })).drains, [
+    assert.deepEqual(makePlan(fileOf(two), marked, withRooms({ 'blue-1': viewers })).drains, [
       { server: 'blue-1', admin: admin('blue-1'), viewers: 11 },
     ]);
     const gone = fileOf({ ...two, blue: [server('blue-2')] });
-    assert.equal(makePlan(fileOf(two), gone, withCensus({ 'blue-1': viewers })).drains[0]?.viewers, 11);
+    assert.equal(makePlan(fileOf(two), gone, withRooms({ 'blue-1': viewers })).drains[0]?.viewers, 11);
     const again = roomList('blue', { [room]: 5 }, true);
-    assert.deepEqual(makePlan(marked, marked, withCensus({ 'blue-1': again })).drains, []);
+    assert.deepEqual(makePlan(marked, marked, withRooms({ 'blue-1': again })).drains, []);
   });
 
   it('says of whom it knows nothing', () => {
