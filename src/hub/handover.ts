@@ -1,7 +1,8 @@
 /**
  * Hands viewers over to wherever the proxy sends them now: each is told by `move` when to come back, and its stream
  * ends. They are told in turn, and the times are so far apart that they come back evenly over the time that was asked
- * for: whoever drains a node chooses how many reconnects a second the others get. Who comes first is left to chance.
+ * for: whoever drains a node chooses how many reconnects a second the others get. A turn that comes late moves all that
+ * follow, by a fifth of that time at most, or those who are overdue would come at once. Who comes first is left to chance.
  */
 
 import type { Clock, Timer } from '../clock.ts';
@@ -11,13 +12,19 @@ import type { Viewer } from '../stream/viewer.ts';
 
 /** Viewers are told this often, those of one turn at once; they come back one after the other all the same. */
 const turnMs = 100;
+/** Of the time that was asked for, how much turns may come late in all before those who are overdue come at once. */
+const lateShare = 0.2;
 /** The least time to come back: enough for a proxy to have closed its side. */
 const leastRetryMs = 50;
 
 interface Order {
   readonly viewers: readonly Viewer[];
-  readonly beganMs: number;
   readonly overMs: number;
+  /** Later than it was where turns came late. */
+  beganMs: number;
+  /** When the next turn is due, and by how much turns may still come late. */
+  turnAtMs: number;
+  slackMs: number;
   /** Those before it have been told. */
   next: number;
   timer: Timer | null;
@@ -32,11 +39,12 @@ export class Handover {
     this.#clock = clock;
   }
 
-  /** Tells them all within `overMs`; settled when that is done, or on closing, or when the order is aborted. */
+  /** Tells them all within `overMs`, or a fifth more where the process stood still; settled when that is done, or on closing, or when the order is aborted. */
   begin(viewers: readonly Viewer[], overMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const order: Order = {
-        ...{ viewers: shuffled(viewers), beganMs: this.#clock.now(), overMs, next: 0, timer: null },
+        ...{ viewers: shuffled(viewers), overMs, beganMs: this.#clock.now(), turnAtMs: this.#clock.now() },
+        ...{ slackMs: overMs * lateShare, next: 0, timer: null },
         done: () => {
           order.timer?.cancel();
           signal?.removeEventListener('abort', order.done);
@@ -55,7 +63,11 @@ export class Handover {
   }
 
   #turn(order: Order): void {
-    const passedMs = this.#clock.now() - order.beganMs;
+    const nowMs = this.#clock.now();
+    const lateMs = Math.min(Math.max(0, nowMs - order.turnAtMs), order.slackMs);
+    order.beganMs += lateMs;
+    order.slackMs -= lateMs;
+    const passedMs = nowMs - order.beganMs;
     let told = 0;
     while (order.next < order.viewers.length && told < sliceViewers) {
       const dueMs = this.#dueMs(order);
@@ -68,6 +80,7 @@ export class Handover {
     else {
       const again = (): void => this.#turn(order);
       // What is due now and did not fit into this slice comes as soon as the event loop has had its turn.
+      order.turnAtMs = nowMs + (told === sliceViewers ? 0 : turnMs);
       order.timer = told === sliceViewers ? this.#clock.soon(again) : this.#clock.after(turnMs, again);
     }
   }

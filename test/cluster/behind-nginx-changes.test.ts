@@ -24,8 +24,8 @@ const reloads = 10;
 /** Reconnects per second, of `groups apply` and of a gateway that leaves by itself. */
 const pace = 250;
 const leavingPace = 500;
-/** Those who were due before one second and came late, in it: a busy machine stands still for a quarter of a second. */
-const lateShare = 0.25;
+/** Those who were due at the end of one second and came a moment late, at the beginning of the next. */
+const lateShare = 0.1;
 const names = ['resume', 'state', 'beat', 'comment', 'gap', 'end', 'move'];
 const nothingWrong = { lost: 0, doubled: 0, declared: 0, strange: 0, closedForGood: 0 };
 

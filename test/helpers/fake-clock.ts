@@ -69,6 +69,11 @@ export class FakeClock implements Clock {
     this.#nowMs = endMs;
   }
 
+  /** Time passes and nothing runs, as on a machine that stands still; what fell due runs with the next `advance`. */
+  stall(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** Like `advance`, in steps, and lets promises and immediates have their turn after each of them. */
   async advanceGently(ms: number, stepMs: number = ms): Promise<void> {
     for (let left = ms; left > 0; left -= stepMs) {

@@ -45,6 +45,20 @@ test('viewers are told in the time that was asked for, and come back evenly over
   });
 });
 
+test('a process that stood still does not send those who are overdue all at once', async () => {
+  const { clock, handover, viewers, told } = build(1_000);
+  const done = handover.begin(viewers, 2_000);
+  await clock.advanceGently(500, 100);
+  clock.stall(350);
+  await clock.advanceGently(2_000, 100);
+  await done;
+  assert.equal(told.length, 1_000);
+  for (const { backAtMs } of told) {
+    const inASecond = told.filter((other) => other.backAtMs >= backAtMs && other.backAtMs < backAtMs + 1_000).length;
+    assert.ok(inASecond <= 501, `${inASecond} come back in the second after ${backAtMs}`);
+  }
+});
+
 test('whose turn comes first is left to chance', async () => {
   const { clock, handover, viewers, told } = build(100);
   const done = handover.begin(viewers, 1_000);
