@@ -6,11 +6,11 @@
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { Crowd } from '../test/helpers/crowd.ts';
-import { type Fleet, roomsOn, startFleet } from '../test/helpers/fleet.ts';
-import type { GroupsText } from '../test/helpers/nginx.ts';
-import { SteadyWriters } from '../test/helpers/steady-writers.ts';
-import { waitFor } from '../test/helpers/wait-for.ts';
+import { Crowd } from '../test/rig/crowd.ts';
+import { type Fleet, roomsOn, startFleet } from '../test/rig/fleet.ts';
+import type { GroupsText } from '../test/rig/nginx.ts';
+import { SteadyWriters } from '../test/rig/steady-writers.ts';
+import { waitFor } from '../test/rig/wait-for.ts';
 import type { Row } from './bench.ts';
 import { type CrowdOptions, pause, shown } from './crowd-options.ts';
 

@@ -3,14 +3,14 @@ import { execFile } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import type { Browser } from 'playwright-core';
-import { openBrowser } from '../helpers/browser.ts';
-import { type Client, type Origin, openChromium, openNpmClient, startOrigin } from '../helpers/clients.ts';
-import { Crowd } from '../helpers/crowd.ts';
-import { type Fleet, roomsOn, startFleet } from '../helpers/fleet.ts';
-import { tokenOf } from '../helpers/gateway.ts';
-import type { GroupsText } from '../helpers/nginx.ts';
-import { judgeKept, SteadyWriters } from '../helpers/steady-writers.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { openBrowser } from '../rig/browser.ts';
+import { type Client, type Origin, openChromium, openNpmClient, startOrigin } from '../rig/clients.ts';
+import { Crowd } from '../rig/crowd.ts';
+import { type Fleet, roomsOn, startFleet } from '../rig/fleet.ts';
+import { tokenOf } from '../rig/gateway.ts';
+import type { GroupsText } from '../rig/nginx.ts';
+import { judgeKept, SteadyWriters } from '../rig/steady-writers.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const run = promisify(execFile);
 // One fleet, one crowd and one history for all that operators do to it; each test goes on where the one before ended.

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { openBrowser } from '../helpers/browser.ts';
-import { type Client, type Origin, openChromium, openNpmClient, startOrigin } from '../helpers/clients.ts';
-import { Crowd } from '../helpers/crowd.ts';
-import { type Fleet, groupOf, roomsOn, startFleet } from '../helpers/fleet.ts';
-import { tokenOf } from '../helpers/gateway.ts';
-import type { GroupsText } from '../helpers/nginx.ts';
-import { judgeKept, SteadyWriters } from '../helpers/steady-writers.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { openBrowser } from '../rig/browser.ts';
+import { type Client, type Origin, openChromium, openNpmClient, startOrigin } from '../rig/clients.ts';
+import { Crowd } from '../rig/crowd.ts';
+import { type Fleet, groupOf, roomsOn, startFleet } from '../rig/fleet.ts';
+import { tokenOf } from '../rig/gateway.ts';
+import type { GroupsText } from '../rig/nginx.ts';
+import { judgeKept, SteadyWriters } from '../rig/steady-writers.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 // One fleet, one crowd and one history for all that befalls it; each test goes on where the one before ended.
 const nodes = ['blue-1', 'blue-2', 'green-1', 'green-2'];

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { Redis } from 'ioredis';
 import type { RoomId } from '../../src/model.ts';
-import { type RunningGateway, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { nodeChannel, roomChannel } from '../helpers/keys.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
-import { type StreamReader, watch } from '../helpers/stream-reader.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, startGateway, tokenOf } from '../rig/gateway.ts';
+import { nodeChannel, roomChannel } from '../rig/keys.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type StreamReader, watch } from '../rig/stream-reader.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const nodes = Array.from({ length: 8 }, (_, n) => `node-${n + 1}`);
 const room = 'derby' as RoomId;

@@ -9,8 +9,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
-import { openBrowser } from '../helpers/browser.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { openBrowser } from '../rig/browser.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));

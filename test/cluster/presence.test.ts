@@ -3,12 +3,12 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { graceMs, leaseMs } from '../../src/log/room-log.ts';
 import type { RoomId } from '../../src/model.ts';
 import { age } from '../contract/redis-stage.ts';
-import { type RunningGateway, startGateway, startGatewayProcess, tokenOf } from '../helpers/gateway.ts';
-import { audienceKey, nodesKey, whereKey } from '../helpers/keys.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
-import { type StreamReader, watch } from '../helpers/stream-reader.ts';
-import { secret } from '../helpers/tokens.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, startGateway, startGatewayProcess, tokenOf } from '../rig/gateway.ts';
+import { audienceKey, nodesKey, whereKey } from '../rig/keys.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type StreamReader, watch } from '../rig/stream-reader.ts';
+import { secret } from '../rig/tokens.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const viewerCountMs = 100;
 const environment = { VIEWER_COUNT_MS: String(viewerCountMs), RENEW_MS: '200' };

@@ -6,9 +6,9 @@ import type { RoomLog } from '../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../src/model.ts';
 import { Ear } from '../contract/stage.ts';
 import { openGateway, seatViewers, type Viewer } from '../fault/stage.ts';
-import { type RunningGateway, room, tokenOf } from '../helpers/gateway.ts';
-import { freePorts, type RedisProcess, startRedisProcess } from '../helpers/redis-process.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, room, tokenOf } from '../rig/gateway.ts';
+import { freePorts, type RedisProcess, startRedisProcess } from '../rig/redis-process.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const id = room as RoomId;
 

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { Redis } from 'ioredis';
 import type { RoomId } from '../../src/model.ts';
-import { type Answer, type RunningGateway, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { nodeChannel, roomChannel } from '../helpers/keys.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
-import { type ReadOptions, type StreamReader, watch } from '../helpers/stream-reader.ts';
+import { type Answer, type RunningGateway, startGateway, tokenOf } from '../rig/gateway.ts';
+import { nodeChannel, roomChannel } from '../rig/keys.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type ReadOptions, type StreamReader, watch } from '../rig/stream-reader.ts';
 
 const writers = 4;
 const writesEach = 50;

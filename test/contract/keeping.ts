@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import type { Epoch } from '../../src/model.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import { count, event, type OpenHarness, promise, put, remove, type Stage } from './stage.ts';
 
 const partsOf = async (stage: Stage) => Object.fromEntries((await stage.log.readState(stage.room)).parts);

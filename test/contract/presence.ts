@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { graceMs, leaseMs, type RoomLog, type ViewerCount } from '../../src/log/room-log.ts';
 import type { UserId } from '../../src/model.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import { type Ear, event, type OpenHarness, promise, type Stage, user } from './stage.ts';
 
 /** Longer than what these tests take in real time, so that only the harness lets it pass; shorter than a lease. */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { judge, parsePosition } from '../../src/log/position.ts';
 import type { Epoch } from '../../src/model.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import { count, event, freshRoom, idOf, type OpenHarness, promise, put, rule, type Stage, user } from './stage.ts';
 
 export function readingContract(open: OpenHarness): void {

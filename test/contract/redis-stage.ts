@@ -6,8 +6,8 @@ import { openRedisLog } from '../../src/log/redis/redis-log.ts';
 import type { Appended, Change, RoomLog, Write } from '../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../src/model.ts';
 import { readSettings, type Settings } from '../../src/settings.ts';
-import type { RedisServer, RedisServerOptions } from '../helpers/redis-server.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import type { RedisServer, RedisServerOptions } from '../rig/redis-server.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import type { Harness, LogSettings } from './stage.ts';
 
 export const deadlineMs = 600;

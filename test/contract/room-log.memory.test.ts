@@ -5,7 +5,7 @@ import { bucketsMin, type MemoryLimits } from '../../src/log/memory/record.ts';
 import { onceKeysMax } from '../../src/log/memory/room.ts';
 import { judge } from '../../src/log/position.ts';
 import { declareMs, type RoomLog, sampledChat } from '../../src/log/room-log.ts';
-import { FakeClock } from '../helpers/fake-clock.ts';
+import { FakeClock } from '../rig/fake-clock.ts';
 import { roomLogContract } from './room-log.contract.ts';
 import { event, freshRoom, type Harness, put, Stage, user } from './stage.ts';
 

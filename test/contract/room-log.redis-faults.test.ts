@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { judge } from '../../src/log/position.ts';
 import type { UserId } from '../../src/model.ts';
-import { logKey, metaKey } from '../helpers/keys.ts';
-import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../helpers/redis-server.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { logKey, metaKey } from '../rig/keys.ts';
+import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../rig/redis-server.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import {
   closeAll,
   comment,

@@ -5,9 +5,9 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { judge } from '../../src/log/position.ts';
 import { type Change, leaseMs, type Renewed, type RoomLog } from '../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../src/model.ts';
-import { audienceKey, logKey, metaKey, nodesKey, rulesKey, stateKey, whereKey } from '../helpers/keys.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { audienceKey, logKey, metaKey, nodesKey, rulesKey, stateKey, whereKey } from '../rig/keys.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import { age, anna, ben, closeAll, comment, kept, newRoom, once, open, writeOf } from './redis-stage.ts';
 import { Ear } from './stage.ts';
 

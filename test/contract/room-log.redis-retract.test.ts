@@ -5,8 +5,8 @@ import { after, afterEach, before, test } from 'node:test';
 import type { Position } from '../../src/log/position.ts';
 import type { Change, RoomLog } from '../../src/log/room-log.ts';
 import type { RoomId } from '../../src/model.ts';
-import { logKey, metaKey } from '../helpers/keys.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
+import { logKey, metaKey } from '../rig/keys.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
 import { closeAll, kept, newRoom, open, writeOf } from './redis-stage.ts';
 
 let server: RedisServer;

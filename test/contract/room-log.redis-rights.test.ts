@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
-import { type GuardedRedis, leastRights, startGuardedRedis } from '../helpers/least-rights.ts';
+import { type GuardedRedis, leastRights, startGuardedRedis } from '../rig/least-rights.ts';
 import { durable, harnessOn } from './redis-stage.ts';
 import { roomLogContract } from './room-log.contract.ts';
 

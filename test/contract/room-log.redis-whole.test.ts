@@ -10,9 +10,9 @@ import type { Position } from '../../src/log/position.ts';
 import { keysIn } from '../../src/log/redis/keys.ts';
 import type { Appended, Change, Rate, RoomLog, Write } from '../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../src/model.ts';
-import { leastRights } from '../helpers/least-rights.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { leastRights } from '../rig/least-rights.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import { anna, ben, closeAll, comment, kept, newRoom, open, refusedCode, writeOf } from './redis-stage.ts';
 
 const { log: logKey, meta, state, nodes, rules, rate: rateKey } = keysIn('rs');

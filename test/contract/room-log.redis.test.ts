@@ -6,9 +6,9 @@ import type { Refusal } from '../../src/errors.ts';
 import { judge } from '../../src/log/position.ts';
 import { type Change, declareMs, sampledChat } from '../../src/log/room-log.ts';
 import type { UserId } from '../../src/model.ts';
-import { logKey, metaKey, nodeChannel, roomChannel, whereKey } from '../helpers/keys.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { logKey, metaKey, nodeChannel, roomChannel, whereKey } from '../rig/keys.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import {
   age,
   anna,

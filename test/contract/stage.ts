@@ -16,7 +16,7 @@ import type {
   Write,
 } from '../../src/log/room-log.ts';
 import type { Entry, RoomId, UserId } from '../../src/model.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 /** What a test may set; the rest is as the implementation likes. */
 export type LogSettings = MemoryLimits;

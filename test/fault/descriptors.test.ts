@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
-import { Author } from '../helpers/author.ts';
-import { startCountedGateway } from '../helpers/counted-gateway.ts';
-import { PacedViewer } from '../helpers/paced-viewer.ts';
-import { startRedis } from '../helpers/redis-server.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { Author } from '../rig/author.ts';
+import { startCountedGateway } from '../rig/counted-gateway.ts';
+import { PacedViewer } from '../rig/paced-viewer.ts';
+import { startRedis } from '../rig/redis-server.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const descriptorsMax = 128;
 const viewersBefore = 20;

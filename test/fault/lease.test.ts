@@ -6,10 +6,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { durable } from '../contract/redis-stage.ts';
-import { type GatewayProcess, type RunningGateway, startGatewayProcess } from '../helpers/gateway.ts';
-import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../helpers/redis-server.ts';
-import { secret } from '../helpers/tokens.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type GatewayProcess, type RunningGateway, startGatewayProcess } from '../rig/gateway.ts';
+import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../rig/redis-server.ts';
+import { secret } from '../rig/tokens.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import { allReach, assertNobodyLost, historyOf, openGateway, seatViewers, type Viewer, Writers } from './stage.ts';
 
 /** Longer than a lease, on a busy machine. */

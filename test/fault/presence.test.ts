@@ -3,11 +3,11 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { graceMs, leaseMs } from '../../src/log/room-log.ts';
 import type { RoomId } from '../../src/model.ts';
 import { age } from '../contract/redis-stage.ts';
-import { type RunningGateway, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { audienceKey } from '../helpers/keys.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
-import { type StreamReader, watch } from '../helpers/stream-reader.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, startGateway, tokenOf } from '../rig/gateway.ts';
+import { audienceKey } from '../rig/keys.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type StreamReader, watch } from '../rig/stream-reader.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const room = 'full-house' as RoomId;
 const environment = { VIEWER_COUNT_MS: '100', RENEW_MS: '200', LOG_DEADLINE_MS: '800' };

@@ -5,13 +5,13 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import type { RunningGateway } from '../helpers/gateway.ts';
-import { splitId } from '../helpers/ledger.ts';
-import { type RedisCluster, startRedisCluster } from '../helpers/redis-cluster.ts';
-import { leaveBehind, type RedisProcess } from '../helpers/redis-process.ts';
-import { readStream } from '../helpers/stream-reader.ts';
-import { makeToken } from '../helpers/tokens.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import type { RunningGateway } from '../rig/gateway.ts';
+import { splitId } from '../rig/ledger.ts';
+import { type RedisCluster, startRedisCluster } from '../rig/redis-cluster.ts';
+import { leaveBehind, type RedisProcess } from '../rig/redis-process.ts';
+import { readStream } from '../rig/stream-reader.ts';
+import { makeToken } from '../rig/tokens.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import {
   allReach,
   assertNobodyLost,

@@ -6,10 +6,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { RoomId } from '../../src/model.ts';
-import { type RunningGateway, room } from '../helpers/gateway.ts';
-import { logKey, metaKey, stateKey } from '../helpers/keys.ts';
-import { freePorts, type RedisProcess, startRedisProcess } from '../helpers/redis-process.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, room } from '../rig/gateway.ts';
+import { logKey, metaKey, stateKey } from '../rig/keys.ts';
+import { freePorts, type RedisProcess, startRedisProcess } from '../rig/redis-process.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import { allReach, historyOf, judgeViewer, openGateway, seatViewers, type Viewer, Writers } from './stage.ts';
 
 describe('a log that comes back older in the same process', () => {

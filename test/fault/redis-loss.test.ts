@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { RoomId } from '../../src/model.ts';
 import { durable } from '../contract/redis-stage.ts';
-import { type RunningGateway, room } from '../helpers/gateway.ts';
-import { logKey, metaKey } from '../helpers/keys.ts';
-import { splitId } from '../helpers/ledger.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, room } from '../rig/gateway.ts';
+import { logKey, metaKey } from '../rig/keys.ts';
+import { splitId } from '../rig/ledger.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import { allReach, historyOf, judgeViewer, openGateway, seatViewers, type Viewer, Writers } from './stage.ts';
 
 describe('a Redis that loses data', () => {

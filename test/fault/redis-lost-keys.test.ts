@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { RoomId } from '../../src/model.ts';
-import { type RunningGateway, room, tokenOf } from '../helpers/gateway.ts';
-import { metaKey, nodesKey, rulesKey, stateKey, whereKey } from '../helpers/keys.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
-import { readStream, type StreamReader, watch } from '../helpers/stream-reader.ts';
+import { type RunningGateway, room, tokenOf } from '../rig/gateway.ts';
+import { metaKey, nodesKey, rulesKey, stateKey, whereKey } from '../rig/keys.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { readStream, type StreamReader, watch } from '../rig/stream-reader.ts';
 import { openGateway } from './stage.ts';
 
 describe('a Redis that loses one key of a room', () => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import type { RoomId } from '../../src/model.ts';
-import { type RunningGateway, room, tokenOf } from '../helpers/gateway.ts';
+import { type RunningGateway, room, tokenOf } from '../rig/gateway.ts';
 import {
   audienceKey,
   logKey,
@@ -14,11 +14,11 @@ import {
   rulesKey,
   stateKey,
   whereKey,
-} from '../helpers/keys.ts';
-import { splitId } from '../helpers/ledger.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
-import { makeToken } from '../helpers/tokens.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+} from '../rig/keys.ts';
+import { splitId } from '../rig/ledger.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { makeToken } from '../rig/tokens.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import {
   allReach,
   assertNobodyLost,

@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { mkdir, rm } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import type { SettingsError } from '../../src/settings.ts';
-import { type RunningGateway, startGatewayProcess } from '../helpers/gateway.ts';
-import { databaseRights, type GuardedRedis, leastRights, startGuardedRedis } from '../helpers/least-rights.ts';
-import { MetricsText } from '../helpers/metrics-text.ts';
-import { freePorts } from '../helpers/redis-process.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, startGatewayProcess } from '../rig/gateway.ts';
+import { databaseRights, type GuardedRedis, leastRights, startGuardedRedis } from '../rig/least-rights.ts';
+import { MetricsText } from '../rig/metrics-text.ts';
+import { freePorts } from '../rig/redis-process.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import { openGateway, readinessOf, seatViewers } from './stage.ts';
 
 describe('a Redis that refuses', () => {

@@ -6,10 +6,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import type { RoomId } from '../../src/model.ts';
-import { type RunningGateway, room } from '../helpers/gateway.ts';
-import { logKey } from '../helpers/keys.ts';
-import { type GuardedRedis, leastRights, startGuardedRedis } from '../helpers/least-rights.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, room } from '../rig/gateway.ts';
+import { logKey } from '../rig/keys.ts';
+import { type GuardedRedis, leastRights, startGuardedRedis } from '../rig/least-rights.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import {
   allReach,
   assertNobodyLost,

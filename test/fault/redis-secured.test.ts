@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import type { RunningGateway } from '../helpers/gateway.ts';
-import { clusterRights, leastRights } from '../helpers/least-rights.ts';
-import { startRedisCluster } from '../helpers/redis-cluster.ts';
-import { freePorts, startRedisProcess } from '../helpers/redis-process.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import type { RunningGateway } from '../rig/gateway.ts';
+import { clusterRights, leastRights } from '../rig/least-rights.ts';
+import { startRedisCluster } from '../rig/redis-cluster.ts';
+import { freePorts, startRedisProcess } from '../rig/redis-process.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import { allReach, assertNobodyLost, historyOf, openGateway, seatViewers, type Viewer, Writers } from './stage.ts';
 
 const run = promisify(execFile);

@@ -5,11 +5,11 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import type { RunningGateway } from '../helpers/gateway.ts';
-import { splitId } from '../helpers/ledger.ts';
-import { leaveBehind } from '../helpers/redis-process.ts';
-import { primaryName, type SentinelStage, startSentinelStage } from '../helpers/redis-sentinel.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import type { RunningGateway } from '../rig/gateway.ts';
+import { splitId } from '../rig/ledger.ts';
+import { leaveBehind } from '../rig/redis-process.ts';
+import { primaryName, type SentinelStage, startSentinelStage } from '../rig/redis-sentinel.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import {
   allReach,
   assertNobodyLost,

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { SettingsError } from '../../src/settings.ts';
-import { type RunningGateway, startGatewayProcess } from '../helpers/gateway.ts';
-import { type RedisCluster, startRedisCluster } from '../helpers/redis-cluster.ts';
-import { freePorts, type RedisProcess, startRedisProcess } from '../helpers/redis-process.ts';
-import { makeToken } from '../helpers/tokens.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, startGatewayProcess } from '../rig/gateway.ts';
+import { type RedisCluster, startRedisCluster } from '../rig/redis-cluster.ts';
+import { freePorts, type RedisProcess, startRedisProcess } from '../rig/redis-process.ts';
+import { makeToken } from '../rig/tokens.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import { openGateway, Writers } from './stage.ts';
 
 const as = makeToken({ claims: { sub: 'ann', rooms: { '*': 'viewer' } } });

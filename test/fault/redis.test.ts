@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import type { RoomId } from '../../src/model.ts';
 import { durable } from '../contract/redis-stage.ts';
-import { type RunningGateway, room } from '../helpers/gateway.ts';
-import { logKey } from '../helpers/keys.ts';
-import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../helpers/redis-server.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, room } from '../rig/gateway.ts';
+import { logKey } from '../rig/keys.ts';
+import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../rig/redis-server.ts';
+import { waitFor } from '../rig/wait-for.ts';
 import {
   allReach,
   assertNobodyLost,

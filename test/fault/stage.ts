@@ -11,11 +11,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { constants, createGunzip } from 'node:zlib';
 import { createParser } from 'eventsource-parser';
 import type { RoomId } from '../../src/model.ts';
-import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { metaKey } from '../helpers/keys.ts';
-import { Ledger, type Person, type Seen, splitId } from '../helpers/ledger.ts';
-import { waitFor } from '../helpers/wait-for.ts';
-import { Watcher } from '../helpers/watcher.ts';
+import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { metaKey } from '../rig/keys.ts';
+import { Ledger, type Person, type Seen, splitId } from '../rig/ledger.ts';
+import { waitFor } from '../rig/wait-for.ts';
+import { Watcher } from '../rig/watcher.ts';
 
 export const deadlineMs = 800;
 /** What a busy machine may add to a deadline. */

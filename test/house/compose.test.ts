@@ -8,7 +8,7 @@ import { optionOf, wordsIn } from '../../src/groups/nginx.ts';
 import { render } from '../../src/groups/render.ts';
 import { readSettings } from '../../src/settings.ts';
 import { environmentOf, groups as groupsLive, type Picture, redisDurability } from '../../tools/live/picture.ts';
-import { secret } from '../helpers/tokens.ts';
+import { secret } from '../rig/tokens.ts';
 import { root, textOf } from './sources.ts';
 
 // There may be no container engine at hand. So the files are read here, and held to what `npm run live` does, which is

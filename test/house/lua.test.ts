@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { leastRights } from '../helpers/least-rights.ts';
+import { leastRights } from '../rig/least-rights.ts';
 import { filesUnder, textOf } from './sources.ts';
 
 const scripts = filesUnder('src/log').filter((path) => path.endsWith('.lua'));

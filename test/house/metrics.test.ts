@@ -5,7 +5,7 @@ import { HubCounters } from '../../src/fanout/hub-counters.ts';
 import { LogCalls } from '../../src/ops/log-calls.ts';
 import { LoopDelay } from '../../src/ops/loop-delay.ts';
 import { Metrics } from '../../src/ops/metrics.ts';
-import { MetricsText } from '../helpers/metrics-text.ts';
+import { MetricsText } from '../rig/metrics-text.ts';
 import { textOf } from './sources.ts';
 
 const loopDelay = new LoopDelay(systemClock);

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { withoutBase } from '../../src/http/base-path.ts';
 import { readSettings, SettingsError } from '../../src/settings.ts';
-import { openBrowser } from '../helpers/browser.ts';
-import { type RunningGateway, room, startGateway, startGatewayProcess, tokenOf } from '../helpers/gateway.ts';
-import { watch } from '../helpers/stream-reader.ts';
+import { openBrowser } from '../rig/browser.ts';
+import { type RunningGateway, room, startGateway, startGatewayProcess, tokenOf } from '../rig/gateway.ts';
+import { watch } from '../rig/stream-reader.ts';
 
 let gateway: RunningGateway;
 before(async () => {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { type Answer, type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { rawRequest, sendRaw } from '../helpers/raw-http.ts';
-import { makeToken } from '../helpers/tokens.ts';
+import { type Answer, type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { rawRequest, sendRaw } from '../rig/raw-http.ts';
+import { makeToken } from '../rig/tokens.ts';
 
 const app = 'capacitor://localhost';
 const origins = ['https://site.example', app, 'ionic://localhost', 'tauri://localhost', 'chrome-extension://abcdefgh'];

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { InjectOptions } from 'fastify';
 import { SettingsError } from '../../src/settings.ts';
-import { type BuildOptions, type Built, buildHttp } from '../helpers/build-http.ts';
-import { makeEc, makeEd, makeRsa, makeToken, nowS, pemOf, secret, tokenFor } from '../helpers/tokens.ts';
+import { type BuildOptions, type Built, buildHttp } from '../rig/build-http.ts';
+import { makeEc, makeEd, makeRsa, makeToken, nowS, pemOf, secret, tokenFor } from '../rig/tokens.ts';
 
 const rsa = makeRsa();
 const ec = makeEc();

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { firstRetryMs, freshMs, KeySet, refetchMs } from '../../src/auth/key-set.ts';
 import { Refusal } from '../../src/errors.ts';
-import { buildHttp } from '../helpers/build-http.ts';
-import { FakeClock } from '../helpers/fake-clock.ts';
-import { jwkOf, makeEc, makeEd, makeRsa, makeToken, pemOf } from '../helpers/tokens.ts';
+import { buildHttp } from '../rig/build-http.ts';
+import { FakeClock } from '../rig/fake-clock.ts';
+import { jwkOf, makeEc, makeEd, makeRsa, makeToken, pemOf } from '../rig/tokens.ts';
 
 const rsa = makeRsa();
 const ec = makeEc();

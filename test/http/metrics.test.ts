@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { packageVersion } from '../../src/version.ts';
-import { type RunningGateway, room, type StartOptions, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { MetricsText } from '../helpers/metrics-text.ts';
-import { openRawViewer, type RawViewer, type RawViewerOptions } from '../helpers/raw-viewer.ts';
-import { startRedis } from '../helpers/redis-server.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, room, type StartOptions, startGateway, tokenOf } from '../rig/gateway.ts';
+import { MetricsText } from '../rig/metrics-text.ts';
+import { openRawViewer, type RawViewer, type RawViewerOptions } from '../rig/raw-viewer.ts';
+import { startRedis } from '../rig/redis-server.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 /** A gateway with viewers, all ended at the end, whatever happens. */
 interface Hall {

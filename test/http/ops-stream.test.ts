@@ -6,9 +6,9 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { EventSource } from 'eventsource';
 import { listenersMax } from '../../src/ops/admin-stream.ts';
 import type { SecondFigures } from '../../src/ops/figures.ts';
-import { type RunningGateway, startGateway } from '../helpers/gateway.ts';
-import { watch } from '../helpers/stream-reader.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, startGateway } from '../rig/gateway.ts';
+import { watch } from '../rig/stream-reader.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 let gateway: RunningGateway;
 let url: string;

@@ -5,8 +5,8 @@ import { keptMs } from '../../src/hub/shared-pages.ts';
 import type { Position } from '../../src/log/position.ts';
 import type { Change } from '../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../src/model.ts';
-import { type Built, buildHttp } from '../helpers/build-http.ts';
-import { makeToken } from '../helpers/tokens.ts';
+import { type Built, buildHttp } from '../rig/build-http.ts';
+import { makeToken } from '../rig/tokens.ts';
 
 let built: Built;
 let rooms = 0;

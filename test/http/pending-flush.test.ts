@@ -6,8 +6,8 @@ import { PendingFlush } from '../../src/log/pending-flush.ts';
 import { type Change, declareMs, type RoomLog, sampledChat } from '../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../src/model.ts';
 import { readSettings } from '../../src/settings.ts';
-import { FakeClock } from '../helpers/fake-clock.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { FakeClock } from '../rig/fake-clock.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const room = 'match-7' as RoomId;
 

@@ -6,8 +6,8 @@ import { Refusal, type RefusalCode } from '../../src/errors.ts';
 import { parsePosition } from '../../src/log/position.ts';
 import { type Appended, declareMs, sampledChat, type Write } from '../../src/log/room-log.ts';
 import type { RoomId } from '../../src/model.ts';
-import { type Built, buildHttp } from '../helpers/build-http.ts';
-import { tokenFor } from '../helpers/tokens.ts';
+import { type Built, buildHttp } from '../rig/build-http.ts';
+import { tokenFor } from '../rig/tokens.ts';
 
 const room = 'match-7' as RoomId;
 /** Needs a key, a moderator and a text; adds a word of its own to the answer. */

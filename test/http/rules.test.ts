@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type Built, buildHttp } from '../helpers/build-http.ts';
-import { tokenFor } from '../helpers/tokens.ts';
+import { type Built, buildHttp } from '../rig/build-http.ts';
+import { tokenFor } from '../rig/tokens.ts';
 
 let built: Built;
 before(async () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { type Answer, type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { readStream, type StreamReader, watch } from '../helpers/stream-reader.ts';
-import { nowS } from '../helpers/tokens.ts';
+import { type Answer, type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { readStream, type StreamReader, watch } from '../rig/stream-reader.ts';
+import { nowS } from '../rig/tokens.ts';
 
 const readers: StreamReader[] = [];
 const gateways: RunningGateway[] = [];

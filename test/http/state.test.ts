@@ -4,8 +4,8 @@ import type { InjectOptions } from 'fastify';
 import { readSince, writeState } from '../../src/http/get-state.ts';
 import type { Tail } from '../../src/log/position.ts';
 import type { Epoch } from '../../src/model.ts';
-import { type Built, buildHttp } from '../helpers/build-http.ts';
-import { makeToken, tokenFor } from '../helpers/tokens.ts';
+import { type Built, buildHttp } from '../rig/build-http.ts';
+import { makeToken, tokenFor } from '../rig/tokens.ts';
 
 let built: Built;
 let rooms = 0;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { expAheadMaxMs } from '../../src/auth/claims.ts';
 import { tokenFaults } from '../../src/auth/token-refusal.ts';
-import { type Built, buildHttp } from '../helpers/build-http.ts';
-import { jwkOf, makeEc, makeRsa, makeToken, nowS } from '../helpers/tokens.ts';
+import { type Built, buildHttp } from '../rig/build-http.ts';
+import { jwkOf, makeEc, makeRsa, makeToken, nowS } from '../rig/tokens.ts';
 
 const url = '/rooms/match-7/me';
 const ask = async (built: Built, claims: Record<string, unknown>) => {

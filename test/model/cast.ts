@@ -3,9 +3,9 @@
 import type { Position } from '../../src/log/position.ts';
 import type { RoomLog } from '../../src/log/room-log.ts';
 import type { Audience, Grant, Identity, RoomId, UserId } from '../../src/model.ts';
-import type { FakeClock } from '../helpers/fake-clock.ts';
-import { FakeSocket } from '../helpers/fake-socket.ts';
-import type { Person, Seen } from '../helpers/ledger.ts';
+import type { FakeClock } from '../rig/fake-clock.ts';
+import { FakeSocket } from '../rig/fake-socket.ts';
+import type { Person, Seen } from '../rig/ledger.ts';
 
 export const room = 'model' as RoomId;
 

@@ -4,8 +4,8 @@
  */
 
 import assert from 'node:assert/strict';
-import { type Ledger, maySee, type Person, splitId, type Written } from '../helpers/ledger.ts';
-import type { Resume } from '../helpers/watcher.ts';
+import { type Ledger, maySee, type Person, splitId, type Written } from '../rig/ledger.ts';
+import type { Resume } from '../rig/watcher.ts';
 
 /** The log as it was when it answered. */
 export interface Moment {

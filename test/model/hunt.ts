@@ -31,7 +31,7 @@ after(() => {
 function copySource(): string {
   const folder = mkdtempSync(join(tmpdir(), 'ringside-planted-'));
   folders.push(folder);
-  for (const name of ['src', 'package.json', 'tsconfig.json', join('test', 'model'), join('test', 'helpers')]) {
+  for (const name of ['src', 'package.json', 'tsconfig.json', join('test', 'model'), join('test', 'rig')]) {
     cpSync(join(root, name), join(folder, name), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import type { Identity } from '../../src/model.ts';
-import { type Ledger, type Person, splitId, type Written } from '../helpers/ledger.ts';
-import { Watcher } from '../helpers/watcher.ts';
+import { type Ledger, type Person, splitId, type Written } from '../rig/ledger.ts';
+import { Watcher } from '../rig/watcher.ts';
 import { type TimedSocket, toIdentity } from './cast.ts';
 import type { Chronicle, Moment } from './chronicle.ts';
 

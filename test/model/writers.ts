@@ -7,8 +7,8 @@ import assert from 'node:assert/strict';
 import type { MemoryStore, Snapshot } from '../../src/log/memory/memory-log.ts';
 import { type Appended, type Change, sampledChat, type Write } from '../../src/log/room-log.ts';
 import type { Entry, Epoch, Role, UserId } from '../../src/model.ts';
-import type { FakeClock } from '../helpers/fake-clock.ts';
-import type { Ledger, Person, What, Written } from '../helpers/ledger.ts';
+import type { FakeClock } from '../rig/fake-clock.ts';
+import type { Ledger, Person, What, Written } from '../rig/ledger.ts';
 import { type Addressed, room, toAudience } from './cast.ts';
 import type { Chronicle } from './chronicle.ts';
 

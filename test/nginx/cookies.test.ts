@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { openBrowser } from '../helpers/browser.ts';
-import { type Origin, startOrigin } from '../helpers/clients.ts';
-import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { startNginx } from '../helpers/nginx.ts';
-import { nowS } from '../helpers/tokens.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { openBrowser } from '../rig/browser.ts';
+import { type Origin, startOrigin } from '../rig/clients.ts';
+import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { startNginx } from '../rig/nginx.ts';
+import { nowS } from '../rig/tokens.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 interface LogMessage {
   readonly event: string;

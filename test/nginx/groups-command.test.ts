@@ -10,8 +10,8 @@ import { placesOf } from '../../src/groups/slots.ts';
 import type { RoomId } from '../../src/model.ts';
 import { buildAdmin } from '../../src/ops/admin.ts';
 import type { Drain } from '../../src/ops/admin-rooms.ts';
-import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { type GroupsText, type Nginx, startNginx, startUpstream, type Upstream } from '../helpers/nginx.ts';
+import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { type GroupsText, type Nginx, startNginx, startUpstream, type Upstream } from '../rig/nginx.ts';
 
 interface Order {
   readonly node: string;

@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { type Nginx, startNginx, startUpstream, type Upstream } from '../helpers/nginx.ts';
+import { type Nginx, startNginx, startUpstream, type Upstream } from '../rig/nginx.ts';
 
 const burst = 4;
 const unlimited = '198.51.100.7';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { isNormalTarget } from '../../src/http/normal-form.ts';
-import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { type Nginx, startNginx } from '../helpers/nginx.ts';
-import { type RawAnswer, rawRequest, sendRaw } from '../helpers/raw-http.ts';
-import { readStream, type StreamReader, watch } from '../helpers/stream-reader.ts';
+import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { type Nginx, startNginx } from '../rig/nginx.ts';
+import { type RawAnswer, rawRequest, sendRaw } from '../rig/raw-http.ts';
+import { readStream, type StreamReader, watch } from '../rig/stream-reader.ts';
 
 // nginx chooses a way, with its limits, by what it reads; a gateway serves what it reads. Where they read one text
 // differently, limits, caches and routing are passed by. So both refuse what can be read in more than one way.

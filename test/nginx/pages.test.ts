@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { Agent, get } from 'node:http';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { type RunningGateway, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { type Nginx, startNginx } from '../helpers/nginx.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, startGateway, tokenOf } from '../rig/gateway.ts';
+import { type Nginx, startNginx } from '../rig/nginx.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 /** Pulls of one page, and how many of them are under way at a time. */
 const pulls = 10_000;

@@ -8,8 +8,8 @@ import { readGroups } from '../../src/groups/groups-file.ts';
 import { murmurHash2 } from '../../src/groups/murmur.ts';
 import { placesOf, slotOf, slotsCount } from '../../src/groups/slots.ts';
 import { isRoomId, type RoomId } from '../../src/model.ts';
-import { type GroupsText, type Nginx, startNginx, startUpstream, type Upstream } from '../helpers/nginx.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type GroupsText, type Nginx, startNginx, startUpstream, type Upstream } from '../rig/nginx.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 let home: string;
 let upstreams: Upstream[] = [];

@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { startGateway, tokenOf } from '../helpers/gateway.ts';
-import { type Nginx, type Reply, startNginx, startUpstream, type Upstream } from '../helpers/nginx.ts';
-import { type RawAnswer, rawRequest, sendRaw } from '../helpers/raw-http.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { startGateway, tokenOf } from '../rig/gateway.ts';
+import { type Nginx, type Reply, startNginx, startUpstream, type Upstream } from '../rig/nginx.ts';
+import { type RawAnswer, rawRequest, sendRaw } from '../rig/raw-http.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 let home: string;
 let nginx: Nginx;

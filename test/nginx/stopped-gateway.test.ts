@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { settingsTable } from '../../src/settings-table.ts';
-import { type Client, openNpmClient } from '../helpers/clients.ts';
-import { type Fleet, startFleet } from '../helpers/fleet.ts';
-import { room, tokenOf } from '../helpers/gateway.ts';
-import { readStream, type StreamReader, watch } from '../helpers/stream-reader.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type Client, openNpmClient } from '../rig/clients.ts';
+import { type Fleet, startFleet } from '../rig/fleet.ts';
+import { room, tokenOf } from '../rig/gateway.ts';
+import { readStream, type StreamReader, watch } from '../rig/stream-reader.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 // A process that is stopped (SIGSTOP, a frozen container, a machine that swaps) is the worst that can befall a proxy: the
 // kernel goes on accepting for it, and nothing is ever said.

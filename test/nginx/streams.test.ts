@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import type { Browser } from 'playwright-core';
-import { openBrowser } from '../helpers/browser.ts';
-import { type Client, type Origin, openChromium, openNpmClient, startOrigin } from '../helpers/clients.ts';
+import { openBrowser } from '../rig/browser.ts';
+import { type Client, type Origin, openChromium, openNpmClient, startOrigin } from '../rig/clients.ts';
 import {
   type GatewayProcess,
   type RunningGateway,
@@ -17,11 +17,11 @@ import {
   startGateway,
   startGatewayProcess,
   tokenOf,
-} from '../helpers/gateway.ts';
-import { freePort, type GroupsText, type Nginx, nginxProgram, startNginx } from '../helpers/nginx.ts';
-import { readStream, type StreamReader, watch } from '../helpers/stream-reader.ts';
-import { secret } from '../helpers/tokens.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+} from '../rig/gateway.ts';
+import { freePort, type GroupsText, type Nginx, nginxProgram, startNginx } from '../rig/nginx.ts';
+import { readStream, type StreamReader, watch } from '../rig/stream-reader.ts';
+import { secret } from '../rig/tokens.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const run = promisify(execFile);
 let home: string;

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { type Nginx, startNginx, startUpstream, type Upstream } from '../helpers/nginx.ts';
+import { type Nginx, startNginx, startUpstream, type Upstream } from '../rig/nginx.ts';
 
 let home: string;
 let nginx: Nginx;

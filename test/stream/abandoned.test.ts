@@ -2,17 +2,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
-import { Author } from '../helpers/author.ts';
-import {
-  type CountedGateway,
-  type CountedOptions,
-  type Figures,
-  startCountedGateway,
-} from '../helpers/counted-gateway.ts';
-import { room, tokenOf } from '../helpers/gateway.ts';
-import { PacedViewer, streamRequest } from '../helpers/paced-viewer.ts';
-import { startRedis } from '../helpers/redis-server.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { Author } from '../rig/author.ts';
+import { type CountedGateway, type CountedOptions, type Figures, startCountedGateway } from '../rig/counted-gateway.ts';
+import { room, tokenOf } from '../rig/gateway.ts';
+import { PacedViewer, streamRequest } from '../rig/paced-viewer.ts';
+import { startRedis } from '../rig/redis-server.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {

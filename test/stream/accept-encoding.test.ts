@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { Author } from '../helpers/author.ts';
-import { type RunningGateway, startGateway } from '../helpers/gateway.ts';
-import { PacedViewer } from '../helpers/paced-viewer.ts';
+import { Author } from '../rig/author.ts';
+import { type RunningGateway, startGateway } from '../rig/gateway.ts';
+import { PacedViewer } from '../rig/paced-viewer.ts';
 
 /** What a client may say, and whether it gets gzip. Undefined: it says nothing. */
 const cases: readonly (readonly [said: string | undefined, isGzip: boolean])[] = [

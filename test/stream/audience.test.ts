@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { type RunningGateway, startGateway } from '../helpers/gateway.ts';
-import { type StreamReader, watch } from '../helpers/stream-reader.ts';
-import { makeToken } from '../helpers/tokens.ts';
+import { type RunningGateway, startGateway } from '../rig/gateway.ts';
+import { type StreamReader, watch } from '../rig/stream-reader.ts';
+import { makeToken } from '../rig/tokens.ts';
 
 let gateway: RunningGateway;
 const readers: StreamReader[] = [];

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { Author } from '../helpers/author.ts';
-import { type CountedGateway, startCountedGateway } from '../helpers/counted-gateway.ts';
-import { type PacedOptions, PacedViewer } from '../helpers/paced-viewer.ts';
-import { startRedis } from '../helpers/redis-server.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { Author } from '../rig/author.ts';
+import { type CountedGateway, startCountedGateway } from '../rig/counted-gateway.ts';
+import { type PacedOptions, PacedViewer } from '../rig/paced-viewer.ts';
+import { startRedis } from '../rig/redis-server.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const viewerBytesMax = 262_144;
 const tapeBytesMax = 524_288;

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { Agent, request } from 'node:http';
 import { afterEach, describe, it } from 'node:test';
-import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const toClose: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {

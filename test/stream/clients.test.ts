@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { openBrowser } from '../helpers/browser.ts';
+import { openBrowser } from '../rig/browser.ts';
 import {
   type Client,
   type Origin,
@@ -12,12 +12,12 @@ import {
   parseEventStream,
   startOrigin,
   type Watched,
-} from '../helpers/clients.ts';
-import { type CutProxy, startCutProxy } from '../helpers/cut-proxy.ts';
-import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { startNginx } from '../helpers/nginx-server.ts';
-import { startRedis } from '../helpers/redis-server.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+} from '../rig/clients.ts';
+import { type CutProxy, startCutProxy } from '../rig/cut-proxy.ts';
+import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { startNginx } from '../rig/nginx-server.ts';
+import { startRedis } from '../rig/redis-server.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const names = ['resume', 'state', 'beat', 'comment', 'direct', 'likes', 'gap', 'end'];
 const history = 5;

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { startRedis } from '../helpers/redis-server.ts';
-import { watch } from '../helpers/stream-reader.ts';
+import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { startRedis } from '../rig/redis-server.ts';
+import { watch } from '../rig/stream-reader.ts';
 
 const data = '{"order":12345678901234567890,"price":1.10,"tiny":1e-400,"huge":1e999,"zero":-0.0,"s":"\\u0041"}';
 const spaced = data.replaceAll(',', ' ,\n ').replaceAll(':', ' : ');

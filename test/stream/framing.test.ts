@@ -8,13 +8,13 @@ import { createRequire } from 'node:module';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { gunzipSync, constants as zlib } from 'node:zlib';
-import { parseEventStream } from '../helpers/clients.ts';
-import { dechunk, isChunked } from '../helpers/dechunk.ts';
-import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { startNginx } from '../helpers/nginx-server.ts';
-import { pythonWithRequests } from '../helpers/python.ts';
-import { watch } from '../helpers/stream-reader.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { parseEventStream } from '../rig/clients.ts';
+import { dechunk, isChunked } from '../rig/dechunk.ts';
+import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { startNginx } from '../rig/nginx-server.ts';
+import { pythonWithRequests } from '../rig/python.ts';
+import { watch } from '../rig/stream-reader.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 let gateway: RunningGateway;
 before(async () => {

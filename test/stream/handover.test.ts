@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { afterEach, describe, it } from 'node:test';
-import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { readStream, type StreamReader, watch } from '../helpers/stream-reader.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { readStream, type StreamReader, watch } from '../rig/stream-reader.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const opened: { close(): unknown }[] = [];
 afterEach(async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Browser } from 'playwright-core';
-import { openBrowser } from '../helpers/browser.ts';
+import { openBrowser } from '../rig/browser.ts';
 import {
   type Client,
   type Origin,
@@ -11,10 +11,10 @@ import {
   openFetchClient,
   openNpmClient,
   startOrigin,
-} from '../helpers/clients.ts';
-import { type Answer, type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { startRedis } from '../helpers/redis-server.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+} from '../rig/clients.ts';
+import { type Answer, type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { startRedis } from '../rig/redis-server.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 /** Names that a forged line would give, and those that are really used. */
 const names = ['comment', 'ban', 'beat', 'direct', 'state', 'evil', 'message', 'gap', 'end', 'error'];

@@ -10,10 +10,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type GatewayProcess, startGateway, startGatewayProcess } from '../helpers/gateway.ts';
-import { freePort } from '../helpers/nginx.ts';
-import { secret } from '../helpers/tokens.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type GatewayProcess, startGateway, startGatewayProcess } from '../rig/gateway.ts';
+import { freePort } from '../rig/nginx.ts';
+import { secret } from '../rig/tokens.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const cli = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));

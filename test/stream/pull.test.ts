@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { type Answer, type RunningGateway, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { watch } from '../helpers/stream-reader.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type Answer, type RunningGateway, startGateway, tokenOf } from '../rig/gateway.ts';
+import { watch } from '../rig/stream-reader.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 interface PulledEvent {
   readonly id: string;

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { type Answer, type RunningGateway, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
-import { type ReadOptions, type StreamReader, watch } from '../helpers/stream-reader.ts';
-import { nowS } from '../helpers/tokens.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type Answer, type RunningGateway, startGateway, tokenOf } from '../rig/gateway.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type ReadOptions, type StreamReader, watch } from '../rig/stream-reader.ts';
+import { nowS } from '../rig/tokens.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 /** Where the stream is, and where the session is renewed: one gateway on the embedded log, or two on one Redis. */
 interface Pair {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type RunningGateway, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { type ReadOptions, readStream, type StreamReader, watch } from '../helpers/stream-reader.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, startGateway, tokenOf } from '../rig/gateway.ts';
+import { type ReadOptions, readStream, type StreamReader, watch } from '../rig/stream-reader.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const open: StreamReader[] = [];
 let gateway: RunningGateway;

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { type RunningGateway, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
-import { watch } from '../helpers/stream-reader.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, startGateway, tokenOf } from '../rig/gateway.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { watch } from '../rig/stream-reader.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const tokenIn = (sub: string, role = 'viewer', more: Readonly<Record<string, unknown>> = {}): string =>
   tokenOf(sub, role, { rooms: { '*': role }, ...more });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type RunningGateway, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { type LogMessage, type StreamReader, watch } from '../helpers/stream-reader.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, startGateway, tokenOf } from '../rig/gateway.ts';
+import { type LogMessage, type StreamReader, watch } from '../rig/stream-reader.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 /** One comment a second, and one at once: all others of a burst are left out. */
 const environment = { CHAT_PER_SECOND: '1' };

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, it } from 'node:test';
-import { type RunningGateway, room, startGateway, startGatewayProcess, tokenOf } from '../helpers/gateway.ts';
-import { startRedis } from '../helpers/redis-server.ts';
-import { watch } from '../helpers/stream-reader.ts';
-import { makeToken, nowS, secret } from '../helpers/tokens.ts';
+import { type RunningGateway, room, startGateway, startGatewayProcess, tokenOf } from '../rig/gateway.ts';
+import { startRedis } from '../rig/redis-server.ts';
+import { watch } from '../rig/stream-reader.ts';
+import { makeToken, nowS, secret } from '../rig/tokens.ts';
 
 /** Tokens that are good, and bad in every way; what must not appear is any longer piece of one. */
 const tokens: readonly string[] = [

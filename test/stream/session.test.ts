@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { type Answer, type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { type RedisServer, startRedis } from '../helpers/redis-server.ts';
-import { type ReadOptions, readStream, type StreamReader, watch } from '../helpers/stream-reader.ts';
-import { nowS } from '../helpers/tokens.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type Answer, type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type ReadOptions, readStream, type StreamReader, watch } from '../rig/stream-reader.ts';
+import { nowS } from '../rig/tokens.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const readers: StreamReader[] = [];
 const gateways: RunningGateway[] = [];

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { MetricsText } from '../helpers/metrics-text.ts';
+import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { MetricsText } from '../rig/metrics-text.ts';
 
 let gateway: RunningGateway;
 afterEach(() => gateway.close());

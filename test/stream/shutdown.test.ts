@@ -8,11 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { openBrowser } from '../helpers/browser.ts';
-import { type GatewayProcess, room, startGateway, startGatewayProcess, tokenOf } from '../helpers/gateway.ts';
-import { readStream, type StreamReader, watch } from '../helpers/stream-reader.ts';
-import { secret } from '../helpers/tokens.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { openBrowser } from '../rig/browser.ts';
+import { type GatewayProcess, room, startGateway, startGatewayProcess, tokenOf } from '../rig/gateway.ts';
+import { readStream, type StreamReader, watch } from '../rig/stream-reader.ts';
+import { secret } from '../rig/tokens.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const listening = /listens on (\S+?)"/;
 /** Well below `DRAIN_MS`, so that nothing was waited for until it was cut. */

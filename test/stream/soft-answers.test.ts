@@ -5,9 +5,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
-import { type RunningGateway, room, startGateway, tokenOf } from '../helpers/gateway.ts';
-import { jwkOf, makeEc, makeToken } from '../helpers/tokens.ts';
-import { waitFor } from '../helpers/wait-for.ts';
+import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
+import { jwkOf, makeEc, makeToken } from '../rig/tokens.ts';
+import { waitFor } from '../rig/wait-for.ts';
 
 const toClose: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {

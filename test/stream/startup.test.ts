@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startGatewayProcess } from '../helpers/gateway.ts';
-import { secret } from '../helpers/tokens.ts';
+import { startGatewayProcess } from '../rig/gateway.ts';
+import { secret } from '../rig/tokens.ts';
 
 test('a gateway that starts says once where it listens', async () => {
   const gateway = await startGatewayProcess({ TOKEN_SECRET: secret, NODE_ID: 'one' });

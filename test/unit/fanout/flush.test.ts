@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Flush, periodMsMax, sliceViewers } from '../../../src/fanout/flush.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
 
 /** A sweep over so many viewers; each slice takes `sliceMs` of work. */
 function build({ gatherMs = 20, viewers = 1, sliceMs = 0 } = {}) {

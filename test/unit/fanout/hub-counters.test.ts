@@ -11,10 +11,10 @@ import { gzipHead } from '../../../src/stream/deflate.ts';
 import { eventFrame } from '../../../src/stream/frame.ts';
 import type { Encoding } from '../../../src/stream/piece.ts';
 import { Viewer } from '../../../src/stream/viewer.ts';
-import { parseEventStream } from '../../helpers/clients.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
-import { FakeSocket } from '../../helpers/fake-socket.ts';
-import { surroundingsOf } from '../../helpers/stream-context.ts';
+import { parseEventStream } from '../../rig/clients.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
+import { FakeSocket } from '../../rig/fake-socket.ts';
+import { surroundingsOf } from '../../rig/stream-context.ts';
 
 const at = (offset: number): Position => ({ epoch: 'e' as Epoch, offset });
 const tapeBytesMax = 65_536;

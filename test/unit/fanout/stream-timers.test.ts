@@ -4,9 +4,9 @@ import { StreamTimers } from '../../../src/fanout/stream-timers.ts';
 import type { UserId } from '../../../src/model.ts';
 import { Piece } from '../../../src/stream/piece.ts';
 import { Viewer } from '../../../src/stream/viewer.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
-import { FakeSocket } from '../../helpers/fake-socket.ts';
-import { surroundingsOf } from '../../helpers/stream-context.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
+import { FakeSocket } from '../../rig/fake-socket.ts';
+import { surroundingsOf } from '../../rig/stream-context.ts';
 
 const startMs = 1_700_000_000_000;
 

@@ -7,9 +7,9 @@ import type { Position } from '../../../src/log/position.ts';
 import type { Epoch, Identity, Lane, UserId } from '../../../src/model.ts';
 import { Piece } from '../../../src/stream/piece.ts';
 import { Viewer } from '../../../src/stream/viewer.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
-import { FakeSocket } from '../../helpers/fake-socket.ts';
-import { surroundingsOf } from '../../helpers/stream-context.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
+import { FakeSocket } from '../../rig/fake-socket.ts';
+import { surroundingsOf } from '../../rig/stream-context.ts';
 
 const at = (offset: number): Position => ({ epoch: 'e' as Epoch, offset });
 const frameBytes = 1000;

@@ -5,8 +5,8 @@ import { Announcer } from '../../../src/hub/announcer.ts';
 import type { Crowd } from '../../../src/hub/rooms.ts';
 import type { Reported, ViewerCount } from '../../../src/log/room-log.ts';
 import type { RoomId } from '../../../src/model.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
-import { waitFor } from '../../helpers/wait-for.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
+import { waitFor } from '../../rig/wait-for.ts';
 
 const viewerCountMs = 2000;
 

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { Handover } from '../../../src/hub/handover.ts';
 import type { Identity, UserId } from '../../../src/model.ts';
 import { Viewer } from '../../../src/stream/viewer.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
-import { FakeSocket } from '../../helpers/fake-socket.ts';
-import { surroundingsOf } from '../../helpers/stream-context.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
+import { FakeSocket } from '../../rig/fake-socket.ts';
+import { surroundingsOf } from '../../rig/stream-context.ts';
 
 function build(count: number) {
   const clock = new FakeClock();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { JoinLimiter } from '../../../src/hub/join-limiter.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
 
 let users = 0;
 /** A user who was never here before. */

@@ -5,7 +5,7 @@ import { MemoryStore } from '../../../src/log/memory/memory-log.ts';
 import type { Position } from '../../../src/log/position.ts';
 import type { Change, Reading } from '../../../src/log/room-log.ts';
 import type { Audience, Epoch, RoomId, UserId } from '../../../src/model.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
 
 const room = 'match-7' as RoomId;
 const [ann, bob] = ['ann' as UserId, 'bob' as UserId];

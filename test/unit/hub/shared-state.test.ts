@@ -5,7 +5,7 @@ import { MemoryStore } from '../../../src/log/memory/memory-log.ts';
 import type { RoomLog, RoomState, Write } from '../../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../../src/model.ts';
 import { readSettings } from '../../../src/settings.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
 
 const room = 'match-7' as RoomId;
 const ann = { id: 'ann' as UserId, role: 'viewer' } as const;

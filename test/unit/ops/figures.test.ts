@@ -5,7 +5,7 @@ import { Figures, type SecondFigures } from '../../../src/ops/figures.ts';
 import { LogCalls } from '../../../src/ops/log-calls.ts';
 import { LoopDelay } from '../../../src/ops/loop-delay.ts';
 import type { Sources } from '../../../src/ops/sources.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
 
 let clock: FakeClock;
 let hubCounters: HubCounters;

@@ -4,7 +4,7 @@ import { Refusal } from '../../../src/errors.ts';
 import type { Appended, RoomLog, Write } from '../../../src/log/room-log.ts';
 import type { Epoch, RoomId } from '../../../src/model.ts';
 import { LogCalls, watchLog } from '../../../src/ops/log-calls.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
 
 const kept = (at: number, repeated = false): Appended => ({
   ...{ outcome: 'kept', position: { epoch: 'e' as Epoch, offset: 1 }, at },

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../../../src/clock.ts';
 import { LoopDelay } from '../../../src/ops/loop-delay.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
-import { waitFor } from '../../helpers/wait-for.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
+import { waitFor } from '../../rig/wait-for.ts';
 
 test('the longest time that the event loop was kept from its turn is told once', async () => {
   const delay = new LoopDelay(systemClock);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RoomId } from '../../../src/model.ts';
 import { readPrimary, readRedirection, readSlots, slotOf } from '../../../src/redis/slots.ts';
-import { logKey, nodeChannel, roomChannel } from '../../helpers/keys.ts';
+import { logKey, nodeChannel, roomChannel } from '../../rig/keys.ts';
 
 test('slots are those of the cluster specification, and only what is between the first braces counts', () => {
   // CRC-16/XMODEM of 123456789 is 0x31C3, which the specification names as its example.

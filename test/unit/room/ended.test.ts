@@ -5,8 +5,8 @@ import { MemoryStore } from '../../../src/log/memory/memory-log.ts';
 import type { Change, RoomLog } from '../../../src/log/room-log.ts';
 import type { Identity, RoomId, UserId } from '../../../src/model.ts';
 import { readSettings } from '../../../src/settings.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
-import { FakeSocket } from '../../helpers/fake-socket.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
+import { FakeSocket } from '../../rig/fake-socket.ts';
 
 const room = 'match-7' as RoomId;
 const by = 'hanna' as UserId;

@@ -6,7 +6,7 @@ import type { Position } from '../../../src/log/position.ts';
 import { type LogMessage, leaseMs, type Reading, type RoomLog, type RoomState } from '../../../src/log/room-log.ts';
 import type { Entry, Epoch, RoomId, UserId } from '../../../src/model.ts';
 import { asideMax, Intake, type Sink } from '../../../src/room/intake.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

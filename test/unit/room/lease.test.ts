@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { leaseMs } from '../../../src/log/room-log.ts';
 import type { Epoch } from '../../../src/model.ts';
 import { Lease } from '../../../src/room/lease.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
 
 const at = (offset: number) => ({ epoch: 'e1' as Epoch, offset });
 

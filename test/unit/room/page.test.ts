@@ -4,7 +4,7 @@ import { classOf } from '../../../src/fanout/audience.ts';
 import type { Reading } from '../../../src/log/room-log.ts';
 import type { Audience, Entry, Epoch, RoomId, UserId } from '../../../src/model.ts';
 import { keptMs, Page, Pages } from '../../../src/room/page.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
 
 const epoch = 'e' as Epoch;
 const [ann, bob] = ['ann' as UserId, 'bob' as UserId];

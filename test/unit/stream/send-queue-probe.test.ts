@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { systemClock } from '../../../src/clock.ts';
 import { SendQueueProbe } from '../../../src/stream/send-queue-probe.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
 
 const urgent = { isUrgent: true };
 

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import type { Identity, UserId } from '../../../src/model.ts';
 import { Piece } from '../../../src/stream/piece.ts';
 import { lastBytesMs, Viewer } from '../../../src/stream/viewer.ts';
-import { FakeClock } from '../../helpers/fake-clock.ts';
-import { FakeSocket } from '../../helpers/fake-socket.ts';
-import { surroundingsOf } from '../../helpers/stream-context.ts';
+import { FakeClock } from '../../rig/fake-clock.ts';
+import { FakeSocket } from '../../rig/fake-socket.ts';
+import { surroundingsOf } from '../../rig/stream-context.ts';
 
 const identity: Identity = { id: 'ann' as UserId, name: null, role: 'viewer', tags: [], expiresAtMs: Infinity };
 const piece = (text: string): Piece => Piece.private(text);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Keeper } from '../../../tools/live/keeper.ts';
-import { waitFor } from '../../helpers/wait-for.ts';
+import { waitFor } from '../../rig/wait-for.ts';
 
 let folder: string;
 before(async () => {

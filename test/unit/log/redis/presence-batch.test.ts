@@ -11,7 +11,7 @@ import {
   type Step,
 } from '../../../../src/log/redis/presence-batch.ts';
 import type { Epoch, RoomId, UserId } from '../../../../src/model.ts';
-import { FakeClock } from '../../../helpers/fake-clock.ts';
+import { FakeClock } from '../../../rig/fake-clock.ts';
 
 const [room, other] = ['match-7', 'match-8'] as [RoomId, RoomId];
 const [ann, bob, cat] = ['ann', 'bob', 'cat'] as [UserId, UserId, UserId];
