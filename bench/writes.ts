@@ -26,7 +26,7 @@ export interface WritesOptions {
   /** Rooms that are written to in turn. Absent: 10. One shows what a single hot room's log can take. */
   readonly rooms?: number;
 }
-export type Log = 'redis' | 'embedded';
+type Log = 'redis' | 'embedded';
 
 const usualRooms = 10;
 const users = 500;

@@ -36,6 +36,7 @@ if (files.length === 0) stop(`No test file's path holds ${words.join(' or ') || 
 
 check('The formatter and linter', [bin('@biomejs', 'biome', 'bin', 'biome'), 'check', '.']);
 check('The type checker', [bin('typescript', 'bin', 'tsc'), '--noEmit']);
+check('The search for dead code', [bin('knip', 'bin', 'knip.js'), '--no-progress']);
 runTests();
 
 function stop(sentence) {

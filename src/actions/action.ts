@@ -17,7 +17,7 @@ export interface Decision {
   readonly mutable: boolean;
 }
 
-export interface Asked<Body> {
+interface Asked<Body> {
   readonly speaker: Speaker;
   readonly body: Body;
   /** The JSON text of one of its fields as it was sent, where numbers keep every digit; null where it is absent. */

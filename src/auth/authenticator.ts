@@ -21,11 +21,11 @@ import { KnownTokens } from './known-tokens.ts';
 import { faultOf, type TokenFault, TokenRefusal, tokenFaults, unauthorizedDetail } from './token-refusal.ts';
 
 /** A longer token is refused unread. With a name, tags and some twenty rooms one has about 1,500 characters. */
-export const tokenLengthMax = 4096;
+const tokenLengthMax = 4096;
 /** Verified tokens that are remembered, until they expire. */
 const rememberedMax = 5000;
 
-export type TokenSource = 'header' | 'cookie' | 'query';
+type TokenSource = 'header' | 'cookie' | 'query';
 
 export interface IdentityOptions {
   readonly settings: Settings;

@@ -16,7 +16,7 @@ export const cookieOutlivesS = 86_400;
 export type CookieSettings = Pick<Settings, 'cookieSameSite' | 'basePath'>;
 
 /** The path of a room's cookies as the public sees it. */
-export const cookiePathOf = (room: RoomId, basePath = ''): string => `${basePath}/rooms/${room}`;
+const cookiePathOf = (room: RoomId, basePath = ''): string => `${basePath}/rooms/${room}`;
 
 /** `maxAgeS`: null keeps it until the browser is closed; 0 takes it away. */
 export function giveCookie(

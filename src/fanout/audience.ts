@@ -42,7 +42,7 @@ export const mayHoldOwn = (audience: Audience, receiver: Receiver): boolean =>
   mayReceive(audience, receiver) || (typeof audience === 'string' && audience.startsWith(besideStaff));
 
 /** Who said it; null where the entry does not say. */
-export function authorOf({ body }: Entry): UserId | null {
+function authorOf({ body }: Entry): UserId | null {
   const { from } = JSON.parse(body) as { from?: { id?: UserId } };
   return from?.id ?? null;
 }

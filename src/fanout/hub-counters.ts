@@ -16,7 +16,7 @@ import type { Swept } from './flush.ts';
  * gateway hands its viewers over, or shuts down. `log`: the room's log is unavailable. `ended` and `banned` are the
  * room's own: nobody is to come back.
  */
-export const turnedAwayCauses = [
+const turnedAwayCauses = [
   'pace',
   'share',
   'viewers',

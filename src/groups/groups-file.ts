@@ -54,14 +54,14 @@ export class GroupsRefusal extends Error {
   }
 }
 
-export const groupsMax = 64;
+const groupsMax = 64;
 export const serversMax = 256;
 /** Each is one more pattern that nginx tries for every request. */
 export const hotRoomsMax = 256;
-export const weightMax = 1000;
+const weightMax = 1000;
 const addressesMax = 256;
 /** A running nginx answers with the whole of it. */
-export const textMax = 100_000;
+const textMax = 100_000;
 const sentencesMax = 50;
 /** The longest path that a unix socket may have on Linux, without the zero at its end. */
 const socketPathMax = 107;

@@ -21,7 +21,7 @@ export interface Move {
   readonly to: readonly string[];
 }
 
-export interface Drain {
+interface Drain {
   readonly server: string;
   readonly admin: string;
   readonly viewers: number;

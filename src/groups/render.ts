@@ -16,7 +16,7 @@ export interface Rendering {
 }
 
 export const groupsConf = 'groups.conf';
-export const listenConf = 'listen.conf';
+const listenConf = 'listen.conf';
 
 /** nginx takes a single word of at most 4,096 bytes. */
 const chunkLength = 2000;

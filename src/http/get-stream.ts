@@ -39,7 +39,7 @@ interface StreamQuery {
 }
 
 /** An id is read as one; an empty one is none. The header wins, as it is what an EventSource knows last. */
-export function readFrom(request: FastifyRequest): StreamRequest['from'] {
+function readFrom(request: FastifyRequest): StreamRequest['from'] {
   const { lastEventId } = request.query as StreamQuery;
   const header = request.headers['last-event-id'];
   const text = (typeof header === 'string' && header !== '' ? header : lastEventId) ?? '';

@@ -24,7 +24,7 @@ export interface PutStateOptions {
 }
 
 /** Levels that a value may nest. */
-export const valueDepthMax = 32;
+const valueDepthMax = 32;
 /** The log judges the condition in its one step, after it has looked for an earlier answer to the same key. */
 const writerFor =
   ({ settings, log, authenticator }: PutStateOptions) =>

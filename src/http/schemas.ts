@@ -18,7 +18,7 @@ export const roomParams = Type.Object({ room });
 export const actionParams = Type.Object({ room, kind: plainName('Kind of the action, such as `comment`.') });
 export const partParams = Type.Object({ room, part: plainName('Name of the state part.') });
 
-export const idPattern = '^[a-z0-9]{1,12}\\.(0|[1-9][0-9]{0,14})$';
+const idPattern = '^[a-z0-9]{1,12}\\.(0|[1-9][0-9]{0,14})$';
 const id = Type.String({ pattern: idPattern, description: 'Event id, `<epoch>.<offset>`.', examples: ['k3x9qa.1042'] });
 const version = Type.Integer({ minimum: 0, description: 'Offset of the last change.' });
 const atMs = Type.Integer({ description: 'Unix milliseconds by the clock of the log.' });
@@ -80,7 +80,7 @@ export const partAnswer = Type.Object(
   { description: 'One part of the state.' },
 );
 
-export const problemAnswer = Type.Object(
+const problemAnswer = Type.Object(
   {
     type: Type.String({ description: '`urn:ringside:problem:` and the code.' }),
     title: Type.String({ description: 'The same for every problem of this code.' }),

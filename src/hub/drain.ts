@@ -17,7 +17,7 @@ export interface Watched {
 }
 
 /** What a proxy calls the group of a room that several groups share: any node may be meant. */
-export const hotGroup = 'hot';
+const hotGroup = 'hot';
 /** A node that leaves by itself hands so many viewers over per second at least, if there is time for it. */
 const leavingPerSecond = 500;
 /** How much of the time that a node has for leaving goes into handing over; the rest is for those who are slow to go. */

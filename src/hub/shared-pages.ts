@@ -18,7 +18,7 @@ import type { Epoch, RoomId } from '../model.ts';
 import { eventOf, eventText } from '../room/entry-frame.ts';
 
 /** Offsets per page. */
-export const pageOffsets = 100;
+const pageOffsets = 100;
 /** How long a page is kept after it was asked of the log. */
 export const keptMs = 500;
 /** Characters of all the pages that are kept; the oldest go first. */

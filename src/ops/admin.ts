@@ -15,7 +15,7 @@ import { Metrics } from './metrics.ts';
 import type { Sources } from './sources.ts';
 
 /** Where figures are read, beside what the admin port knows itself. */
-export interface Watched extends Pick<Sources, 'hub' | 'log' | 'handover' | 'logCalls' | 'tokensRefused'> {
+interface Watched extends Pick<Sources, 'hub' | 'log' | 'handover' | 'logCalls' | 'tokensRefused'> {
   readonly clock: Clock;
 }
 

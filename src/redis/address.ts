@@ -17,7 +17,7 @@ export interface Login {
 }
 
 /** Files that were read: certificates of those who may vouch for a server, and our own. */
-export interface Certificates {
+interface Certificates {
   readonly ca?: Buffer;
   readonly cert?: Buffer;
   readonly key?: Buffer;

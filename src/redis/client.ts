@@ -15,8 +15,8 @@ export interface LinkLogger {
 }
 
 /** How often a connection is asked whether it lives, and how long it may owe an answer before it counts as dead. */
-export const pingMs = 1000;
-export const silentMsMax = 2500;
+const pingMs = 1000;
+const silentMsMax = 2500;
 /** How long closing waits for the other side. */
 const closeMsMax = 500;
 /** The longest pause before a connection is tried again. */

@@ -19,7 +19,7 @@ export const pageEntries = 500;
 /** How long a page is kept after it was read. */
 export const keptMs = 500;
 /** Pages of a room that are kept at a time; more are read again for each. */
-export const keptMax = 16;
+const keptMax = 16;
 /** Readings for one who must have what was said before it asked: one that was under way already, and one since. */
 const freshTriesMax = 3;
 

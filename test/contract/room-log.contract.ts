@@ -17,8 +17,6 @@ import type { OpenHarness } from './stage.ts';
 import { tallyContract } from './tallying.ts';
 import { writingContract } from './writing.ts';
 
-export type { Harness, LogSettings, OpenHarness } from './stage.ts';
-
 export function roomLogContract(name: string, open: OpenHarness): void {
   describe(`${name}: numbers, order and who hears`, () => hearingContract(open));
   describe(`${name}: coming and going in crowds`, () => attendingContract(open));

@@ -21,7 +21,7 @@ export const deadlineMs = 800;
 /** What a busy machine may add to a deadline. */
 export const slackMs = 700;
 /** How soon everybody must have everything once the log is back. */
-export const catchUpMs = 8000;
+const catchUpMs = 8000;
 
 const pace = { LOG_DEADLINE_MS: String(deadlineMs), RENEW_MS: '300', HEARTBEAT_MS: '500', RETRY_MS: '100' };
 

@@ -19,7 +19,7 @@ import { Chronicle } from './chronicle.ts';
 import { Seat, type Visit } from './seat.ts';
 import { type Ruler, Writers } from './writers.ts';
 
-export const limits = { entries: 25, ttlMs: 600_000, replayMax: 20 };
+const limits = { entries: 25, ttlMs: 600_000, replayMax: 20 };
 const nodes = ['one', 'two'] as const;
 /** A jump of the clock that a lease does not survive. */
 const longMs = 10_000;

@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 
-export interface Heads {
+interface Heads {
   readonly request: string;
   readonly response: string;
 }

@@ -94,11 +94,6 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
-  /** How many `soon` tasks wait. */
-  get soonTasks(): number {
-    return this.#soonTasks.size;
-  }
-
   #nextTimer(): Waiting | undefined {
     let next: Waiting | undefined;
     for (const timer of this.#timers) {

@@ -32,7 +32,7 @@ export interface Answer {
   readonly json: Record<string, unknown>;
 }
 
-export interface PostOptions {
+interface PostOptions {
   /** A token. Absent: a host's. */
   readonly as?: string;
   readonly room?: string;

@@ -134,7 +134,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-export interface Received {
+interface Received {
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingHttpHeaders;

@@ -20,7 +20,7 @@ export interface RedisClusterOptions {
   readonly suffix?: string;
 }
 
-export interface ClusterShard {
+interface ClusterShard {
   readonly primary: RedisProcess;
   /** Absent where the cluster has no replicas. */
   readonly replica: RedisProcess | undefined;
@@ -44,7 +44,7 @@ export interface RedisCluster {
 }
 
 const slots = 16_384;
-export const nodeTimeoutMs = 1000;
+const nodeTimeoutMs = 1000;
 
 export async function startRedisCluster(options: RedisClusterOptions = {}): Promise<RedisCluster> {
   const { primaries = 3, hasReplicas = true, prefix = 'redis+cluster://', suffix = '' } = options;

@@ -7,7 +7,7 @@ import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:cryp
 
 export const secret = 'vGh2Qk9xTq7ZrW4nLb8sYp3mJd6cUf1e';
 
-export type Alg = 'HS256' | 'RS256' | 'ES256' | 'EdDSA' | 'none';
+type Alg = 'HS256' | 'RS256' | 'ES256' | 'EdDSA' | 'none';
 
 export interface TokenParts {
   readonly alg?: Alg;

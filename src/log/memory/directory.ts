@@ -14,13 +14,13 @@ export interface Directory {
   readonly held: Map<UserId, number>;
 }
 
-export interface NodeRecord {
+interface NodeRecord {
   leaseEndsAtMs: number;
   readonly users: Set<UserId>;
 }
 
 /** Users of silent nodes that one call takes out at most. */
-export const sweepAtOnce = 1_000;
+const sweepAtOnce = 1_000;
 
 export const newDirectory = (): Directory => ({ nodes: new Map(), held: new Map() });
 

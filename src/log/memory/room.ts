@@ -52,7 +52,7 @@ export type Publish = (message: LogMessage, nodes: ReadonlySet<string> | null) =
 /** Idempotency keys that a room remembers. One more is refused with `overloaded`: forgetting one would break a promise. */
 export const onceKeysMax = 100_000;
 /** How long a room that was never written outlives the last stream in it. */
-export const idleRoomMs = 120_000;
+const idleRoomMs = 120_000;
 /** The least time between two fleeting messages of one counter. */
 const countToldMs = 100;
 

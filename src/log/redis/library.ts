@@ -43,7 +43,7 @@ export type LibraryFunction =
   | 'renew'
   | 'probe';
 
-export const libraryName = `ringside_${digest}`;
+const libraryName = `ringside_${digest}`;
 /** The shebang must be the first line; the rest of the prelude names the functions. */
 export const librarySource = `#!lua name=${libraryName}\nlocal function name(short) return short .. '_${digest}' end\n${text}`;
 export const functionName = (short: LibraryFunction): string => `${short}_${digest}`;

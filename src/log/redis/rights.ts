@@ -13,7 +13,7 @@ import type { RoomKeys } from './keys.ts';
 import { functionName, type LibraryFunction, librarySource } from './library.ts';
 
 /** Keys of every kind and both channels of a room. */
-export function namesOf(keys: RoomKeys, room: RoomId) {
+function namesOf(keys: RoomKeys, room: RoomId) {
   const user = 'nobody' as UserId;
   return {
     keys: [
