@@ -3,8 +3,8 @@
  * minutes. A figure that decides something is measured by its own command, for longer and in more rounds.
  */
 
-import type { Row } from './bench.ts';
 import { type CrowdOptions, shown } from './crowd-options.ts';
+import type { Row } from './row.ts';
 
 /** One line of the table. */
 interface Judged {

@@ -5,9 +5,7 @@
 
 import { parseArgs } from 'node:util';
 import { type CrowdArguments, type CrowdOptions, crowdFlags, crowdHelp, readCrowdOptions } from './crowd-options.ts';
-
-/** One line of a table: column to figure. */
-export type Row = Readonly<Record<string, string | number>>;
+import type { Row } from './row.ts';
 
 interface Options {
   readonly seconds: number | null;

@@ -8,8 +8,8 @@
  * event is one write per viewer (at most 32 a second leave `FLUSH_MS` between them), and what differs is the size alone.
  */
 
-import type { Row } from './bench.ts';
 import { type CrowdOptions, gatewayOptions, pause, shown } from './crowd-options.ts';
+import type { Row } from './row.ts';
 import { openDoor, startGatewayServer } from './servers/gateway.ts';
 import { startPeer } from './servers/peers.ts';
 import { cpuSeconds, machineSeconds, residentBytes } from './servers/process-cost.ts';

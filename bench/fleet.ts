@@ -11,8 +11,8 @@ import { type Fleet, roomsOn, startFleet } from '../test/rig/fleet.ts';
 import type { GroupsText } from '../test/rig/nginx.ts';
 import { SteadyWriters } from '../test/rig/steady-writers.ts';
 import { waitFor } from '../test/rig/wait-for.ts';
-import type { Row } from './bench.ts';
 import { type CrowdOptions, pause, shown } from './crowd-options.ts';
+import type { Row } from './row.ts';
 
 const callProgram = promisify(execFile);
 const usual = { viewers: 1_000, rate: 25, seconds: 10 };

@@ -4,8 +4,8 @@
  * process is read before and after the crowd that is counted. Nothing is written meanwhile.
  */
 
-import type { Row } from './bench.ts';
 import { type CrowdOptions, gatewayOptions, pause, shown } from './crowd-options.ts';
+import type { Row } from './row.ts';
 import { openDoor, startGatewayServer } from './servers/gateway.ts';
 import { startPeer } from './servers/peers.ts';
 import { residentBytes } from './servers/process-cost.ts';

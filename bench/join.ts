@@ -4,9 +4,9 @@
  * does meanwhile.
  */
 
-import type { Row } from './bench.ts';
 import { type CrowdOptions, gatewayOptions, pause, shown } from './crowd-options.ts';
 import { percentileOf } from './latencies.ts';
+import type { Row } from './row.ts';
 import { openDoor, startGatewayServer } from './servers/gateway.ts';
 import { startPeer } from './servers/peers.ts';
 import { cpuSeconds, residentBytes } from './servers/process-cost.ts';

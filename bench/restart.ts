@@ -5,10 +5,10 @@
  */
 
 import { startRedis } from '../test/rig/redis-server.ts';
-import type { Row } from './bench.ts';
 import { type CrowdOptions, gatewayOptions, pause, shown } from './crowd-options.ts';
 import { newWriter } from './fanout.ts';
 import { percentileOf } from './latencies.ts';
+import type { Row } from './row.ts';
 import { startGatewayServer } from './servers/gateway.ts';
 import { Viewers } from './viewers.ts';
 

@@ -4,10 +4,10 @@
  * which a viewer has what anybody had when it came.
  */
 
-import type { Row } from './bench.ts';
 import { type CrowdOptions, gatewayOptions, pause, shown } from './crowd-options.ts';
 import { newWriter, watchWindow } from './fanout.ts';
 import { percentileOf } from './latencies.ts';
+import type { Row } from './row.ts';
 import { startGatewayServer } from './servers/gateway.ts';
 import { delayMs, Viewers } from './viewers.ts';
 

@@ -9,10 +9,10 @@
  */
 
 import { startRedis } from '../test/rig/redis-server.ts';
-import type { Row } from './bench.ts';
 import { type CrowdOptions, gatewayOptions, pause, shown } from './crowd-options.ts';
 import { newWriter, watchWindow } from './fanout.ts';
 import { openReaders, type Readers } from './room-readers.ts';
+import type { Row } from './row.ts';
 import { openDoor, startGatewayServer } from './servers/gateway.ts';
 import type { Server } from './servers/server.ts';
 import { delayMs, Viewers } from './viewers.ts';

@@ -8,9 +8,9 @@
  * the gateway grows when the first of them come, and what the kernel holds in the send queues of the gateway's side.
  */
 
-import type { Row } from './bench.ts';
 import { type CrowdOptions, gatewayOptions, pause, shown } from './crowd-options.ts';
 import { newWriter, watchWindow } from './fanout.ts';
+import type { Row } from './row.ts';
 import { openDoor, startGatewayServer } from './servers/gateway.ts';
 import { residentBytes } from './servers/process-cost.ts';
 import type { Server } from './servers/server.ts';
