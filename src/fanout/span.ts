@@ -1,7 +1,7 @@
 /**
- * A span: what was added to a tape between two places. In full it holds every frame. Who is far behind gets it lean: the
- * chat is left out, and said in its place, run by run, how much that was; so wherever a stream is cut, what came before
- * the cut is whole, and an id resumes exactly.
+ * A span: what was added to a tape between two places. A viewer gets all of its frames. A viewer that is far behind gets
+ * them without chat: a gap in the place of each run of chat declares how much was left out. So wherever a stream is cut,
+ * what came before the cut is whole, and its id resumes exactly.
  */
 
 import type { Position } from '../log/position.ts';
@@ -21,8 +21,8 @@ export interface Frame {
   /** Null: for the whole class. */
   readonly targets: ReadonlySet<UserId> | null;
   /**
-   * Published entries that it stands for: 1, or as many as it declares where it is a gap of the log. 0 for words of the
-   * hub itself, fleeting sums and gaps of its own, which no newcomer needs.
+   * Published entries that it stands for: 1, or as many as it declares where it is a gap of the log. 0 for what is
+   * no entry, such as fleeting sums and gaps that the room declares itself: no newcomer needs them.
    */
   readonly weight: number;
   /** Empty for what was retracted: it keeps its place and its weight. */
@@ -32,14 +32,14 @@ export interface Frame {
 const isNamed = ({ epoch, position }: Frame, entry: Position): boolean =>
   epoch === entry.epoch && position.offset === entry.offset;
 
-/** The frames without a word of the entry that was retracted; null where it is not among them. */
-export function withoutWords(frames: readonly Frame[], entry: Position): Frame[] | null {
+/** The frames with a tombstone for a retracted entry; null if it is not among them. */
+export function withTombstone(frames: readonly Frame[], entry: Position): Frame[] | null {
   if (!frames.some((frame) => isNamed(frame, entry))) return null;
   return frames.map((frame) => (isNamed(frame, entry) ? { ...frame, bytes: Buffer.alloc(0) } : frame));
 }
 
-/** What a viewer far behind may do without. What names it, such as words of its own, it gets in any case. */
-const canBeLeftOut = ({ lane, targets }: Frame): boolean =>
+/** Chat that a viewer far behind does without. What names the viewer, such as its own comments, it gets in any case. */
+const isChat = ({ lane, targets }: Frame): boolean =>
   targets === null && (lane === 'chat' || lane === 'spare' || lane === 'blank');
 
 export class Span {
@@ -48,7 +48,7 @@ export class Span {
   readonly frames: readonly Frame[];
   readonly #targets: ReadonlySet<UserId> | null;
   #shared: Composed | null = null;
-  #leanSize: number | null = null;
+  #sizeWithoutChat: number | null = null;
 
   constructor(start: Place, end: Place, frames: readonly Frame[]) {
     this.start = start;
@@ -63,10 +63,9 @@ export class Span {
     return this.end.bytes - this.start.bytes;
   }
 
-  /** Bytes of the frames that nobody does without. */
-  get leanSize(): number {
-    this.#leanSize ??= this.frames.reduce((sum, frame) => sum + (canBeLeftOut(frame) ? 0 : frame.bytes.length), 0);
-    return this.#leanSize;
+  get sizeWithoutChat(): number {
+    this.#sizeWithoutChat ??= this.frames.reduce((sum, frame) => sum + (isChat(frame) ? 0 : frame.bytes.length), 0);
+    return this.#sizeWithoutChat;
   }
 
   get namesNobody(): boolean {
@@ -111,17 +110,17 @@ export function inFull(spans: readonly Span[], user: UserId | null): Composed {
   return { bytes: joined(composed.map(({ bytes }) => bytes)), entries, gaps: 0 };
 }
 
-/** Without the chat, and with a gap in the place of each run of it. */
-export function lean(spans: readonly Span[], user: UserId | null): Composed {
+/** Without chat, and with a gap in the place of each run of it. */
+export function withoutChat(spans: readonly Span[], user: UserId | null): Composed {
   const before = spans[0]?.start.position;
   const frames = spans.flatMap((span) => framesFor(span.frames, user));
-  return before === undefined ? compose([]) : withoutChat(frames, before);
+  return before === undefined ? compose([]) : declareChat(frames, before);
 }
 
-/** Words of the hub itself are no entries, nor is what was retracted. */
-const isEntry = ({ weight, bytes }: Frame): boolean => weight > 0 && bytes.length > 0;
+/** Control frames are no entries, nor are tombstones. */
+export const isEntry = ({ weight, bytes }: Frame): boolean => weight > 0 && bytes.length > 0;
 
-const compose = (frames: readonly Frame[]): Composed => ({
+export const compose = (frames: readonly Frame[]): Composed => ({
   bytes: joined(frames.map(({ bytes }) => bytes)),
   entries: frames.filter(isEntry).length,
   gaps: 0,
@@ -133,8 +132,8 @@ const joined = (bytes: readonly Buffer[]): Buffer => (bytes.length === 1 && byte
 const framesFor = (frames: readonly Frame[], user: UserId | null): readonly Frame[] =>
   frames.filter(({ targets }) => targets === null || (user !== null && targets.has(user)));
 
-/** With one gap in the place of each run of chat. `before`: the position that the first frame follows. */
-function withoutChat(frames: readonly Frame[], before: Position): Composed {
+/** `before`: the position that the first frame follows. */
+function declareChat(frames: readonly Frame[], before: Position): Composed {
   const kept: Buffer[] = [];
   let entries = 0;
   let gaps = 0;
@@ -150,10 +149,10 @@ function withoutChat(frames: readonly Frame[], before: Position): Composed {
     missed = 0;
   };
   for (const frame of frames) {
-    const isLeftOut = canBeLeftOut(frame);
-    if (!isLeftOut) declare();
+    const isOmitted = isChat(frame);
+    if (!isOmitted) declare();
     to = frame.position;
-    if (isLeftOut) missed += frame.weight;
+    if (isOmitted) missed += frame.weight;
     else {
       from = to;
       kept.push(frame.bytes);

@@ -103,7 +103,7 @@ export class ViewerSet {
         this.#skip(viewer, place);
         return;
       }
-      const handed = this.tape.next(place, { user: viewer.identity.id, isLean: this.#isLean(viewer, place) });
+      const handed = this.tape.next(place, { user: viewer.identity.id, withoutChat: this.#isLean(viewer, place) });
       if (handed === null) {
         viewer.place = this.tape.sealedEnd;
         if (this.#lean.size > 0) this.#lean.delete(viewer);

@@ -235,12 +235,14 @@ export class CatchUp implements ViewerListener {
     const ban = page.bans.find((one) => binds(one, identity) && isSince(one, this.#joining.tail));
     if (ban !== undefined) return this.#viewer.end('banned', ban.reason);
     const user = identity.id;
-    for (const { piece, upTo } of page.partsFor(this.#joining.viewerSet.audience, user, this.#stateAsOf.offset)) {
+    for (const { piece, upTo } of page.replayFor(this.#joining.viewerSet.audience, user, this.#stateAsOf.offset)) {
       if (this.#viewer.isWaiting) await this.#flowing();
       if (this.#joining.room.pages.drops !== drops) return;
-      if (piece !== null) this.#viewer.send(piece);
+      this.#viewer.send(piece);
       this.#after = { ...this.#after, offset: upTo };
     }
+    const last = page.reading.entries.at(-1);
+    if (last !== undefined) this.#after = { ...this.#after, offset: last.offset };
   }
 
   #flowing(): Promise<void> {

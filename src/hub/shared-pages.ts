@@ -11,11 +11,11 @@
 
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
-import { isFor, type Receiver } from '../fanout/audience.ts';
+import type { Receiver } from '../fanout/audience.ts';
 import { parsePosition } from '../log/position.ts';
 import type { Reading, RoomLog } from '../log/room-log.ts';
 import type { Epoch, RoomId } from '../model.ts';
-import { eventOf, eventText } from '../room/entry-frame.ts';
+import { eventsJson } from '../room/entry-frame.ts';
 
 /** Offsets per page. */
 const pageOffsets = 100;
@@ -161,12 +161,9 @@ export class SharedPages {
     const to = its.at(-1)?.offset ?? from - 1;
     const isFull = from === begin && to === end;
     const version = `${tail.epoch}.${retracted}`;
-    const events = its
-      .filter((entry) => isFor(entry, anybody))
-      .flatMap((entry) => eventOf(entry, this.#stateInlineBytes) ?? [])
-      .map(eventText);
+    const { json } = eventsJson(its, anybody, this.#stateInlineBytes);
     const head = JSON.stringify({ epoch: tail.epoch, version, page, from, to, full: isFull });
-    return { version, page, from, to, isFull, body: `${head.slice(0, -1)},"events":[${events.join(',')}]}` };
+    return { version, page, from, to, isFull, body: `${head.slice(0, -1)},"events":${json}}` };
   }
 }
 

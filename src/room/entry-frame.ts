@@ -1,61 +1,89 @@
-/** An entry as the frame that goes on tapes, and as the event that replay and pull give: one form on every way. */
+/**
+ * An entry as bytes, one form on every road: as the frame that tapes and replay carry, and as the JSON that pull and
+ * pages answer with.
+ */
 
+import { type AudienceClass, isFor, isOnTapeOf, mayHoldOwn, type Receiver } from '../fanout/audience.ts';
 import type { Frame } from '../fanout/span.ts';
 import type { Position } from '../log/position.ts';
 import type { Entry, UserId } from '../model.ts';
 import { entryData, eventFrame } from '../stream/frame.ts';
 import { changeData } from './room-state.ts';
 
-/** What a client is told of an entry; null for an entry that makes no event. `data` is JSON text. */
-export interface EntryEvent {
-  readonly id: string;
-  readonly event: string;
-  readonly data: string;
+/** Events as the text of a JSON array. */
+export interface EventsJson {
+  readonly count: number;
+  readonly json: Buffer;
 }
 
-/** An event as JSON text, for answers that hold several: its data is JSON text already. */
-export const eventText = ({ id, event, data }: EntryEvent): string =>
-  `{"id":"${id}","event":"${event}","data":${data}}`;
-
-/** As it is pulled: there is no stream whose ending could tell of the room's end, so that is an event too. */
-export function eventOf(entry: Entry, stateInlineBytes: number): EntryEvent | null {
-  const id = `${entry.epoch}.${entry.offset}`;
-  const data = dataOf(entry, id, stateInlineBytes);
-  return data === null ? null : { id, event: entry.kind, data };
+/**
+ * What a receiver gets of some entries, as pull and pages answer. It holds the room's end as an event: an answer has no
+ * ending of its own that could say so.
+ */
+export function eventsJson(entries: readonly Entry[], receiver: Receiver, stateInlineBytes: number): EventsJson {
+  const texts = entries
+    .filter((entry) => isFor(entry, receiver))
+    .flatMap((entry) => {
+      const data = dataOf(entry, stateInlineBytes);
+      return data === null ? [] : `{"id":"${idOf(entry)}","event":"${entry.kind}","data":${data}}`;
+    });
+  return { count: texts.length, json: Buffer.from(`[${texts.join(',')}]`) };
 }
 
-/** As it is streamed. The room's end is told to each viewer by the ending of its stream, after all that came before. */
-export function streamEventOf(entry: Entry, stateInlineBytes: number): EntryEvent | null {
-  return entry.kind === 'end' ? null : eventOf(entry, stateInlineBytes);
-}
-
-/** Of what was retracted, a frame of no bytes: it has its place, and counts. `position`: where the room is with it; of a later epoch than the entry's own id where it was read again. */
+/**
+ * An entry as a frame; null for the room's end, which each viewer gets as the ending of its stream. A tombstone is a
+ * frame of no bytes: it keeps its place, and counts. `position`: where the room is with it, which is of a later epoch
+ * than the entry's own id if the entry was read again.
+ */
 export function frameOf(
   entry: Entry,
   position: Position,
   stateInlineBytes: number,
   targets: ReadonlySet<UserId> | null,
 ): Frame | null {
-  const isBlank = entry.lane === 'blank';
-  const event = streamEventOf(entry, stateInlineBytes);
-  if (event === null && !isBlank) return null;
-  const isState = entry.kind === 'state';
+  const bytes = bytesOf(entry, stateInlineBytes);
+  if (bytes === null) return null;
   return {
     epoch: entry.epoch,
     position,
     lane: entry.lane,
-    isState,
+    isState: entry.kind === 'state',
     targets,
     weight: weightOf(entry),
-    bytes: event === null ? Buffer.alloc(0) : Buffer.from(eventFrame(event)),
+    bytes,
   };
 }
 
-function dataOf(entry: Entry, id: string, stateInlineBytes: number): string | null {
-  if (entry.lane === 'blank') return null;
+/** The frame of an entry for one user beyond its class: whom it acts on, or its author if it is not for the others. */
+export const ownFrame = (frame: Frame, user: UserId): Frame => ({ ...frame, targets: new Set([user]) });
+
+/**
+ * Which frame of an entry a class carries: the one for all of the class or for the users whom the entry names, or the
+ * one for its `own` user; null if it carries neither.
+ */
+export function frameFor(
+  { receiver }: AudienceClass,
+  entry: Entry,
+  frame: Frame | null,
+  own: Frame | null,
+): Frame | null {
+  if (frame !== null && (frame.targets !== null || isOnTapeOf(entry, receiver))) return frame;
+  return own !== null && mayHoldOwn(entry.audience, receiver) ? own : null;
+}
+
+function bytesOf(entry: Entry, stateInlineBytes: number): Buffer | null {
+  if (entry.lane === 'blank') return Buffer.alloc(0);
+  const data = entry.kind === 'end' ? null : dataOf(entry, stateInlineBytes);
+  return data === null ? null : Buffer.from(eventFrame({ id: idOf(entry), event: entry.kind, data }));
+}
+
+const idOf = ({ epoch, offset }: Entry): string => `${epoch}.${offset}`;
+
+/** Null for a change of state that says nothing. */
+function dataOf(entry: Entry, stateInlineBytes: number): string | null {
   if (entry.kind === 'state') return changeData(entry, stateInlineBytes);
-  // The log wrote what was left out before this entry; up to where, it says by the entry's own place.
-  if (entry.kind === 'gap') return `{"to":"${id}",${entry.body.slice(1)}`;
+  // The log appends a gap behind the run that it stands for, so its own id says up to where it reaches.
+  if (entry.kind === 'gap') return `{"to":"${idOf(entry)}",${entry.body.slice(1)}`;
   return entryData(entry);
 }
 

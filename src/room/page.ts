@@ -5,14 +5,14 @@
  */
 
 import type { Clock, Timer } from '../clock.ts';
-import { type AudienceClass, classOf, isFor, namedIn, type Receiver } from '../fanout/audience.ts';
+import { type AudienceClass, classOf, namedIn, type Receiver, targetsOf } from '../fanout/audience.ts';
+import { type Replayed, replay } from '../fanout/replay.ts';
+import type { Frame } from '../fanout/span.ts';
 import { formatPosition, type Position } from '../log/position.ts';
 import type { Reading, RoomLog } from '../log/room-log.ts';
 import type { Entry, RoomId, UserId } from '../model.ts';
-import { eventFrame } from '../stream/frame.ts';
-import { Piece } from '../stream/piece.ts';
 import { type Ban, readBan } from './bans.ts';
-import { eventOf, eventText, streamEventOf } from './entry-frame.ts';
+import { type EventsJson, eventsJson, frameFor, frameOf, ownFrame } from './entry-frame.ts';
 
 /** Entries per page. */
 export const pageEntries = 500;
@@ -29,26 +29,15 @@ export interface PageSettings {
   readonly spanBytesMax: number;
 }
 
-/** A part of a page, and the offset that a viewer has reached with it. `piece` null: nothing of it is for the viewer. */
-export interface PagePart {
-  readonly piece: Piece | null;
-  readonly upTo: number;
-}
-
-/** Events as the text of a JSON array. */
-export interface PulledEvents {
-  readonly count: number;
-  readonly json: Buffer;
-}
-
 export class Page {
   readonly reading: Reading;
-  /** The bans among its entries: who is on the way in may be one of those whom they mean. */
+  /** The bans among its entries: one of them may bind a viewer that is joining. */
   readonly bans: readonly Ban[];
   readonly #settings: PageSettings;
   readonly #targets: ReadonlySet<UserId>;
-  readonly #shared = new Map<string, readonly PagePart[]>();
-  readonly #pulled = new Map<string, PulledEvents>();
+  readonly #frames = new Map<string, readonly Frame[]>();
+  readonly #shared = new Map<string, readonly Replayed[]>();
+  readonly #events = new Map<string, EventsJson>();
 
   constructor(reading: Reading, settings: PageSettings) {
     this.reading = reading;
@@ -57,57 +46,44 @@ export class Page {
     this.#targets = new Set(reading.entries.flatMap(namedIn));
   }
 
-  /** What a viewer of a class gets of the page; changes of state up to `stateAsOf` it knows already. */
-  partsFor({ key, receiver }: AudienceClass, user: UserId | null, stateAsOf: number): readonly PagePart[] {
-    if (user !== null && this.#targets.has(user)) {
-      return this.#compose({ ...receiver, id: user }, stateAsOf, Piece.private);
-    }
+  /** What a viewer of a class gets of the page; it knows changes of state up to `stateAsOf` already. */
+  replayFor(audience: AudienceClass, user: UserId | null, stateAsOf: number): readonly Replayed[] {
+    const { spanBytesMax: bytesMax } = this.#settings;
+    const newcomer = { user, after: 0, stateAsOf };
+    const isPrivate = user !== null && this.#targets.has(user);
+    if (isPrivate) return replay(this.#framesFor(audience), newcomer, { bytesMax, isPrivate });
     const known = this.reading.entries.findLast(({ kind, offset }) => kind === 'state' && offset <= stateAsOf);
-    const shared = `${key} ${known?.offset ?? 0}`;
-    const parts = this.#shared.get(shared) ?? this.#compose(receiver, stateAsOf, Piece.shared);
-    this.#shared.set(shared, parts);
-    return parts;
+    const key = `${audience.key} ${known?.offset ?? 0}`;
+    const shared = this.#shared.get(key) ?? replay(this.#framesFor(audience), newcomer, { bytesMax, isPrivate });
+    this.#shared.set(key, shared);
+    return shared;
   }
 
   /** What a receiver gets of all its entries, to be pulled: made once for all of a class. */
-  eventsFor(receiver: Receiver): PulledEvents {
+  eventsFor(receiver: Receiver): EventsJson {
     if (receiver.id !== null && this.#targets.has(receiver.id)) return this.eventsOf(this.reading.entries, receiver);
     const { key, receiver: anyOfClass } = classOf(receiver);
-    const events = this.#pulled.get(key) ?? this.eventsOf(this.reading.entries, anyOfClass);
-    this.#pulled.set(key, events);
+    const events = this.#events.get(key) ?? this.eventsOf(this.reading.entries, anyOfClass);
+    this.#events.set(key, events);
     return events;
   }
 
   /** The same of some of its entries, made for one. */
-  eventsOf(entries: readonly Entry[], receiver: Receiver): PulledEvents {
-    const texts = entries
-      .filter((entry) => isFor(entry, receiver))
-      .flatMap((entry) => eventOf(entry, this.#settings.stateInlineBytes) ?? [])
-      .map(eventText);
-    return { count: texts.length, json: Buffer.from(`[${texts.join(',')}]`) };
+  eventsOf(entries: readonly Entry[], receiver: Receiver): EventsJson {
+    return eventsJson(entries, receiver, this.#settings.stateInlineBytes);
   }
 
-  #compose(receiver: Receiver, stateAsOf: number, pack: (text: string, entries: number) => Piece): readonly PagePart[] {
-    const parts: PagePart[] = [];
-    const last = this.reading.entries.at(-1);
-    let text = '';
-    let entries = 0;
-    for (const entry of this.reading.entries) {
-      const isKnown = entry.kind === 'state' && entry.offset <= stateAsOf;
-      const frame = !isKnown && isFor(entry, receiver) ? this.#frame(entry) : '';
-      if (frame !== '') entries += 1;
-      text += frame;
-      if (text.length < this.#settings.spanBytesMax && entry !== last) continue;
-      parts.push({ piece: text === '' ? null : pack(text, entries), upTo: entry.offset });
-      text = '';
-      entries = 0;
-    }
-    return parts;
-  }
-
-  #frame(entry: Entry): string {
-    const event = streamEventOf(entry, this.#settings.stateInlineBytes);
-    return event === null ? '' : eventFrame(event);
+  #framesFor(audience: AudienceClass): readonly Frame[] {
+    const known = this.#frames.get(audience.key);
+    if (known !== undefined) return known;
+    const frames = this.reading.entries.flatMap((entry) => {
+      const frame = frameOf(entry, entry, this.#settings.stateInlineBytes, targetsOf(entry.audience));
+      const [user] = namedIn(entry);
+      const own = frame === null || frame.targets !== null || user === undefined ? null : ownFrame(frame, user);
+      return frameFor(audience, entry, frame, own) ?? [];
+    });
+    this.#frames.set(audience.key, frames);
+    return frames;
   }
 }
 

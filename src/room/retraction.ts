@@ -14,6 +14,6 @@ export function takeBack(
   const { id } = JSON.parse(body) as { id?: string };
   const named = id === undefined ? null : parsePosition(id);
   if (named === null) return;
-  for (const { tape } of viewerSets) tape.takeBack(named);
+  for (const { tape } of viewerSets) tape.retract(named);
   pages.drop();
 }

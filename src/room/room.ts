@@ -5,16 +5,7 @@
  */
 
 import type { Clock } from '../clock.ts';
-import {
-  type AudienceClass,
-  classOf,
-  isFor,
-  isOnTapeOf,
-  mayHoldOwn,
-  namedIn,
-  type Receiver,
-  targetsOf,
-} from '../fanout/audience.ts';
+import { type AudienceClass, classOf, isFor, namedIn, type Receiver, targetsOf } from '../fanout/audience.ts';
 import { Flush } from '../fanout/flush.ts';
 import { gapFrame, type Loss } from '../fanout/gap.ts';
 import type { HubCounters } from '../fanout/hub-counters.ts';
@@ -28,7 +19,7 @@ import type { Settings } from '../settings.ts';
 import { spansPerViewer, type Viewer } from '../stream/viewer.ts';
 import { Attendance } from './attendance.ts';
 import { type Bannable, Bans, binds } from './bans.ts';
-import { frameOf } from './entry-frame.ts';
+import { frameFor, frameOf, ownFrame } from './entry-frame.ts';
 import { Intake, type Sink } from './intake.ts';
 import { Pages } from './page.ts';
 import { ReplayFloor } from './replay-floor.ts';
@@ -267,7 +258,7 @@ export class Room implements Sink {
   #forNamed(entry: Entry, frame: Frame): Frame | null {
     const [user] = namedIn(entry);
     if (user === undefined) return null;
-    if (this.attendance.has(user)) return { ...frame, targets: new Set([user]) };
+    if (this.attendance.has(user)) return ownFrame(frame, user);
     this.replayFloor.addFor(user, entry.offset);
     return null;
   }
@@ -275,13 +266,13 @@ export class Room implements Sink {
   #lay(viewerSet: ViewerSet, entry: Entry, frame: Frame | null, own: Frame | null): void {
     const { audience, tape } = viewerSet;
     if (entry.kind === 'gap' && isFor(entry, audience.receiver)) viewerSet.toldOf('sampled');
-    if (frame !== null && (frame.targets !== null || isOnTapeOf(entry, audience.receiver))) tape.add(frame);
-    else if (own !== null && mayHoldOwn(entry.audience, audience.receiver)) tape.add(own);
-    else tape.pass(this.intake.position);
+    const its = frameFor(audience, entry, frame, own);
+    if (its === null) tape.pass(this.intake.position);
+    else tape.add(its);
   }
 
   #tellLoss(viewerSet: ViewerSet, gap: Buffer, cause: GapCause): void {
-    viewerSet.tape.say(gap);
+    viewerSet.tape.addControl(gap);
     viewerSet.toldOf(cause);
   }
 
@@ -307,7 +298,7 @@ export class Room implements Sink {
   }
 
   #say(frames: Iterable<Buffer>): void {
-    for (const frame of frames) for (const { tape } of this.#viewerSets.values()) tape.say(frame);
+    for (const frame of frames) for (const { tape } of this.#viewerSets.values()) tape.addControl(frame);
   }
 
   /** A counter that became state says what it sums up to. */

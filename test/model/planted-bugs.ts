@@ -24,9 +24,9 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: 'an offset is compared by > where >= is meant',
-    file: 'src/fanout/tape.ts',
-    find: 'offset <= from ||',
-    replace: 'offset <= from + 1 ||',
+    file: 'src/fanout/replay.ts',
+    find: 'offset <= after ||',
+    replace: 'offset <= after + 1 ||',
   },
   {
     name: 'an id is judged by its offset alone, its epoch ignored',
@@ -49,8 +49,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'the gate is asked about live entries only, and not about replayed ones',
     file: 'src/room/page.ts',
-    find: 'const frame = !isKnown && isFor(entry, receiver) ?',
-    replace: 'const frame = !isKnown ?',
+    find: 'return frameFor(audience, entry, frame, own) ?? [];',
+    replace: 'return frame ?? [];',
   },
   {
     name: 'a room that was let go is never unfollowed',
@@ -73,7 +73,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'entries that are gone are skipped without a word',
     file: 'src/room/room.ts',
-    find: 'viewerSet.tape.say(gap);',
+    find: 'viewerSet.tape.addControl(gap);',
     replace: '',
   },
   {
@@ -85,20 +85,20 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'a gap for what was left out for a slow viewer is said behind what came after it',
     file: 'src/fanout/span.ts',
-    find: 'if (!isLeftOut) declare();\n',
+    find: 'if (!isOmitted) declare();\n',
     replace: '',
   },
   {
     name: 'an author is not shown its own words where they were left out for others',
-    file: 'src/room/room.ts',
-    find: 'else if (own !== null && mayHoldOwn(entry.audience, audience.receiver)) tape.add(own);\n',
-    replace: '',
+    file: 'src/room/entry-frame.ts',
+    find: 'return own !== null && mayHoldOwn(entry.audience, receiver) ? own : null;',
+    replace: 'return null;',
   },
   {
     name: 'chat that was left out is declared to the crowd live, and not in what they read again',
     file: 'src/room/page.ts',
-    find: 'const event = streamEventOf(entry',
-    replace: "if (entry.kind === 'gap') return '';\n    const event = streamEventOf(entry",
+    find: 'const frame = frameOf(',
+    replace: "if (entry.kind === 'gap') return [];\n      const frame = frameOf(",
   },
   {
     name: 'a node goes on though its lease may have run out',
@@ -180,7 +180,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'what was taken back stays on the tape for those who come',
     file: 'src/room/retraction.ts',
-    find: 'for (const { tape } of viewerSets) tape.takeBack(named);',
+    find: 'for (const { tape } of viewerSets) tape.retract(named);',
     replace: 'for (const { tape } of viewerSets) tape.seal();',
   },
   {

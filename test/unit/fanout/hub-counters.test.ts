@@ -72,7 +72,7 @@ describe('the meter', () => {
     const [ann, bob] = [sit('ann'), sit('bob')];
     say(3);
     say(2, 'must', new Set(['bob' as UserId]));
-    tape.say(Buffer.from('event: likes\ndata: {}\n\n'));
+    tape.addControl(Buffer.from('event: likes\ndata: {}\n\n'));
     for (const _ of viewerSet.sweep());
     const received = [ann, bob].map(({ socket }) => readBy(socket, 'said'));
     assert.deepEqual(received, [3, 5]);

@@ -9,7 +9,7 @@ import type { Place } from '../../../src/stream/place.ts';
 
 const at = (offset: number, epoch = 'e1'): Position => ({ epoch: epoch as Epoch, offset });
 const ann = 'ann' as UserId;
-const nobody = { user: null, isLean: false };
+const nobody = { user: null, withoutChat: false };
 const frame = (offset: number, more: Partial<Frame> = {}): Frame => ({
   ...{
     epoch: 'e1' as Epoch,
@@ -28,10 +28,14 @@ function add(tape: Tape, offset: number, more: Partial<Frame> = {}): void {
 }
 
 /** What a viewer that goes on from a place is handed. */
-function readFrom(tape: Tape, from: Place, user: UserId | null = null, isLean = false): string {
+function readFrom(tape: Tape, from: Place, user: UserId | null = null, withoutChat = false): string {
   let text = '';
   let place = from;
-  for (let handed = tape.next(place, { user, isLean }); handed !== null; handed = tape.next(place, { user, isLean })) {
+  for (
+    let handed = tape.next(place, { user, withoutChat });
+    handed !== null;
+    handed = tape.next(place, { user, withoutChat })
+  ) {
     text += handed.piece?.plain ?? '';
     place = handed.end;
   }
@@ -47,9 +51,9 @@ test('all viewers at the head are handed the very same bytes', () => {
   add(tape, 1);
   add(tape, 2);
   tape.seal();
-  const handed = tape.next(place, { user: null, isLean: false });
+  const handed = tape.next(place, { user: null, withoutChat: false });
   assert.equal(`${handed?.piece?.plain}`, '1 2 ');
-  assert.equal(tape.next(place, { user: ann, isLean: false })?.piece, handed?.piece);
+  assert.equal(tape.next(place, { user: ann, withoutChat: false })?.piece, handed?.piece);
   assert.equal(handed?.end, tape.end);
 });
 
@@ -60,9 +64,9 @@ test('viewers that go on from one place are handed one piece, joined over the sp
     add(tape, offset);
     tape.seal();
   }
-  const first = tape.next(place, { user: null, isLean: false });
+  const first = tape.next(place, { user: null, withoutChat: false });
   assert.equal(`${first?.piece?.plain}`, '1 2 3 ', 'up to about the size of a span');
-  assert.equal(tape.next({ ...place }, { user: ann, isLean: false })?.piece, first?.piece);
+  assert.equal(tape.next({ ...place }, { user: ann, withoutChat: false })?.piece, first?.piece);
   assert.equal(readFrom(tape, place), '1 2 3 4 ');
 });
 
@@ -90,7 +94,7 @@ test('from whatever place, a viewer gets every later frame once and in order', (
       let offset = 0;
       for (const step of steps) {
         if (step === 'seal') tape.seal();
-        else if (step === 'say') tape.say(Buffer.from('word '));
+        else if (step === 'say') tape.addControl(Buffer.from('word '));
         else offset += 1;
         if (step === 'add') add(tape, offset);
         if (step === 'pass') tape.pass(at(offset));
@@ -150,7 +154,7 @@ test('a newcomer gets what it lacks, the draft included, without the state that 
   add(tape, 2, { isState: true });
   tape.seal();
   add(tape, 3, { isState: true });
-  tape.say(Buffer.from('sum '));
+  tape.addControl(Buffer.from('sum '));
   add(tape, 4);
   assert.equal(replayed(tape, 0), '1 2 3 4 ');
   assert.equal(replayed(tape, 1), '2 3 4 ');
@@ -180,7 +184,7 @@ test('after a restart newcomers are served from the new history only, and viewer
   const place = tape.end;
   for (let offset = 1; offset <= 5; offset += 1) add(tape, offset);
   tape.restart(at(2, 'e2'));
-  tape.say(Buffer.from('gap '));
+  tape.addControl(Buffer.from('gap '));
   tape.add(frame(3, { position: at(3, 'e2'), bytes: Buffer.from('new ') }));
   assert.deepEqual(
     [1, 2, 3, 5].map((offset) => tape.covers(offset)),
@@ -196,7 +200,7 @@ test('what a viewer missed is counted by what everybody of its class was to get'
   const place = tape.end;
   add(tape, 1);
   add(tape, 2, { targets: new Set([ann]) });
-  tape.say(Buffer.from('sum '));
+  tape.addControl(Buffer.from('sum '));
   add(tape, 4);
   assert.equal(tape.shownSince(place), 2);
 });
@@ -205,7 +209,7 @@ test('nobody knows how much a viewer missed where the log lost entries in betwee
   const tape = new Tape(at(0), 1000, 100);
   const before = tape.end;
   tape.restart(at(0, 'e2'));
-  tape.say(Buffer.from('gap '));
+  tape.addControl(Buffer.from('gap '));
   const after = tape.end;
   tape.add(frame(1, { position: at(1, 'e2') }));
   assert.equal(tape.shownSince(before), null);
@@ -237,7 +241,7 @@ test('whoever has not been handed an entry that was retracted gets nothing of it
       assert.equal(readFrom(tape, place) + replayed(tape, 0), '1 2 3 1 2 3 ');
     }
     const { end, bytes } = tape;
-    tape.takeBack(at(2));
+    tape.retract(at(2));
     assert.deepEqual([tape.end, tape.bytes], [end, bytes], 'places stay where they are');
     assert.equal(replayed(tape, 0), '1 3 ');
     assert.equal(replayed(tape, 1), '3 ');
@@ -253,7 +257,7 @@ test('what was retracted is gone for those whom it named, and for who lacks noth
   add(tape, 1, { targets: new Set([ann]) });
   tape.seal();
   assert.equal(readFrom(tape, place, ann), '1 ');
-  tape.takeBack(at(1));
+  tape.retract(at(1));
   assert.deepEqual([readFrom(tape, place, ann), replayed(tape, 0, 0, ann)], ['', '']);
   assert.equal([...tape.replay({ user: ann, after: 0, stateAsOf: 0 })].length, 0);
 });
@@ -266,10 +270,10 @@ test('the same number of another history is not taken back', () => {
   tape.add(frame(2, { epoch: 'e2' as Epoch, position: at(2, 'e2'), bytes: Buffer.from('new ') }));
   // Read again after the store came back: it has the id that it was given.
   tape.add(frame(3, { position: at(3, 'e2'), bytes: Buffer.from('old ') }));
-  tape.takeBack(at(2, 'e2'));
+  tape.retract(at(2, 'e2'));
   tape.seal();
   assert.equal(readFrom(tape, place), '1 2 3 old ');
-  tape.takeBack(at(3));
+  tape.retract(at(3));
   assert.equal(readFrom(tape, place), '1 2 ');
 });
 
@@ -278,7 +282,7 @@ test('a gap for who is far behind counts what was retracted of the chat that it 
   const place = tape.end;
   for (let offset = 1; offset <= 3; offset += 1) add(tape, offset, { lane: 'chat' });
   add(tape, 4);
-  tape.takeBack(at(2));
+  tape.retract(at(2));
   tape.seal();
   assert.match(readChat(tape, place), /"from":"e1.0","to":"e1.3","missed":3,"lane":"chat".*\n\n4 $/);
 });

@@ -132,8 +132,8 @@ describe('a viewer far behind', () => {
     say(1, 'chat');
     say(20, 'chat');
     say(20, 'chat');
-    const lean = tape.next(place, { user: null, isLean: true });
-    assert.equal(tape.next(place, { user: 'ann' as UserId, isLean: true })?.piece, lean?.piece);
+    const lean = tape.next(place, { user: null, withoutChat: true });
+    assert.equal(tape.next(place, { user: 'ann' as UserId, withoutChat: true })?.piece, lean?.piece);
     for (const socket of [ann, bob]) socket.drain();
     await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(told(ann.take()), ['1', 'e.1>e.41 40 chat slow']);
