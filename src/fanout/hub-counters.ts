@@ -1,10 +1,10 @@
 /**
- * What happens on this node, as plain numbers that only rise. The hub counts into it where things happen; `ops/` reads
+ * What happens on this node, as plain numbers and histograms that only rise. The hub counts into it where things happen; `ops/` reads
  * it when somebody asks. It holds no names of rooms or users, so its size is fixed. What each number means to those who
  * run the gateway stands in `ops/metrics`.
  */
 
-import { Distribution } from '../distribution.ts';
+import { Histogram } from 'prom-client';
 import { type EndingCause, endings } from '../errors.ts';
 import type { GapCause, Judgement } from '../log/position.ts';
 import { StreamCounters } from '../stream/stream-counters.ts';
@@ -35,9 +35,6 @@ export type Counts<Cause extends string> = Record<Cause, number>;
 const noneOf = <Cause extends string>(causes: readonly Cause[]): Counts<Cause> =>
   Object.fromEntries(causes.map((cause) => [cause, 0])) as Counts<Cause>;
 
-const flushBounds = [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
-const publishBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-
 export class HubCounters {
   readonly streamCounters = new StreamCounters();
   /** Streams that were greeted, by what the id was worth that they came with. */
@@ -50,16 +47,26 @@ export class HubCounters {
   /** Spans that drafts were made into, on the tapes of all classes. */
   spans = 0;
   /** The work of one sweep over a room, without the pauses in it. */
-  readonly flush = new Distribution(flushBounds);
+  readonly flush = new Histogram({
+    name: 'ringside_flush_seconds',
+    help: 'Work of one sweep over a room.',
+    buckets: [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25],
+    registers: [],
+  });
   /** From the time that the log gave the oldest entry of a sweep to the end of the sweep: the last viewer's delay. */
-  readonly publishToWrite = new Distribution(publishBounds);
+  readonly publishToWrite = new Histogram({
+    name: 'ringside_publish_to_write_seconds',
+    help: 'From the oldest entry of a sweep being taken by the log until the last viewer was given it.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [],
+  });
 
   /**
    * A sweep that ended at `nowMs`. The log's clock may be ahead of ours, and then an entry seems to be written before it
    * was published: that counts as no time at all.
    */
   swept({ workMs, publishedMs }: Swept, nowMs: number): void {
-    this.flush.add(workMs / 1000);
-    if (publishedMs !== null) this.publishToWrite.add(Math.max(0, nowMs - publishedMs) / 1000);
+    this.flush.observe(workMs / 1000);
+    if (publishedMs !== null) this.publishToWrite.observe(Math.max(0, nowMs - publishedMs) / 1000);
   }
 }

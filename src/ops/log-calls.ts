@@ -4,36 +4,35 @@
  * refusal ends a call like an answer.
  */
 
+import { Histogram } from 'prom-client';
 import type { Clock } from '../clock.ts';
-import { Distribution } from '../distribution.ts';
 import { Refusal } from '../errors.ts';
 import type { Appended, RoomLog } from '../log/room-log.ts';
 
-const bounds = [0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 /** Refusals of a log; anything else that it throws is a mistake of ours. */
 const errorKinds = ['log-unavailable', 'outcome-unknown', 'overloaded', 'mistake'] as const;
 type ErrorKind = (typeof errorKinds)[number];
 
 export class LogCalls {
-  /** By function; at most as many as the contract has. */
-  readonly seconds = new Map<string, Distribution>();
+  /** By function. */
+  readonly seconds = new Histogram({
+    name: 'ringside_log_call_seconds',
+    help: 'Calls of the room log.',
+    labelNames: ['function'],
+    buckets: [0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    registers: [],
+  });
   readonly errors: Record<ErrorKind, number> = {
-    ...{ 'log-unavailable': 0, 'outcome-unknown': 0, overloaded: 0, mistake: 0 },
+    'log-unavailable': 0,
+    'outcome-unknown': 0,
+    overloaded: 0,
+    mistake: 0,
   };
   /**
    * How far the log's clock is surely ahead of ours (negative: behind), in milliseconds, by the newest write: an entry's
    * time must lie between the call and its answer, and this is by how much it does not.
    */
   clockAheadMs = 0;
-
-  took(name: string, seconds: number): void {
-    let distribution = this.seconds.get(name);
-    if (distribution === undefined) {
-      distribution = new Distribution(bounds);
-      this.seconds.set(name, distribution);
-    }
-    distribution.add(seconds);
-  }
 
   failed(error: unknown): void {
     const code = error instanceof Refusal ? error.code : 'mistake';
@@ -71,7 +70,7 @@ function watch(name: string, call: Call, calls: LogCalls, clock: Clock): Call {
     const answer = call(...args);
     // What is answered on the spot, and the closing, are not worth a figure.
     if (!(answer instanceof Promise) || name === 'close') return answer;
-    const took = (): void => calls.took(name, (performance.now() - began) / 1000);
+    const took = (): void => calls.seconds.observe({ function: name }, (performance.now() - began) / 1000);
     answer.then(
       (value: unknown) => {
         took();

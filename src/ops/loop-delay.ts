@@ -3,16 +3,20 @@
  * own: Node's monitor forgets what goes on at the moment when it is read.
  */
 
+import { Histogram } from 'prom-client';
 import type { Clock, Timer } from '../clock.ts';
-import { Distribution } from '../distribution.ts';
 
 /** How often the timer is due. A delay that begins between two turns seems shorter by up to this. */
 const watchMs = 20;
-const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
 export class LoopDelay {
   /** Of each stretch between two looks, its longest delay. */
-  readonly seconds = new Distribution(bounds);
+  readonly seconds = new Histogram({
+    name: 'ringside_loop_delay_seconds',
+    help: 'Of each second, the longest time that the event loop was kept from its turn.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    registers: [],
+  });
   readonly #clock: Clock;
   #timer: Timer;
   #longestMs = 0;
@@ -26,7 +30,7 @@ export class LoopDelay {
   look(): number {
     const longestMs = this.#longestMs;
     this.#longestMs = 0;
-    this.seconds.add(longestMs / 1000);
+    this.seconds.observe(longestMs / 1000);
     return longestMs;
   }
 

@@ -1,13 +1,10 @@
 /**
- * `/metrics`: what operators are told of a gateway, in the text format of Prometheus. This file owns the names, and
- * what each of them means; it reads numbers that are counted elsewhere when somebody asks, and keeps none. No label
- * holds a room or a user, so the number of series is fixed. `docs/operations.md` explains each series; a test compares.
- *
- * The only file that knows prom-client.
+ * `/metrics`: what operators are told of a gateway, in the text format of Prometheus. It reads numbers that are counted
+ * elsewhere when somebody asks, under names of its own, and registers the histograms. No label holds a room or a user,
+ * so the number of series is fixed. `docs/operations.md` explains each series; a test compares.
  */
 
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Distribution } from '../distribution.ts';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { Sources } from './sources.ts';
 
 type Read<Value> = () => Value;
@@ -38,8 +35,10 @@ export class Metrics {
 
   #addNode({ nodeId, group, version, isReady, handover }: Sources): void {
     const info = new Gauge({
-      ...{ name: 'ringside_node_info', help: 'Which node of which group this is, and of which version; always 1.' },
-      ...{ labelNames: ['node', 'group', 'version'], registers: [this.#registry] },
+      name: 'ringside_node_info',
+      help: 'Which node of which group this is, and of which version; always 1.',
+      labelNames: ['node', 'group', 'version'],
+      registers: [this.#registry],
     });
     info.set({ node: nodeId, group, version }, 1);
     this.#gauge('ringside_ready', 'Whether this gateway wants traffic.', () => Number(isReady()));
@@ -76,17 +75,13 @@ export class Metrics {
     this.#counter('ringside_socket_writes_total', 'Writes to sockets of viewers.', () => streamCounters.writes);
     this.#counter('ringside_written_bytes_total', 'Bytes written to viewers.', () => streamCounters.bytes);
     this.#counter('ringside_gzip_saved_bytes_total', 'Bytes that gzip spared.', () => streamCounters.savedBytes);
-    this.#histogram('ringside_flush_seconds', 'Work of one sweep over a room.', () => hubCounters.flush);
-    this.#histogram(
-      'ringside_publish_to_write_seconds',
-      'From the oldest entry of a sweep being taken by the log until the last viewer was given it.',
-      () => hubCounters.publishToWrite,
-    );
+    this.#registry.registerMetric(hubCounters.flush);
+    this.#registry.registerMetric(hubCounters.publishToWrite);
   }
 
   #addLog({ log, logCalls }: Sources): void {
     const { seconds, errors } = logCalls;
-    this.#histograms('ringside_log_call_seconds', 'Calls of the room log.', 'function', () => seconds);
+    this.#registry.registerMetric(seconds);
     this.#counters('ringside_log_errors_total', 'Calls of the room log that failed.', 'kind', () => errors);
     this.#gauge(
       'ringside_log_risks',
@@ -102,11 +97,7 @@ export class Metrics {
 
   /** Under the names that they have everywhere, but only what somebody looks at. */
   #addProcess({ loopDelay }: Sources): void {
-    this.#histogram(
-      'ringside_loop_delay_seconds',
-      'Of each second, the longest time that the event loop was kept from its turn.',
-      () => loopDelay.seconds,
-    );
+    this.#registry.registerMetric(loopDelay.seconds);
     const cpuSeconds = (): number => {
       const { user, system } = process.cpuUsage();
       return (user + system) / 1e6;
@@ -121,7 +112,9 @@ export class Metrics {
 
   #gauge(name: string, help: string, read: Read<number>): void {
     new Gauge({
-      ...{ name, help, registers: [this.#registry] },
+      name,
+      help,
+      registers: [this.#registry],
       collect() {
         this.set(read());
       },
@@ -130,7 +123,9 @@ export class Metrics {
 
   #counter(name: string, help: string, read: Read<number>): void {
     new Counter({
-      ...{ name, help, registers: [this.#registry] },
+      name,
+      help,
+      registers: [this.#registry],
       collect() {
         this.reset();
         this.inc(read());
@@ -140,65 +135,14 @@ export class Metrics {
 
   #counters(name: string, help: string, label: string, read: Read<Readonly<Record<string, number>>>): void {
     new Counter({
-      ...{ name, help, labelNames: [label], registers: [this.#registry] },
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.#registry],
       collect() {
         this.reset();
         for (const [value, count] of Object.entries(read())) this.inc({ [label]: value }, count);
       },
-    });
-  }
-
-  #histogram(name: string, help: string, read: Read<Distribution>): void {
-    new KeptElsewhere({ name, help, registers: [this.#registry] }, () => [{ labels: {}, distribution: read() }]);
-  }
-
-  #histograms(name: string, help: string, label: string, read: Read<ReadonlyMap<string, Distribution>>): void {
-    new KeptElsewhere({ name, help, labelNames: [label], registers: [this.#registry] }, () =>
-      Array.from(read(), ([value, distribution]) => ({ labels: { [label]: value }, distribution })),
-    );
-  }
-}
-
-interface Labelled {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly distribution: Distribution;
-}
-
-/** A histogram whose counts are plain numbers of others: prom-client's own would cost each observation a look-up. */
-class KeptElsewhere extends Histogram {
-  readonly #read: Read<readonly Labelled[]>;
-  readonly #about: { readonly name: string; readonly help: string };
-
-  constructor(about: ConstructorParameters<typeof Histogram>[0], read: Read<readonly Labelled[]>) {
-    super(about);
-    this.#about = about;
-    this.#read = read;
-  }
-
-  override async get(): ReturnType<Histogram['get']> {
-    return { ...(await super.get()), values: this.#values() };
-  }
-
-  /** What the registry asks for when it writes text. */
-  async getForPromString(): Promise<object> {
-    const { name, help } = this.#about;
-    return { name, help, type: 'histogram', values: this.#values() };
-  }
-
-  #values(): Awaited<ReturnType<Histogram['get']>>['values'] {
-    const { name } = this.#about;
-    return this.#read().flatMap(({ labels, distribution: { bounds, counts, sum } }) => {
-      let count = 0;
-      const buckets = counts.map((more, index) => {
-        count += more;
-        const le = bounds[index] ?? '+Inf';
-        return { metricName: `${name}_bucket`, labels: { le, ...labels }, value: count };
-      });
-      return [
-        ...buckets,
-        { metricName: `${name}_sum`, labels, value: sum },
-        { metricName: `${name}_count`, labels, value: count },
-      ];
     });
   }
 }

@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sources, textOf, withoutComments } from './sources.ts';
 
-/** Members that src itself does not use: failures to inject, figures by which a bound is held, and what prom-client calls. */
+/** Members that src itself does not use: failures to inject, and figures by which a bound is held. */
 const seams = new Set([
-  'KeptElsewhere.getForPromString',
   'MemoryStore.snapshot',
   'MemoryStore.restore',
   'MemoryStore.demote',
