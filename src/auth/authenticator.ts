@@ -91,12 +91,9 @@ export async function registerIdentity(app: FastifyInstance, options: IdentityOp
   // An absent claim would pass the check of its value.
   if (settings.tokenIssuer !== null) required.push('iss');
   if (settings.tokenAudience !== null) required.push('aud');
-  const { secret, algorithms } = chooseKey(app, options);
-  // A key may be withdrawn from a set, so there each token's key is looked up each time, and only the library remembers
-  // what it verified by that key; refusals it does not remember.
-  const isKeyFixed = settings.tokenJwksUrl === null;
-  /** What of a request is looked at; a session route looks at two. */
-  const looked = new WeakMap<FastifyRequest, string>();
+  /** What of a request is checked; a session route checks two tokens in turn. */
+  const checked = new WeakMap<FastifyRequest, CheckedToken>();
+  const { secret, algorithms } = chooseKey(app, options, checked);
   await app.register(cookie);
   await app.register(jwt, {
     secret,
@@ -108,12 +105,11 @@ export async function registerIdentity(app: FastifyInstance, options: IdentityOp
       ...(settings.tokenAudience === null ? {} : { allowedAud: settings.tokenAudience }),
       clockTolerance: leewayMs,
       complete: true,
-      ...(isKeyFixed ? {} : { cache: rememberedMax, errorCacheTTL: () => -1 - leewayMs }),
-      extractToken: (request) => looked.get(request),
+      extractToken: (request) => checked.get(request)?.token,
     },
   });
 
-  const remembered = new KnownTokens<Claims>(rememberedMax);
+  const remembered = new KnownTokens<{ readonly claims: Claims; readonly isKeyCurrent: IsKeyCurrent }>(rememberedMax);
   const check = async (request: FastifyRequest, room: RoomId, found: FoundToken | null): Promise<Identity> => {
     if (found === null) {
       if (settings.anonymousViewers) return anonymous;
@@ -121,22 +117,22 @@ export async function registerIdentity(app: FastifyInstance, options: IdentityOp
     }
     if (found.source === 'cookie') checkOrigin(request, settings.corsOrigins);
     if (found.token === '' || found.token.length > tokenLengthMax) throw new TokenRefusal('malformed');
-    looked.set(request, found.token);
+    const token: CheckedToken = { token: found.token, isKeyCurrent: null };
+    checked.set(request, token);
     const known = remembered.get(found.token);
-    const claims = known ?? readClaims(await verify(request), clock.now());
+    const isKnown = known !== undefined && (known.isKeyCurrent === null || (await known.isKeyCurrent()));
+    const claims = isKnown ? known.claims : readClaims(await verify(request), clock.now());
     const expiresAtMs = claims.expMs + leewayMs;
     if (clock.now() >= expiresAtMs) {
       remembered.delete(found.token);
       throw new TokenRefusal('expired');
     }
-    if (known === undefined && isKeyFixed) remembered.add(found.token, claims);
+    if (!isKnown) remembered.add(found.token, { claims, isKeyCurrent: token.isKeyCurrent });
     const role = roleIn(claims, room);
     if (role === null) throw new TokenRefusal('room', 'not-this-room', `The token does not name the room ${room}.`);
     const { id, name, tags, issuedAtMs } = claims;
-    return {
-      ...{ id, name, role, tags, expiresAtMs, namesRoom: Object.hasOwn(claims.rooms, room) },
-      ...(issuedAtMs === undefined ? {} : { issuedAtMs }),
-    };
+    const identity = { id, name, role, tags, expiresAtMs, namesRoom: Object.hasOwn(claims.rooms, room) };
+    return issuedAtMs === undefined ? identity : { ...identity, issuedAtMs };
   };
   return watchDoor(check);
 }
@@ -181,12 +177,24 @@ function watchDoor(
 const anonymous: Identity = { id: null, name: null, role: 'viewer', tags: [], expiresAtMs: Number.POSITIVE_INFINITY };
 const isSafe = (request: FastifyRequest): boolean => request.method === 'GET' || request.method === 'HEAD';
 
+/** Whether a key may still be used: one of a set may be withdrawn. Null for the one key of the settings. */
+type IsKeyCurrent = (() => Promise<boolean>) | null;
+
+interface CheckedToken {
+  readonly token: string;
+  isKeyCurrent: IsKeyCurrent;
+}
+
 interface ChosenKey {
   readonly secret: FastifyJWTOptions['secret'];
   readonly algorithms: readonly ('HS256' | (typeof keyAlgorithms)[number])[];
 }
 
-function chooseKey(app: FastifyInstance, { settings, clock, ownSecret, fetch }: IdentityOptions): ChosenKey {
+function chooseKey(
+  app: FastifyInstance,
+  { settings, clock, ownSecret, fetch }: IdentityOptions,
+  checked: WeakMap<FastifyRequest, CheckedToken>,
+): ChosenKey {
   const narrowed = <Name extends string>(able: readonly Name[], name: string): readonly Name[] => {
     const allowed = able.filter(
       (one) => settings.tokenAlgorithms.length === 0 || settings.tokenAlgorithms.includes(one),
@@ -212,11 +220,13 @@ function chooseKey(app: FastifyInstance, { settings, clock, ownSecret, fetch }: 
       onFailure: (reason) => app.log.warn(`The key set of TOKEN_JWKS_URL was not taken: ${reason}.`),
     });
     app.addHook('onClose', async () => keySet.close());
-    const find = async (_request: FastifyRequest, token: { header?: unknown }): Promise<string> => {
+    const find = async (request: FastifyRequest, token: { header?: unknown }): Promise<string> => {
       const { kid, alg } = token.header as { kid?: unknown; alg?: unknown };
       if (!algorithms.some((name) => name === alg)) throw new TokenRefusal('algorithm');
       const key = await keySet.find(kid, alg);
       if (key === null) throw new TokenRefusal('key');
+      const its = checked.get(request);
+      if (its !== undefined) its.isKeyCurrent = async () => (await keySet.find(kid, alg))?.pem === key.pem;
       return key.pem;
     };
     return { secret: { public: find as Extract<FastifyJWTOptions['secret'], () => unknown> }, algorithms };

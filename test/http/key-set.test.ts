@@ -4,7 +4,7 @@ import { firstRetryMs, freshMs, KeySet, refetchMs } from '../../src/auth/key-set
 import { Refusal } from '../../src/errors.ts';
 import { buildHttp } from '../rig/build-http.ts';
 import { FakeClock } from '../rig/fake-clock.ts';
-import { jwkOf, makeEc, makeEd, makeRsa, makeToken, pemOf } from '../rig/tokens.ts';
+import { jwkOf, makeEc, makeEd, makeRsa, makeToken, nowS, pemOf } from '../rig/tokens.ts';
 
 const rsa = makeRsa();
 const ec = makeEc();
@@ -213,6 +213,37 @@ describe('a gateway with a key set', () => {
         assert.equal(answer.body, uniform);
       }
       assert.equal(server.fetches, 1);
+    } finally {
+      await built.close();
+    }
+  });
+
+  it('refuses a token that it knows once its key was withdrawn, or replaced under the same id', async () => {
+    const server = new KeyServer();
+    const built = await buildHttp({ environment: { TOKEN_JWKS_URL: url }, fetch: server.fetch });
+    try {
+      const other = makeRsa();
+      const token = makeToken({
+        alg: 'RS256',
+        key: rsa.privateKey,
+        header: { kid: 'r' },
+        claims: { exp: nowS() + 7200 },
+      });
+      const status = async (): Promise<number> => {
+        const headers = { authorization: `Bearer ${token}` };
+        return (await built.app.inject({ url: '/rooms/match-7/me', headers })).statusCode;
+      };
+      for (const keys of [[jwkOf(other.publicKey, { kid: 'r' })], [jwkOf(other.publicKey, { kid: 'other' })]]) {
+        server.publish(jwkOf(rsa.publicKey, { kid: 'r' }));
+        built.clock.advance(freshMs);
+        await status();
+        assert.deepEqual([await status(), await status()], [200, 200]);
+        server.publish(...keys);
+        built.clock.advance(freshMs);
+        // The first to come after ten minutes makes it fetch, and is not kept waiting for it.
+        await status();
+        assert.equal(await status(), 401);
+      }
     } finally {
       await built.close();
     }
