@@ -104,6 +104,11 @@ test('fastify is known to the app, the routes and the admin port only', () => {
   onlyIn(/^src\/(?:app\.ts|auth\/.*|http\/.*|ops\/admin[^/]*)$/, isFastify, 'fastify');
 });
 
+test('the plugin for event streams is known to the admin port only', () => {
+  const isPlugin = (text: string) => specifiersIn(text).includes('fastify-sse-v2');
+  onlyIn(/^src\/ops\/admin-stream\.ts$/, isPlugin, 'fastify-sse-v2');
+});
+
 test('ioredis is known to the folders of Redis only', () => {
   const isRedis = (text: string) => specifiersIn(text).some((name) => /^ioredis(?:$|\/)/.test(name));
   onlyIn(/^src\/(?:log\/)?redis\//, isRedis, 'ioredis');
