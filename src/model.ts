@@ -44,12 +44,17 @@ export const rankOf = (role: Role): number => roles.indexOf(role);
 export const isAtLeast = (role: Role, least: Role): boolean => rankOf(role) >= rankOf(least);
 
 /**
- * What may happen to an entry when a viewer is slow or a room exceeds what people can read. `must`: never left out.
- * `chat`: may be left out for a slow viewer, and is then declared. `spare`: chat beyond what people can read; the log
- * decides which. Its author and staff get it, nobody else does, and a `gap` entry of the log declares it. `blank`: what
- * was retracted; its number is left, nobody gets anything of it, and a later `retract` entry declares it.
+ * What may happen to an entry when a viewer is slow. `must`: never left out. `chat`: may be left out, and is then
+ * declared.
  */
-export type Lane = 'must' | 'chat' | 'spare' | 'blank';
+export type Lane = 'must' | 'chat';
+
+/**
+ * `sampled-out`: chat beyond what people can read; the log decides which. Its author and staff get it, nobody else does,
+ * and a `gap` entry of the log declares it. `tombstone`: what was retracted; its number is left, in lane chat, nobody
+ * gets anything of it, and a later `retract` entry declares it.
+ */
+export type EntryStatus = 'sampled-out' | 'tombstone';
 
 /**
  * Who may receive an entry: everyone, moderators and up, those and one user, holders of a tag, or the named users (peer
@@ -90,6 +95,7 @@ export interface Entry {
   /** The event's name on the wire; `state` for a change of a state part. */
   readonly kind: string;
   readonly lane: Lane;
+  readonly status?: EntryStatus;
   readonly audience: Audience;
   /** A JSON object as text, on one line: the event's data without `at`. For `state`: `{"part":…,"value":…}`. */
   readonly body: string;

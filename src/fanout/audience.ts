@@ -28,14 +28,15 @@ export function mayReceive(audience: Audience, receiver: Receiver): boolean {
  * was retracted nobody gets anything.
  */
 export function isFor(entry: Entry, receiver: Receiver): boolean {
-  if (entry.lane === 'blank' || !mayReceive(entry.audience, receiver)) return false;
-  if (entry.lane === 'spare') return isStaff(receiver) || (receiver.id !== null && receiver.id === authorOf(entry));
+  if (entry.status === 'tombstone' || !mayReceive(entry.audience, receiver)) return false;
+  if (entry.status === 'sampled-out')
+    return isStaff(receiver) || (receiver.id !== null && receiver.id === authorOf(entry));
   return entry.kind !== 'gap' || !isStaff(receiver);
 }
 
 /** Whether an entry has a place on the tape of a class: what the class gets, and what it would get but for a retraction. */
 export const isOnTapeOf = (entry: Entry, receiver: Receiver): boolean =>
-  entry.lane === 'blank' ? mayReceive(entry.audience, receiver) : isFor(entry, receiver);
+  entry.status === 'tombstone' ? mayReceive(entry.audience, receiver) : isFor(entry, receiver);
 
 /** Whether a class may hold the user whom an entry is for beyond what their class gets. */
 export const mayHoldOwn = (audience: Audience, receiver: Receiver): boolean =>
@@ -67,10 +68,10 @@ export function classOf(receiver: Receiver): AudienceClass {
 
 /** Whom an entry is for beyond what their class gets: whom it names, or its author where it was left out for others. */
 export function namedIn(entry: Entry): readonly UserId[] {
-  const { audience, lane } = entry;
+  const { audience, status } = entry;
   if (typeof audience !== 'string') return audience;
   if (audience.startsWith(besideStaff)) return [audience.slice(besideStaff.length) as UserId];
-  const author = lane === 'spare' ? authorOf(entry) : null;
+  const author = status === 'sampled-out' ? authorOf(entry) : null;
   return author === null ? [] : [author];
 }
 

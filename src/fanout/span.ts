@@ -39,8 +39,7 @@ export function withTombstone(frames: readonly Frame[], entry: Position): Frame[
 }
 
 /** Chat that a viewer far behind does without. What names the viewer, such as its own comments, it gets in any case. */
-const isChat = ({ lane, targets }: Frame): boolean =>
-  targets === null && (lane === 'chat' || lane === 'spare' || lane === 'blank');
+const isChat = ({ lane, targets }: Frame): boolean => targets === null && lane === 'chat';
 
 export class Span {
   readonly start: Place;

@@ -9,15 +9,15 @@
  *   nodes hear that have one of the targets on record. A link that breaks loses messages; the follower is then told.
  * - Chat of a room above `CHAT_PER_SECOND` is sampled, whoever writes it, by the room's log and so alike for everyone.
  *   A second's worth may come at once. What is beyond is kept, numbered, published and answered like any other, but in
- *   lane `spare`; a room within its rate has none. Peer entries and the other lanes are never sampled.
- * - Spare entries are declared by entries of kind `gap`, lane `must`, for all, that the log itself writes:
- *   `{"from":"<epoch>.<offset>","missed":<n>,"lane":"chat","cause":"sampled"}`, where `n` is exactly how many spare
+ *   sampled out; a room within its rate has none of these. Peer entries and the other lanes are never sampled.
+ * - Sampled-out entries are declared by entries of kind `gap`, lane `must`, for all, that the log itself writes:
+ *   `{"from":"<epoch>.<offset>","missed":<n>,"lane":"chat","cause":"sampled"}`, where `n` is exactly how many sampled-out
  *   entries there are after `from` and before the `gap`, and the first of them is the one right after `from`. At most
  *   one per `declareMs`: with the next chat or by `settle`; and before the room's end always. What is undeclared
  *   survives whatever the entries survive.
  * - What was trimmed by count, bytes or age is never served again, and every read says what is left.
- * - What was retracted is never read again. In its place a blank is read: its number, time, kind and audience (`staff`
- *   for what was spare), in lane `blank`, with the body `{"by":"<id of the retract entry>"}`. Gaps count it like what it
+ * - What was retracted is never read again. In its place a tombstone is read: its number, time, kind and audience (`staff`
+ *   for what was sampled out), with the body `{"by":"<id of the retract entry>"}`. Gaps count it like what it
  *   was. The `retract` entry goes to whom the entry was for, so whoever could have it is told.
  * - A rule binds only users whose role is lower than that of who set it, judged by the role with which they come or
  *   write. Rules and the end outlive the room by `RULES_TTL_S`, and a rule with an end never ceases before that.
@@ -47,12 +47,12 @@ export interface Rate {
 export type Change =
   /**
    * An event: kept, numbered, published to `audience`. An array of users is peer delivery. Whether one of lane `chat`
-   * becomes `spare` is the log's to say, so nobody asks for that lane.
+   * is sampled out is the log's to say.
    */
   | {
       readonly type: 'event';
       readonly kind: string;
-      readonly lane: Exclude<Lane, 'spare' | 'blank'>;
+      readonly lane: Lane;
       readonly audience: Audience;
       readonly body: string;
     }
@@ -82,7 +82,7 @@ export type Change =
       readonly receipt: { readonly to: UserId; readonly body: string };
     }
   /**
-   * Makes a blank of an event, for good, and tells those whom it was for. The same again changes nothing and gets the
+   * Makes a tombstone of an event, for good, and tells those whom it was for. The same again changes nothing and gets the
    * first answer. `not-found` where there is no such entry (any more), or it is of one of the `lastingKinds`.
    */
   | { readonly type: 'retract'; readonly target: Position; readonly body: string }
@@ -100,7 +100,7 @@ export type Change =
       readonly body: string;
     }
   /**
-   * Ends the room: pending sums of counters become state and spare entries are declared first, in the same step. Every
+   * Ends the room: pending sums of counters become state and sampled-out entries are declared first, in the same step. Every
    * later write is refused with `room-ended`, but for moderation: retractions, and rules set or lifted.
    */
   | { readonly type: 'end'; readonly body: string };
@@ -127,7 +127,7 @@ export interface Write {
 
 /**
  * `kept`: the write is in the log. `position` is the entry's; for a count it is the room's last one. `total` is a
- * counter's sum, `pending` whether that sum still waits to become state, or, for chat, whether spare entries of the room
+ * counter's sum, `pending` whether that sum still waits to become state, or, for chat, whether sampled-out entries of the room
  * wait to be declared: then somebody has to `settle`. `connected`: how many targets of a peer entry
  * had a stream open.
  */
@@ -258,7 +258,7 @@ export interface LogHealth {
 export interface RoomLog {
   append(write: Write): Promise<Appended>;
   /**
-   * Turns a counter's pending sum into state, or, for `sampledChat`, declares the spare entries if that is due. Answers
+   * Turns a counter's pending sum into state, or, for `sampledChat`, declares the sampled-out entries if that is due. Answers
    * how long until what still is pending may be settled, in milliseconds; 0 where nothing is. Harmless to repeat.
    */
   settle(room: RoomId, counter: string): Promise<number>;
@@ -316,9 +316,9 @@ export const lastingKinds: ReadonlySet<string> = new Set([
 ]);
 /** Changes that a room takes after its end too. */
 export const takenAfterEnd: ReadonlySet<Change['type']> = new Set(['retract', 'rule']);
-/** What `settle` calls the spare entries of a room; no counter has this name. */
+/** What `settle` calls the sampled-out entries of a room; no counter has this name. */
 export const sampledChat = 'chat';
-/** The least time between two declarations of spare entries in a room, in milliseconds. */
+/** The least time between two declarations of sampled-out entries in a room, in milliseconds. */
 export const declareMs = 1000;
 /** How long a client's idempotency key is honoured, in milliseconds (PROTOCOL: 10 minutes). */
 export const onceTtlMs = 600_000;

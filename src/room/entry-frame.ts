@@ -72,7 +72,7 @@ export function frameFor(
 }
 
 function bytesOf(entry: Entry, stateInlineBytes: number): Buffer | null {
-  if (entry.lane === 'blank') return Buffer.alloc(0);
+  if (entry.status === 'tombstone') return Buffer.alloc(0);
   const data = entry.kind === 'end' ? null : dataOf(entry, stateInlineBytes);
   return data === null ? null : Buffer.from(eventFrame({ id: idOf(entry), event: entry.kind, data }));
 }

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { declareMs, type RoomLog } from '../../src/log/room-log.ts';
 import type { Entry } from '../../src/model.ts';
-import { event, idOf, type Stage } from './stage.ts';
+import { event, idOf, markOf, type Stage } from './stage.ts';
 
 /** Many at once, by turns from each of the nodes; in the order of their numbers. */
 export async function flood(stage: Stage, size: number, logs: readonly RoomLog[] = [stage.log]) {
@@ -22,9 +22,9 @@ export async function readAll(stage: Stage, log: RoomLog = stage.log): Promise<r
   return (await log.read(stage.room, { epoch, offset: 0 }, 10_000)).entries;
 }
 
-export const lanesOf = (entries: readonly Entry[]): string =>
-  entries.map(({ lane, kind }) => (kind === 'gap' ? 'gap' : lane)).join(' ');
-export const times = (lane: string, n: number): string => Array.from({ length: n }, () => lane).join(' ');
+export const marksOf = (entries: readonly Entry[]): string =>
+  entries.map((entry) => (entry.kind === 'gap' ? 'gap' : markOf(entry))).join(' ');
+export const times = (mark: string, n: number): string => Array.from({ length: n }, () => mark).join(' ');
 
 /**
  * What the entries of a room should be, judged by their own times with another reckoning than the log's: a bucket of
@@ -32,9 +32,9 @@ export const times = (lane: string, n: number): string => Array.from({ length: n
  */
 export function judgeEntries(entries: readonly Entry[], limit: number) {
   let [tokens, atMs, dueMs, from] = [limit, entries[0]?.at ?? 0, 0, ''];
-  const sum = { kept: 0, spare: 0, gaps: 0, undeclared: 0 };
+  const sum = { kept: 0, sampledOut: 0, gaps: 0, undeclared: 0 };
   for (const [index, entry] of entries.entries()) {
-    const { kind, lane, at, body } = entry;
+    const { kind, lane, status, at, body } = entry;
     if (kind === 'gap') {
       assert.deepEqual([lane, entry.audience], ['must', 'all']);
       assert.deepEqual(JSON.parse(body), { from, missed: sum.undeclared, lane: 'chat', cause: 'sampled' });
@@ -42,19 +42,19 @@ export function judgeEntries(entries: readonly Entry[], limit: number) {
       sum.gaps += 1;
       [sum.undeclared, dueMs] = [0, at + declareMs];
     }
-    if (lane !== 'chat' && lane !== 'spare') continue;
+    if (lane !== 'chat' || status === 'tombstone') continue;
     assert.ok(sum.undeclared === 0 || at < dueMs, `before ${idOf(entry)} a declaration was due`);
     tokens = Math.min(limit, tokens + ((at - atMs) * limit) / 1000);
     atMs = at;
     const isKept = tokens > 1 - 1e-6;
-    assert.equal(lane, isKept ? 'chat' : 'spare', `${idOf(entry)} after ${sum.kept} kept`);
+    assert.equal(markOf(entry), isKept ? 'chat' : 'sampled-out', `${idOf(entry)} after ${sum.kept} kept`);
     if (isKept) [tokens, sum.kept] = [tokens - 1, sum.kept + 1];
     else {
       if (sum.undeclared === 0) {
         from = `${entries[index - 1]?.epoch}.${entry.offset - 1}`;
         dueMs = dueMs > at ? dueMs : at + declareMs;
       }
-      sum.spare += 1;
+      sum.sampledOut += 1;
       sum.undeclared += 1;
     }
   }

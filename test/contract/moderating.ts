@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { type Role, roles } from '../../src/model.ts';
-import { count, end, event, type OpenHarness, promise, put, rule, type Stage, user } from './stage.ts';
+import { count, end, event, markOf, type OpenHarness, promise, put, rule, type Stage, user } from './stage.ts';
 
 const [ann, bob, cat] = [user('ann'), user('bob'), user('cat')];
 const retract = (epoch: string, offset: number) =>
@@ -235,9 +235,9 @@ function afterEndContract(open: OpenHarness): void {
     await stage.refuse('not-found', retract(position.epoch, 3), { by: bob });
     const { entries, retracted, tail } = await stage.log.read(stage.room, { ...position, offset: 0 }, 100);
     assert.deepEqual(
-      entries.map(({ kind, lane }) => `${kind} ${lane}`),
+      entries.map((entry) => `${entry.kind} ${markOf(entry)}`),
       [
-        ...['comment blank', 'comment blank', 'end must', 'retract must', 'retract must'],
+        ...['comment tombstone', 'comment tombstone', 'end must', 'retract must', 'retract must'],
         ...['ban must', 'mute must', 'unmute must'],
       ],
     );

@@ -171,7 +171,7 @@ for _, key in ipairs(redis.call('KEYS', 'rs:*')) do
     elseif kind == 'where' then age_fields(key, function(name, value) return name == '' and value ~= '0' end)
     elseif kind == 'rules' then age_rules(key)
     elseif kind == 'meta' then
-      age_fields(key, function(name) return name == 'touched' or name == 'told' or string.match(name, '^t:') end)
+      age_fields(key, function(name) return name == 'touched' or name == 'count_at' or string.match(name, '^t:') end)
       age_rules(key)
       age_chat(key)
     elseif kind == 'rate' then redis.call('SET', key, older(redis.call('GET', key))) end

@@ -1,10 +1,10 @@
-/** The contract of a room's log: events that are taken back, and the blanks that are left of them. */
+/** The contract of a room's log: events that are taken back, and the tombstones that are left of them. */
 
 import assert from 'node:assert/strict';
 import { formatPosition, type Position } from '../../src/log/position.ts';
 import { type Change, lastingKinds } from '../../src/log/room-log.ts';
 import type { Entry } from '../../src/model.ts';
-import { count, end, event, type OpenHarness, promise, put, rule, type Stage, user } from './stage.ts';
+import { count, end, event, markOf, type OpenHarness, promise, put, rule, type Stage, user } from './stage.ts';
 
 const [ann, bob] = [user('ann'), user('bob')];
 const retract = (target: Position): Change => ({
@@ -23,17 +23,17 @@ async function readAll(stage: Stage, log = stage.log): Promise<readonly Entry[]>
 const newest = async (stage: Stage): Promise<number> => (await stage.log.read(stage.room, null, 0)).retracted;
 
 const shapeOf = (entries: readonly Entry[]): string =>
-  entries.map(({ offset, kind, lane }) => `${offset} ${kind} ${lane}`).join(', ');
+  entries.map((entry) => `${entry.offset} ${entry.kind} ${markOf(entry)}`).join(', ');
 
 export function retractingContract(open: OpenHarness): void {
-  blankContract(open);
+  tombstoneContract(open);
   audienceContract(open);
   refusalContract(open);
   repeatContract(open);
   survivalContract(open);
 }
 
-function blankContract(open: OpenHarness): void {
+function tombstoneContract(open: OpenHarness): void {
   promise('what was retracted is never read again: its number is left, and who retracted it', open, async (stage) => {
     const two = await stage.harness.node('two');
     await stage.keep(event('before'));
@@ -43,27 +43,31 @@ function blankContract(open: OpenHarness): void {
     assert.equal(answer.position.offset, 4);
     for (const log of [stage.log, two]) {
       const entries = await readAll(stage, log);
-      assert.equal(shapeOf(entries), '1 comment chat, 2 comment blank, 3 comment chat, 4 retract must');
+      assert.equal(shapeOf(entries), '1 comment chat, 2 comment tombstone, 3 comment chat, 4 retract must');
       assert.ok(!JSON.stringify(entries).includes('secret'));
       const { epoch, offset } = position;
       assert.deepEqual(entries[1], {
-        ...{ epoch, offset, at, kind: 'comment', lane: 'blank', audience: 'all' },
+        ...{ epoch, offset, at, kind: 'comment', lane: 'chat', status: 'tombstone', audience: 'all' },
         body: JSON.stringify({ by: formatPosition(answer.position) }),
       });
     }
   });
 
-  promise('a page of any size holds the blank in its place', open, async (stage) => {
+  promise('a page of any size holds the tombstone in its place', open, async (stage) => {
     const { epoch } = await stage.keepMany(7);
     for (const offset of [1, 4, 7]) await stage.keep(retract({ epoch, offset }));
     for (const limit of [1, 2, 3, 10]) {
-      const lanes: string[] = [];
+      const marks: string[] = [];
       for (let offset = 0; offset < 10; ) {
         const { entries } = await stage.log.read(stage.room, { epoch, offset }, limit);
-        lanes.push(...entries.map(({ lane }) => lane));
+        marks.push(...entries.map(markOf));
         offset += entries.length;
       }
-      assert.equal(lanes.join(' '), 'blank chat chat blank chat chat blank must must must', `${limit} at a time`);
+      assert.equal(
+        marks.join(' '),
+        'tombstone chat chat tombstone chat chat tombstone must must must',
+        `${limit} at a time`,
+      );
     }
   });
 
@@ -79,7 +83,7 @@ function blankContract(open: OpenHarness): void {
   });
 
   promise(
-    'a blank is trimmed like any entry, and is then not there',
+    'a tombstone is trimmed like any entry, and is then not there',
     open,
     async (stage) => {
       const { position } = await stage.keep(event('1'));
@@ -120,7 +124,7 @@ function audienceContract(open: OpenHarness): void {
     await stage.keep(event('last'));
     await near.has(7);
     assert.deepEqual(
-      (await readAll(stage)).flatMap(({ lane, audience }) => (lane === 'blank' ? [audience] : [])),
+      (await readAll(stage)).flatMap(({ status, audience }) => (status === 'tombstone' ? [audience] : [])),
       ['all', 'staff', 'tag:gold', ['bob', 'ann']],
     );
     assert.deepEqual(near.offsets, [1, 2, 3, 4, 5, 6, 9]);
@@ -153,7 +157,7 @@ function refusalContract(open: OpenHarness): void {
       await stage.keep(rule('ban', bob, 60));
       await stage.keep(rule('ban', bob, null));
       await stage.keep(count(1));
-      for (const text of ['kept', 'kept', 'spare']) await stage.keep(event(text));
+      for (const text of ['kept', 'kept', 'sampled out']) await stage.keep(event(text));
       const { position } = await stage.keep(event('shown', 'staff'));
       await stage.keep(retract(position));
       await stage.harness.tick(1000);
@@ -174,15 +178,15 @@ function refusalContract(open: OpenHarness): void {
     open,
     async (stage) => {
       await stage.keepMany(2);
-      const { position } = await stage.keep(event('spare'));
-      await stage.keep(event('spare'));
+      const { position } = await stage.keep(event('sampled out'));
+      await stage.keep(event('sampled out'));
       await stage.keep(retract(position));
       await stage.harness.tick(1000);
       await stage.keep(event('after'));
       const entries = await readAll(stage);
       assert.equal(
         shapeOf(entries.slice(2)),
-        '3 comment blank, 4 comment spare, 5 retract must, 6 gap must, 7 comment chat',
+        '3 comment tombstone, 4 comment sampled-out, 5 retract must, 6 gap must, 7 comment chat',
       );
       assert.deepEqual([entries[2]?.audience, entries[4]?.audience], ['staff', 'all']);
       assert.equal((JSON.parse(entries[5]?.body ?? '') as { missed: number }).missed, 2);
@@ -233,7 +237,10 @@ function survivalContract(open: OpenHarness): void {
     await stage.refuse('not-found', retract({ epoch: after.position.epoch, offset: 2 }));
     await stage.keep(retract(other.position));
     const { entries, retracted } = await stage.log.read(stage.room, { ...one.position, offset: 0 }, 10);
-    assert.equal(shapeOf(entries), '1 comment blank, 2 comment blank, 3 retract must, 4 comment chat, 5 retract must');
+    assert.equal(
+      shapeOf(entries),
+      '1 comment tombstone, 2 comment tombstone, 3 retract must, 4 comment chat, 5 retract must',
+    );
     assert.equal(retracted, 5);
   });
 

@@ -43,20 +43,20 @@ test('what is known of retractions is swept with the log that they are of', asyn
   assert.ok(known > 50 && known <= 1 + 256 + 50, `${known} are known`);
 });
 
-test('a page of thousands of entries is read with its blanks', async () => {
+test('a page of thousands of entries is read with its tombstones', async () => {
   const log = await open(server.url);
   const room = newRoom();
-  const blanks: number[] = [];
+  const tombstones: number[] = [];
   for (let n = 0; n < 3; n += 1) {
-    blanks.push((await writeAndRetract(log, room)).offset);
+    tombstones.push((await writeAndRetract(log, room)).offset);
     await Promise.all(Array.from({ length: 600 }, () => log.append(writeOf(room))));
   }
   const { epoch } = (await log.read(room, null, 0)).tail;
   const { entries } = await log.read(room, { epoch, offset: 0 }, 5000);
   assert.equal(entries.length, 1806);
   assert.deepEqual(
-    entries.filter(({ lane }) => lane === 'blank').map(({ offset }) => offset),
-    blanks,
+    entries.filter(({ status }) => status === 'tombstone').map(({ offset }) => offset),
+    tombstones,
   );
 });
 

@@ -119,9 +119,9 @@ describe('a step on Redis', () => {
     ...[
       'epoch',
       'offset',
-      'heard',
+      'published',
       'touched',
-      'told',
+      'count_at',
       'total',
       'chat',
       'retracted',

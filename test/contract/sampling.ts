@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { declareMs, sampledChat } from '../../src/log/room-log.ts';
-import { flood, judgeEntries, lanesOf, readAll, times } from './judge-sampling.ts';
-import { count, end, event, type OpenHarness, promise, put, rule, user } from './stage.ts';
+import { flood, judgeEntries, marksOf, readAll, times } from './judge-sampling.ts';
+import { count, end, event, markOf, type OpenHarness, promise, put, rule, user } from './stage.ts';
 
 export function samplingContract(open: OpenHarness): void {
   rateContract(open);
@@ -27,13 +27,13 @@ function rateContract(open: OpenHarness): void {
         await stage.harness.tick(1000);
       }
       assert.equal(await stage.log.settle(stage.room, sampledChat), 0);
-      assert.equal(lanesOf(await readAll(stage)), times('chat', 5 * perSecond));
+      assert.equal(marksOf(await readAll(stage)), times('chat', 5 * perSecond));
     },
     limited,
   );
 
   promise(
-    'of chat beyond the rate as much is kept for everyone as the rate says, whoever writes; the rest is spare',
+    'of chat beyond the rate as much is kept for everyone as the rate says, whoever writes; the rest is sampled out',
     open,
     async (stage) => {
       const logs = [stage.log, await stage.harness.node('two')];
@@ -43,8 +43,8 @@ function rateContract(open: OpenHarness): void {
         await stage.harness.tick(250);
       }
       const entries = await readAll(stage);
-      const { kept, spare, gaps } = judgeEntries(entries, perSecond);
-      assert.equal(kept + spare, 160);
+      const { kept, sampledOut, gaps } = judgeEntries(entries, perSecond);
+      assert.equal(kept + sampledOut, 160);
       assert.equal(entries.length, 160 + gaps);
       const seconds = ((entries.at(-1)?.at ?? 0) - (entries[0]?.at ?? 0)) / 1000;
       assert.ok(seconds >= 4.75, `${seconds} s`);
@@ -54,7 +54,7 @@ function rateContract(open: OpenHarness): void {
   );
 
   promise(
-    'every reader and every node that hears is told the same lanes',
+    'every reader and every node that hears is told the same lanes and statuses',
     open,
     async (stage) => {
       const two = await stage.harness.node('two');
@@ -64,13 +64,13 @@ function rateContract(open: OpenHarness): void {
       await stage.harness.tick(declareMs);
       await flood(stage, 5, [stage.log, two]);
       const entries = await readAll(stage);
-      assert.equal(lanesOf(entries), `${times('chat', 10)} ${times('spare', 6)} gap ${times('chat', 5)}`);
-      const lanes = entries.map(({ offset, lane }) => [offset, lane]);
+      assert.equal(marksOf(entries), `${times('chat', 10)} ${times('sampled-out', 6)} gap ${times('chat', 5)}`);
+      const marks = entries.map((entry) => [entry.offset, markOf(entry)]);
       for (const ear of ears) {
         await ear.has(entries.length);
         assert.deepEqual(
-          ear.entries.map(({ offset, lane }) => [offset, lane]),
-          lanes,
+          ear.entries.map((entry) => [entry.offset, markOf(entry)]),
+          marks,
         );
         assert.ok(ear.heardEntries.every(({ entry, previous }) => previous === entry.offset - 1));
       }
@@ -83,17 +83,17 @@ function rateContract(open: OpenHarness): void {
 
 function exemptContract(open: OpenHarness): void {
   promise(
-    'where the rate is 0 nothing is ever spare',
+    'where the rate is 0 nothing is ever sampled out',
     open,
     async (stage) => {
       await flood(stage, 300);
-      assert.equal(lanesOf(await readAll(stage)), times('chat', 300));
+      assert.equal(marksOf(await readAll(stage)), times('chat', 300));
     },
     { chatPerSecond: 0 },
   );
 
   promise(
-    'peer entries and the other lane are never spare, and take nothing from the rate',
+    'peer entries and the other lane are never sampled out, and take nothing from the rate',
     open,
     async (stage) => {
       const chat = event();
@@ -106,7 +106,7 @@ function exemptContract(open: OpenHarness): void {
       }
       await flood(stage, perSecond);
       const entries = await readAll(stage);
-      assert.ok(entries.length >= 110 && entries.every(({ lane, kind }) => lane !== 'spare' && kind !== 'gap'));
+      assert.ok(entries.length >= 110 && entries.every(({ status, kind }) => status === undefined && kind !== 'gap'));
     },
     limited,
   );
@@ -123,11 +123,11 @@ function exemptContract(open: OpenHarness): void {
         assert.equal((await stage.keep(event(), once)).repeated, true);
       }
       await flood(stage, perSecond - 1);
-      const spare = await stage.keep(event(), { once: { key: 'spare', digest: 'd' } });
-      assert.deepEqual([first.pending, spare.pending], [false, true]);
-      const again = await stage.keep(event(), { once: { key: 'spare', digest: 'd' } });
-      assert.deepEqual(again, { ...spare, repeated: true });
-      assert.equal(lanesOf(await readAll(stage)), `must ${times('chat', perSecond)} spare`);
+      const beyond = await stage.keep(event(), { once: { key: 'beyond', digest: 'd' } });
+      assert.deepEqual([first.pending, beyond.pending], [false, true]);
+      const again = await stage.keep(event(), { once: { key: 'beyond', digest: 'd' } });
+      assert.deepEqual(again, { ...beyond, repeated: true });
+      assert.equal(marksOf(await readAll(stage)), `must ${times('chat', perSecond)} sampled-out`);
     },
     limited,
   );
@@ -135,7 +135,7 @@ function exemptContract(open: OpenHarness): void {
 
 function gapContract(open: OpenHarness): void {
   promise(
-    'a gap entry declares exactly the spare entries since the last one, and there is at most one a second',
+    'a gap entry declares exactly the sampled-out entries since the last one, and there is at most one a second',
     open,
     async (stage) => {
       const logs = [stage.log, await stage.harness.node('two')];
@@ -144,14 +144,14 @@ function gapContract(open: OpenHarness): void {
         if (step % 3 === 0) await stage.keep(put('title', step));
         await stage.harness.tick(300);
       }
-      const { spare, gaps } = judgeEntries(await readAll(stage), perSecond);
-      assert.ok(spare > 60 && gaps >= 5, `${spare} spare, ${gaps} gaps`);
+      const { sampledOut, gaps } = judgeEntries(await readAll(stage), perSecond);
+      assert.ok(sampledOut > 60 && gaps >= 5, `${sampledOut} sampled out, ${gaps} gaps`);
     },
     limited,
   );
 
   promise(
-    'a second after the first spare entry, the next chat is preceded by the declaration in the same step',
+    'a second after the first sampled-out entry, the next chat is preceded by the declaration in the same step',
     open,
     async (stage) => {
       await flood(stage, perSecond + 3);
@@ -159,7 +159,7 @@ function gapContract(open: OpenHarness): void {
       const { position, pending } = await stage.keep(event('after'));
       assert.deepEqual([position.offset, pending], [perSecond + 5, false]);
       const entries = await readAll(stage);
-      assert.equal(lanesOf(entries), `${times('chat', perSecond)} ${times('spare', 3)} gap chat`);
+      assert.equal(marksOf(entries), `${times('chat', perSecond)} ${times('sampled-out', 3)} gap chat`);
       assert.deepEqual(JSON.parse(entries[perSecond + 3]?.body ?? ''), {
         from: `${position.epoch}.${perSecond}`,
         missed: 3,
@@ -178,7 +178,7 @@ function gapContract(open: OpenHarness): void {
       await stage.keep(count(1));
       await stage.keep(end);
       const entries = await readAll(stage);
-      assert.equal(lanesOf(entries.slice(-3)), 'must gap must');
+      assert.equal(marksOf(entries.slice(-3)), 'must gap must');
       assert.equal(entries.at(-1)?.kind, 'end');
       const { undeclared, gaps } = judgeEntries(entries, perSecond);
       assert.deepEqual([undeclared, gaps], [0, 1]);
@@ -209,7 +209,7 @@ function settleContract(open: OpenHarness): void {
       assert.deepEqual(left, [0, 0, 0]);
       const entries = await readAll(stage);
       assert.equal(entries.length, perSecond + 7);
-      assert.deepEqual(judgeEntries(entries, perSecond), { kept: perSecond, spare: 6, gaps: 1, undeclared: 0 });
+      assert.deepEqual(judgeEntries(entries, perSecond), { kept: perSecond, sampledOut: 6, gaps: 1, undeclared: 0 });
     },
     limited,
   );
@@ -262,10 +262,10 @@ function survivalContract(open: OpenHarness): void {
       await stage.harness.tick(declareMs);
       await stage.keep(event('after'));
       const entries = await readAll(stage);
-      const { spare, gaps, undeclared, kept } = judgeEntries(entries, perSecond);
+      const { sampledOut, gaps, undeclared, kept } = judgeEntries(entries, perSecond);
       assert.equal(new Set(entries.map(({ epoch }) => epoch)).size, 2);
-      assert.ok(gaps > 0 && undeclared === 0 && spare >= 5, `${spare} spare, ${gaps} gaps`);
-      assert.equal(kept + spare, perSecond + 8);
+      assert.ok(gaps > 0 && undeclared === 0 && sampledOut >= 5, `${sampledOut} sampled out, ${gaps} gaps`);
+      assert.equal(kept + sampledOut, perSecond + 8);
     },
     limited,
   );
@@ -279,7 +279,7 @@ function survivalContract(open: OpenHarness): void {
       await stage.back();
       await stage.harness.tick(declareMs);
       await flood(stage, perSecond);
-      assert.equal(lanesOf(await readAll(stage)), times('chat', perSecond));
+      assert.equal(marksOf(await readAll(stage)), times('chat', perSecond));
     },
     limited,
   );

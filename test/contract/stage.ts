@@ -37,6 +37,9 @@ export interface Harness {
 
 export type OpenHarness = (settings: Partial<LogSettings>) => Promise<Harness>;
 
+/** The status of an entry, or its lane where it has none. */
+export const markOf = ({ lane, status }: Entry): string => status ?? lane;
+
 /** A node's ear in a room: everything that it heard, in that order. */
 export class Ear implements Subscriber {
   readonly heardEntries: Extract<LogMessage, { type: 'entry' }>[] = [];

@@ -172,7 +172,7 @@ describe('a Redis that somebody else writes to', () => {
       ['lineage', 'who:knows what'],
       ['offset', 'many'],
       ['epoch', 'not an epoch'],
-      ['heard', 'nothing'],
+      ['published', 'nothing'],
       ['touched', 'never'],
     ] as const) {
       const { epoch } = splitId(await gateway.post('comment', { text: field }));

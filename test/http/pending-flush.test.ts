@@ -38,7 +38,7 @@ describe('sampled chat of a flood over two gateways', () => {
     const undeclared = async () => {
       const entries = await readEntries(gateways[0]?.log ?? assert.fail());
       const last = entries.findLastIndex(({ kind }) => kind === 'gap');
-      return entries.slice(last + 1).filter(({ lane }) => lane === 'spare').length;
+      return entries.slice(last + 1).filter(({ status }) => status === 'sampled-out').length;
     };
     return { clock, store, gateways, undeclared };
   };

@@ -186,7 +186,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'what was taken back is read from the log as it was',
     file: 'src/log/memory/retract.ts',
-    find: '  makeBlank(record, entry, { epoch: record.epoch, offset: record.offset + 1 });\n',
+    find: '  makeTombstone(record, entry, { epoch: record.epoch, offset: record.offset + 1 });\n',
     replace: '',
   },
 ];

@@ -74,8 +74,15 @@ export class Writers {
       assert.ok(answer.outcome === 'kept');
       const { offset } = answer.position;
       this.#noteGaps(offset);
-      const isSpare = this.#entryAt(offset)?.lane === 'spare';
-      this.#note({ offset, seen: isSpare ? { by } : 'all', mark, part: null, isChat: true, isEvent: !isSpare });
+      const isSampledOut = this.#entryAt(offset)?.status === 'sampled-out';
+      this.#note({
+        offset,
+        seen: isSampledOut ? { by } : 'all',
+        mark,
+        part: null,
+        isChat: true,
+        isEvent: !isSampledOut,
+      });
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * What the embedded log does with chat above `CHAT_PER_SECOND`: which entries are spare, and when they are declared.
+ * What the embedded log does with chat above `CHAT_PER_SECOND`: which entries are sampled out, and when they are declared.
  * The rules alone, on plain values that a copy takes along; `log/memory/room` numbers and keeps the entries.
  */
 
@@ -11,7 +11,7 @@ export interface ChatRecord {
   arrivalUs: number;
   /** Before this moment no declaration is made, Unix ms. */
   dueAtMs: number;
-  /** Spare entries that no `gap` has declared yet, and the position before the first of them, as text. */
+  /** Sampled-out entries that no `gap` has declared yet, and the position before the first of them, as text. */
   undeclared: number;
   from: string;
 }
@@ -30,8 +30,8 @@ export function conforms(chat: ChatRecord, perSecond: number, now: number): bool
   return true;
 }
 
-/** Notes a spare entry that comes right after `last`. */
-export function noteSpare(chat: ChatRecord, last: Position, now: number): void {
+/** Notes an entry that is sampled out and comes right after `last`. */
+export function noteSampledOut(chat: ChatRecord, last: Position, now: number): void {
   if (chat.undeclared === 0) {
     chat.from = formatPosition(last);
     if (leftMs(chat, now) === 0) chat.dueAtMs = now + declareMs;

@@ -34,8 +34,8 @@ export interface RoomRecord {
   /** The run of the store that last wrote the epoch; another run means that the store came back. */
   run: number;
   offset: number;
-  /** The last offset that every node was told; peer entries do not count. */
-  told: number;
+  /** The last offset that was published to all nodes; peer entries do not count. */
+  published: number;
   ended: boolean;
   isWritten: boolean;
   forgetAtMs: number;
@@ -66,7 +66,7 @@ export interface CounterRecord {
   total: number;
   isPending: boolean;
   settledAtMs: number;
-  toldAtMs: number;
+  publishedAtMs: number;
 }
 
 export interface SeenRecord {
@@ -92,7 +92,7 @@ export const newRecord = (epoch: Epoch, run: number, forgetAtMs: number): RoomRe
     epoch,
     run,
     offset: 0,
-    told: 0,
+    published: 0,
     ended: false,
     isWritten: false,
     forgetAtMs,
@@ -126,7 +126,7 @@ export function beginEpoch(record: RoomRecord, run: number): void {
 // Entries.
 
 /** What an entry says, before it has its number. */
-export type Told = Pick<Entry, 'kind' | 'lane' | 'audience' | 'body'>;
+export type NewEntry = Pick<Entry, 'kind' | 'lane' | 'status' | 'audience' | 'body'>;
 
 export const keptCount = (entries: EntryRecord): number => entries.list.length - entries.head;
 
@@ -191,7 +191,12 @@ function trim(entries: EntryRecord, limits: { countMax: number; bytesMax: number
 
 /** Adds to a counter, whose sum then waits to become state. */
 export function countUp(counters: RoomRecord['counters'], name: string, by: number): CounterRecord {
-  const counter = counters.get(name) ?? { total: 0, isPending: false, settledAtMs: -Infinity, toldAtMs: -Infinity };
+  const counter = counters.get(name) ?? {
+    total: 0,
+    isPending: false,
+    settledAtMs: -Infinity,
+    publishedAtMs: -Infinity,
+  };
   counters.set(name, counter);
   counter.total += by;
   counter.isPending = true;

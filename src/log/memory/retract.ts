@@ -1,48 +1,52 @@
 /**
- * What the embedded log does with an event that is taken back: which ones can be, and the blank that is left of them.
+ * What the embedded log does with an event that is taken back: which ones can be, and the tombstone that is left of them.
  * The rules alone, on plain values that a copy takes along; `log/memory/room` numbers and tells the retraction.
  */
 
 import type { Entry } from '../../model.ts';
 import { formatPosition, type Position, parsePosition } from '../position.ts';
 import { type Change, lastingKinds } from '../room-log.ts';
-import { keptAt, type RoomRecord, replaceKept, type Told } from './record.ts';
+import { keptAt, type NewEntry, type RoomRecord, replaceKept } from './record.ts';
 
-/** The entry that an id names, if it is kept and of a kind that can be retracted; it may be a blank already. */
+/** The entry that an id names, if it is kept and of a kind that can be retracted; it may be a tombstone already. */
 export function findRetractable(record: RoomRecord, { epoch, offset }: Position): Entry | null {
   const entry = keptAt(record, offset);
   return entry === undefined || entry.epoch !== epoch || lastingKinds.has(entry.kind) ? null : entry;
 }
 
 /**
- * Leaves a blank of an event and tells those whom it was for; answers where and when that was, where it was earlier.
+ * Leaves a tombstone of an event and tells those whom it was for; answers where and when that was, where it was earlier.
  * `add` numbers and tells an entry, and answers how many of its targets are connected.
  */
 export function retract(
   record: RoomRecord,
   { target, body }: Extract<Change, { type: 'retract' }>,
-  add: (told: Told) => number,
+  add: (entry: NewEntry) => number,
 ): { connected?: number; position?: Position; at?: number } {
   const entry = findRetractable(record, target);
   if (entry === null) return {};
-  if (entry.lane === 'blank') return retractionOf(record, entry);
+  if (entry.status === 'tombstone') return retractionOf(record, entry);
   // First, because adding may trim it.
-  makeBlank(record, entry, { epoch: record.epoch, offset: record.offset + 1 });
+  makeTombstone(record, entry, { epoch: record.epoch, offset: record.offset + 1 });
   const connected = add({ kind: 'retract', lane: 'must', audience: entry.audience, body });
   if (entry.audience === 'all') record.retracted = record.offset;
   return { connected };
 }
 
 /** Leaves nothing of an entry but its place, time, kind and audience, and which entry has retracted it. */
-function makeBlank(record: RoomRecord, { epoch, offset, at, kind, lane, audience: whose }: Entry, by: Position): void {
-  const audience = lane === 'spare' ? 'staff' : whose;
+function makeTombstone(
+  record: RoomRecord,
+  { epoch, offset, at, kind, status, audience: whose }: Entry,
+  by: Position,
+): void {
+  const audience = status === 'sampled-out' ? 'staff' : whose;
   const body = JSON.stringify({ by: formatPosition(by) });
-  replaceKept(record, { epoch, offset, at, kind, lane: 'blank', audience, body });
+  replaceKept(record, { epoch, offset, at, kind, lane: 'chat', status: 'tombstone', audience, body });
 }
 
-/** Where and when a blank was retracted. It is kept as long as the blank, being younger. */
-function retractionOf(record: RoomRecord, blank: Entry): { position?: Position; at?: number } {
-  const position = parsePosition((JSON.parse(blank.body) as { by: string }).by);
+/** Where and when a tombstone was retracted. It is kept as long as the tombstone, being younger. */
+function retractionOf(record: RoomRecord, tombstone: Entry): { position?: Position; at?: number } {
+  const position = parsePosition((JSON.parse(tombstone.body) as { by: string }).by);
   const retraction = position === null ? undefined : keptAt(record, position.offset);
   return retraction === undefined || position === null ? {} : { position, at: retraction.at };
 }

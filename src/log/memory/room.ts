@@ -5,7 +5,7 @@
  */
 
 import { Refusal } from '../../errors.ts';
-import type { Entry, Lane, Role, UserId } from '../../model.ts';
+import type { Entry, Role, UserId } from '../../model.ts';
 import { formatPosition, judge, type Position, type Tail } from '../position.ts';
 import {
   type Appended,
@@ -23,7 +23,7 @@ import {
   sampledChat,
   type Write,
 } from '../room-log.ts';
-import { conforms, declare, declaredInMs, noteSpare } from './chat.ts';
+import { conforms, declare, declaredInMs, noteSampledOut } from './chat.ts';
 import { checkWrite, rateKey, refuse } from './check.ts';
 import { lease, noteEntered, noteLeft, whereIs } from './directory.ts';
 import {
@@ -33,12 +33,12 @@ import {
   keep,
   keptCount,
   type MemoryLimits,
+  type NewEntry,
   newEpoch,
   newRecord,
   partsAfter,
   type RoomRecord,
   remainsOf,
-  type Told,
   take,
   trimRoom,
 } from './record.ts';
@@ -53,8 +53,8 @@ export type Publish = (message: LogMessage, nodes: ReadonlySet<string> | null) =
 export const onceKeysMax = 100_000;
 /** How long a room that was never written outlives the last stream in it. */
 const idleRoomMs = 120_000;
-/** The least time between two fleeting messages of one counter. */
-const countToldMs = 100;
+/** The least time between two publications of one counter. */
+const countPublishMs = 100;
 
 type Kept = Extract<Appended, { outcome: 'kept' }>;
 /** `position` and `at` where they are not those of the room's last entry. */
@@ -189,7 +189,7 @@ export class MemoryRoom {
     switch (change.type) {
       case 'event': {
         if (!isSampled(change)) return { connected: this.#add(change, now), total: 0, pending: false };
-        this.#add({ ...change, lane: this.#sample(now) }, now);
+        this.#add(this.#isSampledOut(now) ? { ...change, status: 'sampled-out' } : change, now);
         return { connected: 0, total: 0, pending: this.record.chat.undeclared > 0 };
       }
       case 'put':
@@ -236,8 +236,8 @@ export class MemoryRoom {
     const counter = countUp(this.record.counters, name, by);
     // What becomes state is told by the state's entry.
     if (now - counter.settledAtMs >= this.#limits.countMs) this.#settle(name, now);
-    else if (now - counter.toldAtMs >= countToldMs) {
-      counter.toldAtMs = now;
+    else if (now - counter.publishedAtMs >= countPublishMs) {
+      counter.publishedAtMs = now;
       this.#publish({ type: 'count', epoch: this.record.epoch, counter: name, total: counter.total }, null);
     }
     return { total: counter.total, pending: counter.isPending };
@@ -251,13 +251,13 @@ export class MemoryRoom {
     this.#setPart(name, JSON.stringify({ total: counter.total }), now);
   }
 
-  /** Declares what is due, and says in which lane the next chat goes. */
-  #sample(now: number): Lane {
+  /** Declares what is due, and says whether the next chat is beyond the rate. */
+  #isSampledOut(now: number): boolean {
     const { record } = this;
     if (declaredInMs(record.chat, now) === 0) this.#declare(now);
-    if (conforms(record.chat, this.#limits.chatPerSecond, now)) return 'chat';
-    noteSpare(record.chat, record, now);
-    return 'spare';
+    if (conforms(record.chat, this.#limits.chatPerSecond, now)) return false;
+    noteSampledOut(record.chat, record, now);
+    return true;
   }
 
   #declare(now: number): void {
@@ -273,19 +273,20 @@ export class MemoryRoom {
   }
 
   /** Numbers, keeps and publishes an entry; answers how many of its targets are connected. */
-  #add({ kind, lane, audience, body }: Told, now: number): number {
+  #add({ kind, lane, status, audience, body }: NewEntry, now: number): number {
     const { record } = this;
     record.offset += 1;
-    const entry: Entry = { epoch: record.epoch, offset: record.offset, at: now, kind, lane, audience, body };
+    const plain: Entry = { epoch: record.epoch, offset: record.offset, at: now, kind, lane, audience, body };
+    const entry = status === undefined ? plain : { ...plain, status };
     keep(record.entries, entry);
     trimRoom(record, this.#limits, now);
-    const message: LogMessage = { type: 'entry', entry, previous: record.told };
+    const message: LogMessage = { type: 'entry', entry, previous: record.published };
     if (typeof audience !== 'string') {
       const { nodes, connected } = whereIs(record.directory, audience, now);
       this.#publish(message, nodes);
       return connected;
     }
-    record.told = record.offset;
+    record.published = record.offset;
     this.#publish(message, null);
     return 0;
   }

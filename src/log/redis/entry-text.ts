@@ -1,7 +1,7 @@
 /**
  * Entries as text, in the stream and on the channels alike:
  *
- *     <offset> <previous> <epoch> <at> <kind> <lane> <audience>
+ *     <offset> <previous> <epoch> <at> <kind> <lane, or status> <audience>
  *     <user> <user> …                 (this line only where the audience is `users`)
  *     <body>
  *
@@ -14,6 +14,7 @@ import assert from 'node:assert/strict';
 import {
   type Audience,
   type Entry,
+  type EntryStatus,
   type Epoch,
   type Grant,
   isPlainName,
@@ -44,10 +45,10 @@ export function encodeContent(kind: string, lane: Lane, audience: Audience, body
 /** @throws {LogTextError} */
 export function decodeEntry(text: string): { readonly entry: Entry; readonly previous: number } {
   const headEnd = text.indexOf('\n');
-  const [offset, previous, epoch, at, kind, lane, audience = ''] = text.slice(0, headEnd).split(' ');
+  const [offset, previous, epoch, at, kind, lane = '', audience = ''] = text.slice(0, headEnd).split(' ');
   const isPeer = audience === 'users';
   const targetsEnd = isPeer ? text.indexOf('\n', headEnd + 1) : headEnd;
-  const isSound = isEpoch.test(epoch ?? '') && isPlainName(kind) && isLane.test(lane ?? '');
+  const isSound = isEpoch.test(epoch ?? '') && isPlainName(kind) && (isLane(lane) || isStatus(lane));
   if (headEnd < 0 || targetsEnd < 0 || !isSound || !(isPeer || isNamed(audience))) throw new LogTextError(text);
   const body = text.slice(targetsEnd + 1);
   if (!isObject(body)) throw new LogTextError(text);
@@ -57,7 +58,7 @@ export function decodeEntry(text: string): { readonly entry: Entry; readonly pre
       offset: readNumber(offset, text),
       at: readNumber(at, text),
       kind,
-      lane: lane as Lane,
+      ...(isStatus(lane) ? { lane: 'chat' as const, status: lane } : { lane: lane as Lane }),
       audience: isPeer ? (text.slice(headEnd + 1, targetsEnd).split(' ') as UserId[]) : (audience as Audience),
       body,
     },
@@ -66,7 +67,8 @@ export function decodeEntry(text: string): { readonly entry: Entry; readonly pre
 }
 
 const isEpoch = /^[a-z0-9]{1,12}$/;
-const isLane = /^(?:must|chat|spare|blank)$/;
+const isLane = (word: string): boolean => word === 'must' || word === 'chat';
+const isStatus = (word: string): word is EntryStatus => word === 'sampled-out' || word === 'tombstone';
 const isNamed = (audience: string): boolean =>
   audience === 'all' ||
   audience === 'staff' ||
@@ -85,7 +87,7 @@ function isObject(body: string): boolean {
 }
 
 /** @throws {LogTextError} */
-export function decodeHeard(text: string): LogMessage {
+export function decodeMessage(text: string): LogMessage {
   const sign = text[0];
   if (sign !== '+' && sign !== '=' && sign !== '~') return { type: 'entry', ...decodeEntry(text) };
   const [first, second, third] = text.slice(1).split(' ');

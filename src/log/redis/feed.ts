@@ -17,7 +17,7 @@ import { readRedirection } from '../../redis/slots.ts';
 import type { RedisWarnings } from '../../redis/warnings.ts';
 import type { Settings } from '../../settings.ts';
 import type { LogMessage, Subscriber } from '../room-log.ts';
-import { decodeHeard, LogTextError } from './entry-text.ts';
+import { decodeMessage, LogTextError } from './entry-text.ts';
 import type { RoomKeys } from './keys.ts';
 
 /** The least time between two log lines about what cannot be read: a flood of garbage must not become one of lines. */
@@ -255,7 +255,7 @@ export class RedisFeed {
   /** What nobody of us published is left out. If it stands for an entry, the next one's numbers show that it is missing. */
   #decode(channel: string, text: string): LogMessage | null {
     try {
-      return decodeHeard(text);
+      return decodeMessage(text);
     } catch (error) {
       if (!(error instanceof LogTextError)) throw error;
       const now = this.#clock.now();

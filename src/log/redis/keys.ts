@@ -19,7 +19,7 @@ export function keysIn(space: string) {
     /** Stream: the entries, with the id `<offset>-0`: the text, and the bytes that were written to the room before. */
     log: (room: RoomId): string => named(room, ':log'),
     /**
-     * Hash: epoch, history (whose data this is; see shared.lua), offset, heard, total, lineage, ended, touched, bytes and
+     * Hash: epoch, history (whose data this is; see shared.lua), offset, published, count_at, total, lineage, ended, touched, bytes and
      * bytes_gone (see trim_bytes in shared.lua), chat (what is sampled; see chat.lua), what was retracted (see
      * retract.lua), the counters, and the rules once more.
      */

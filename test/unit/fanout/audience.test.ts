@@ -96,12 +96,12 @@ test('only entries for named users have targets', () => {
 test('what was retracted is for nobody, and keeps its place on the tapes of those who would have got it', () => {
   fc.assert(
     fc.property(receiver, fc.oneof(shared, fc.array(user, { minLength: 1 })), (one, audience) => {
-      const blank: Entry = {
-        ...{ epoch: 'e' as Epoch, offset: 7, at: 1, kind: 'comment', lane: 'blank', audience },
+      const tombstone: Entry = {
+        ...{ epoch: 'e' as Epoch, offset: 7, at: 1, kind: 'comment', lane: 'chat', status: 'tombstone', audience },
         body: '{"by":"e.9"}',
       };
-      assert.equal(isFor(blank, one), false);
-      assert.equal(isOnTapeOf(blank, one), mayReceive(audience, one));
+      assert.equal(isFor(tombstone, one), false);
+      assert.equal(isOnTapeOf(tombstone, one), mayReceive(audience, one));
     }),
   );
 });

@@ -94,7 +94,7 @@ describe('the pages of a room', () => {
     const before = await pages.read(at(0));
     const underWay = pages.read(at(1));
     pages.drop();
-    now = reading({ ...entry(1), lane: 'blank' }, entry(2), entry(3, 'all', 'retract'));
+    now = reading({ ...entry(1), lane: 'chat', status: 'tombstone' }, entry(2), entry(3, 'all', 'retract'));
     assert.deepEqual(idsIn(textOf(await underWay, null)), ['1', '2']);
     const after = await pages.read(at(0));
     assert.notEqual(after, before);

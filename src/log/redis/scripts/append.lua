@@ -20,8 +20,8 @@
 --   refused <code> <retry after ms> <version>
 -- Errors: those of Redis; then nothing was written (see shared.lua).
 
--- How often a counter that moves is told to the nodes.
-local count_told_ms = 100
+-- The least time between two publications of a room's counters.
+local count_publish_ms = 100
 -- What a room takes after its end too.
 local taken_after_end = { retract = true, rule = true }
 
@@ -109,14 +109,14 @@ function changes.remove(room, _, args)
   set_part(room, args[15], add(room, args[14], nil, 'total'))
 end
 
--- The counter's sum, when it became state, and when any counter was told. Read before anything is written.
+-- The counter's sum, when it became state, and when any counter was published. Read before anything is written.
 local function read_counter(room, counter)
-  local known = call('HMGET', room.meta, 'c:' .. counter, 't:' .. counter, 'told')
+  local known = call('HMGET', room.meta, 'c:' .. counter, 't:' .. counter, 'count_at')
   return {
     name = counter,
     sum = number_in(known[1], 'c:' .. counter),
     settled = tonumber(known[2] or 0) or 0,
-    told = tonumber(known[3] or 0) or 0,
+    published_at = tonumber(known[3] or 0) or 0,
   }
 end
 
@@ -128,8 +128,8 @@ local function count_up(room, counter, by, count_ms)
   end
   room.pending = true
   call('HSET', room.meta, 'c:' .. counter.name, int(room.total))
-  if room.now - counter.told >= count_told_ms then
-    try('HSET', room.meta, 'told', room.at)
+  if room.now - counter.published_at >= count_publish_ms then
+    try('HSET', room.meta, 'count_at', room.at)
     try('SPUBLISH', room.channel, '+' .. counter.name .. ' ' .. int(room.total) .. ' ' .. room.epoch)
   end
 end

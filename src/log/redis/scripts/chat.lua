@@ -1,4 +1,4 @@
--- Chat above CHAT_PER_SECOND: which entries are spare, and the entries that declare them. Kept in one field of the meta,
+-- Chat above CHAT_PER_SECOND: which entries are sampled out, and the entries that declare them. Kept in one field of the meta,
 -- `chat`, so that a room whose chat conforms pays one field more in the calls that it makes anyway.
 --
 -- KEYS and ARGV: those of the functions that use this.
@@ -6,7 +6,7 @@
 -- The field is `<arrival>` or `<arrival> <due> <undeclared> <from>`:
 --   arrival      theoretical arrival time of the generic cell rate algorithm, microseconds: whole numbers add up exactly
 --   due          before this moment no declaration is made, ms
---   undeclared   how many spare entries no `gap` has declared yet
+--   undeclared   how many sampled-out entries no `gap` has declared yet
 --   from         the position before the first of them
 
 local declare_ms = 1000
@@ -61,7 +61,7 @@ local function declare(room, chat)
   add(room, 'gap must all\n' .. body, nil, 'chat', chat_text(room, chat))
 end
 
--- Adds an entry of lane chat, or of lane spare where the rate says so.
+-- Adds an entry of lane chat, sampled out where the rate says so.
 local function add_chat(room, content, limit)
   if limit == 0 and not room.chat then
     add(room, content)
@@ -88,7 +88,7 @@ local function add_chat(room, content, limit)
     end
     chat.undeclared = chat.undeclared + 1
     -- The first word is the kind and holds no space, so the lane is what is found.
-    content = string.gsub(content, ' chat ', ' spare ', 1)
+    content = string.gsub(content, ' chat ', ' sampled-out ', 1)
   end
   room.pending = chat.undeclared > 0
   add(room, content, nil, 'chat', chat_text(room, chat))

@@ -1,5 +1,5 @@
--- What was taken back: which entries can be, and the blanks that are read in their place. An entry of a stream cannot be
--- changed, and one that is deleted would be a hole; so fields of the meta say which ones are blank. A key of their own
+-- What was taken back: which entries can be, and the tombstones that are read in their place. An entry of a stream cannot be
+-- changed, and one that is deleted would be a hole; so fields of the meta say which ones are tombstones. A key of their own
 -- would nearly always be absent, and while a slot is moving, a call with an absent key has to wait for its end.
 --
 -- KEYS and ARGV: those of the functions that use this.
@@ -7,9 +7,9 @@
 -- The fields:
 --   retracted    `<offset> <count>`: the newest retraction that was for all (0: none), and how many there were of any
 --                kind. Absent in a room without any, which so pays one field more in the calls that it makes anyway.
---   r:<id>       of each entry that is a blank: `<epoch> <offset> <at>` of what retracted it
+--   r:<id>       of each entry that is a tombstone: `<epoch> <offset> <at>` of what retracted it
 
--- Blanks that are trimmed are looked for after so many retractions.
+-- Tombstones that are trimmed are looked for after so many retractions.
 local retracted_swept = 256
 -- Fields that are asked for at a time; Lua has room for some thousands on its stack.
 local retracted_asked = 500
@@ -38,7 +38,7 @@ local function entry_named(room, epoch, offset)
   end
 end
 
--- Makes a blank of an entry and tells whom it was for. `keys` are those of append. Answers whether there is such an
+-- Makes a tombstone of an entry and tells whom it was for. `keys` are those of append. Answers whether there is such an
 -- entry.
 local function retract(room, keys, body, epoch, offset, lasting)
   local field = 'r:' .. epoch .. '.' .. int(offset)
@@ -67,7 +67,7 @@ local function retract(room, keys, body, epoch, offset, lasting)
   return true
 end
 
--- Puts the texts of entries of a stream at the end of an answer, and blanks in the place of what was retracted.
+-- Puts the texts of entries of a stream at the end of an answer, and tombstones in the place of what was retracted.
 local function put_texts(room, entries, answer)
   local before = #answer
   for i, entry in ipairs(entries) do
@@ -88,7 +88,7 @@ local function put_texts(room, entries, answer)
       if place and head then
         local by = string.gsub(place, '^(%w+) (%d+) .*$', '%1.%2')
         local targets = audience == 'users' and match(rest, '^[^\n]*\n') or ''
-        answer[at] = head .. 'blank ' .. (lane == 'spare' and 'staff' or audience) .. '\n' .. targets
+        answer[at] = head .. 'tombstone ' .. (lane == 'sampled-out' and 'staff' or audience) .. '\n' .. targets
           .. '{"by":"' .. by .. '"}'
       end
     end

@@ -96,7 +96,7 @@ local function begin_room(room, candidate)
   end
   call('DEL', room.log, room.meta)
   call('HSET', room.meta, 'epoch', candidate, 'history', present, 'offset', int(version), 'ruled', room.ruled)
-  room.epoch, room.offset, room.heard, room.ended, room.touched, room.chat = candidate, version, '0', nil, 0, nil
+  room.epoch, room.offset, room.published, room.ended, room.touched, room.chat = candidate, version, '0', nil, 0, nil
   room.retracted, room.bytes, room.bytes_gone, room.has_state = nil, 0, 0, #cells > 0
   if not room.has_state then
     call('EXPIRE', room.meta, unwritten_s)
@@ -174,7 +174,7 @@ end
 local function open_room(keys, args)
   local now = begin()
   read_limits(args[3], args[5])
-  local meta = call('HMGET', keys[2], 'epoch', 'history', 'offset', 'heard', 'ended', 'touched', 'ruled', 'chat', 'retracted',
+  local meta = call('HMGET', keys[2], 'epoch', 'history', 'offset', 'published', 'ended', 'touched', 'ruled', 'chat', 'retracted',
     'bytes', 'bytes_gone', 'total')
   local room = {
     log = keys[1],
@@ -191,7 +191,7 @@ local function open_room(keys, args)
     epoch = meta[1],
     offset = number_in(meta[3], 'offset'),
     -- The last offset that was published to all nodes, as text.
-    heard = number_in(meta[4], 'heard') and meta[4] or '0',
+    published = number_in(meta[4], 'published') and meta[4] or '0',
     ended = meta[5],
     touched = tonumber(meta[6] or 0) or 0,
     -- Set with the first rule: in a room without any there is nothing to look up.
@@ -349,7 +349,7 @@ end
 -- of the meta may be set by the way; without a value it is set to the entry's offset.
 local function add(room, content, nodes, field, value)
   local offset = int(room.offset + 1)
-  local text = offset .. ' ' .. room.heard .. ' ' .. room.epoch .. ' ' .. room.at .. ' ' .. content
+  local text = offset .. ' ' .. room.published .. ' ' .. room.epoch .. ' ' .. room.at .. ' ' .. content
   keep(room, offset, text)
   room.offset = room.offset + 1
   room.last = offset
@@ -359,11 +359,11 @@ local function add(room, content, nodes, field, value)
       try('SPUBLISH', room.channel .. ':' .. node, text)
     end
   else
-    room.heard = offset
+    room.published = offset
     if field then
-      call('HSET', room.meta, 'offset', offset, 'heard', offset, 'bytes', int(room.bytes), field, value or offset)
+      call('HSET', room.meta, 'offset', offset, 'published', offset, 'bytes', int(room.bytes), field, value or offset)
     else
-      call('HSET', room.meta, 'offset', offset, 'heard', offset, 'bytes', int(room.bytes))
+      call('HSET', room.meta, 'offset', offset, 'published', offset, 'bytes', int(room.bytes))
     end
     try('SPUBLISH', room.channel, text)
   end
