@@ -31,9 +31,9 @@ end
 
 -- The generic cell rate algorithm: the key holds the theoretical arrival time and goes by itself once it has passed.
 local function take_tokens(room, known, args)
-  local interval = tonumber(args[10])
-  local arrival = math.max(tonumber(known or 0) or 0, room.now) + interval * tonumber(args[12])
-  local over = arrival - room.now - interval * tonumber(args[11])
+  local interval, burst, cost = tonumber(args[10]), tonumber(args[11]), tonumber(args[12])
+  local arrival = math.max(tonumber(known or 0) or 0, room.now) + interval * cost
+  local over = arrival - room.now - interval * burst
   return arrival, over > 0.01 and math.max(1, math.ceil(over)) or 0
 end
 
@@ -68,45 +68,47 @@ end
 local changes = {}
 
 function changes.event(room, keys, args)
-  if args[16] ~= '' then
-    return add_chat(room, args[14], tonumber(args[16]))
+  local where, nodes_key = keys[5], keys[6]
+  local content, targets, chat_per_second = args[14], args[15], args[16]
+  if chat_per_second ~= '' then
+    return add_chat(room, content, tonumber(chat_per_second))
   end
   local nodes
-  if args[15] ~= '' then
-    nodes, room.connected = nodes_of(room.now, keys[5], keys[6], args[15])
+  if targets ~= '' then
+    nodes, room.connected = nodes_of(room.now, where, nodes_key, targets)
   end
-  add(room, args[14], nodes)
+  add(room, content, nodes)
 end
 
 function changes.put(room, _, args)
+  local content, part, value, wanted, parts_max = args[14], args[15], args[16], args[17], tonumber(args[18])
   hold_state(room)
-  local part = args[15]
   local cell = call('HGET', room.state, part)
   local version = is_live(cell) and version_of(cell) or 0
-  if not is_met(args[17], version) then
+  if not is_met(wanted, version) then
     return refusal('version-conflict', 0, version)
   end
-  local parts_max = tonumber(args[18])
   if not cell and call('HLEN', room.state) >= parts_max then
     sweep_removed(room)
     if call('HLEN', room.state) >= parts_max then
       return refusal('state-full')
     end
   end
-  set_part(room, part, add(room, args[14], nil, 'total') .. ' ' .. args[16])
+  set_part(room, part, add(room, content, nil, 'total') .. ' ' .. value)
 end
 
 function changes.remove(room, _, args)
+  local content, part, wanted = args[14], args[15], args[16]
   hold_state(room)
-  local cell = call('HGET', room.state, args[15])
+  local cell = call('HGET', room.state, part)
   local version = is_live(cell) and version_of(cell) or 0
-  if version == 0 and args[16] ~= 'any' then
+  if version == 0 and wanted ~= 'any' then
     return refusal('not-found')
   end
-  if not is_met(args[16], version) then
+  if not is_met(wanted, version) then
     return refusal('version-conflict', 0, version)
   end
-  set_part(room, args[15], add(room, args[14], nil, 'total'))
+  set_part(room, part, add(room, content, nil, 'total'))
 end
 
 -- The counter's sum, when it became state, and when any counter was published. Read before anything is written.
@@ -135,43 +137,49 @@ local function count_up(room, counter, by, count_ms)
 end
 
 function changes.count(room, _, args)
-  count_up(room, read_counter(room, args[15]), args[16], args[17])
+  local counter, by, count_ms = args[15], args[16], args[17]
+  count_up(room, read_counter(room, counter), by, count_ms)
 end
 
 function changes.tally(room, keys, args)
+  local where, nodes_key = keys[5], keys[6]
+  local content, receipt_head, receipt_body, recipient = args[14], args[15], args[16], args[17]
+  local counter_name, by, count_ms = args[18], args[19], args[20]
   hold_state(room)
-  local counter = read_counter(room, args[18])
-  local nodes, connected = nodes_of(room.now, keys[5], keys[6], args[17])
+  local counter = read_counter(room, counter_name)
+  local nodes, connected = nodes_of(room.now, where, nodes_key, recipient)
   room.connected = connected
-  add(room, args[14])
+  add(room, content)
   room.answer = room.epoch .. ' ' .. room.last .. ' ' .. room.at
   local of = '{"of":"' .. room.epoch .. '.' .. room.last .. '",'
-  add(room, args[15] .. of .. string.sub(args[16], 2), nodes)
-  count_up(room, counter, args[19], args[20])
+  add(room, receipt_head .. of .. string.sub(receipt_body, 2), nodes)
+  count_up(room, counter, by, count_ms)
 end
 
 function changes.retract(room, keys, args)
-  if not retract(room, keys, args[14], args[15], tonumber(args[16]), args[17]) then
+  local body, epoch, offset, lasting = args[14], args[15], tonumber(args[16]), args[17]
+  if not retract(room, keys[5], keys[6], body, epoch, offset, lasting) then
     return refusal('not-found')
   end
 end
 
 function changes.rule(room, keys, args)
-  local field, seconds, rank = args[15], tonumber(args[16]), tonumber(match(args[9], '^%d'))
-  local code = why_not_rule(room, keys[7], field, seconds ~= nil, rank, tonumber(args[17]))
+  local rules, rank = keys[7], tonumber(match(args[9], '^%d'))
+  local content, field, seconds, rules_max = args[14], args[15], tonumber(args[16]), tonumber(args[17])
+  local code = why_not_rule(room, rules, field, seconds ~= nil, rank, rules_max)
   if code then
     return refusal(code)
   end
   -- No rule has an empty name: this does nothing, but fails where a later one would.
-  call('HDEL', keys[7], '')
-  add(room, args[14])
+  call('HDEL', rules, '')
+  add(room, content)
   if not room.ruled then
     call('HSET', room.meta, 'ruled', '1')
   end
   if seconds then
-    set_rule(room, keys[7], field, seconds, rank, match(args[14], '\n(.*)$'))
+    set_rule(room, rules, field, seconds, rank, match(content, '\n(.*)$'))
   else
-    call('HDEL', keys[7], field)
+    call('HDEL', rules, field)
     call('HDEL', room.meta, field)
   end
 end
@@ -199,64 +207,67 @@ local function unsettled(room)
 end
 
 changes['end'] = function(room, keys, args)
-  find_rules(room, keys[7], {})
+  local rules, content = keys[7], args[14]
+  find_rules(room, rules, {})
   hold_state(room)
   local pending, sums = unsettled(room)
   for _, counter in ipairs(pending) do
     settle_counter(room, counter, tonumber(sums[counter]))
   end
   declare_before_end(room)
-  add(room, args[14])
+  add(room, content)
   call('HSET', room.meta, 'ended', room.at)
-  call('HSET', keys[7], 'end', room.at)
-  keep_rules(room, keys[7])
+  call('HSET', rules, 'end', room.at)
+  keep_rules(room, rules)
 end
 
-local function barred(room, keys, args)
-  if room.ended and not taken_after_end[args[13]] then
+local function check_rules(room, rules, args)
+  local user, bound, change = args[6], args[9], args[13]
+  if room.ended and not taken_after_end[change] then
     return refusal('room-ended')
   end
   if not room.ruled then
     return
   end
-  local rank, is_mutable = match(args[9], '^(%d)(m?)')
-  local rules = find_rules(room, keys[7], { 'ban:' .. args[6], 'mute:' .. args[6] })
-  if is_bound(rules[1], tonumber(rank), room.now) then
+  local rank, is_mutable = match(bound, '^(%d)(m?)')
+  local found = find_rules(room, rules, { 'ban:' .. user, 'mute:' .. user })
+  if is_bound(found[1], tonumber(rank), room.now) then
     return refusal('banned')
   end
-  if is_mutable == 'm' and is_bound(rules[2], tonumber(rank), room.now) then
+  if is_mutable == 'm' and is_bound(found[2], tonumber(rank), room.now) then
     return refusal('muted')
   end
 end
 
 local function append(keys, args)
+  local seen_key, rules, rate_key = keys[4], keys[7], keys[8]
+  local digest, remembered_ms, has_rate, change = args[7] .. '\n', args[8], args[10] ~= '', args[13]
   local room = open_room(keys, args)
-  know_rules(room, keys[7])
-  local digest = args[7] .. '\n'
+  know_rules(room, rules)
   local seen, rate
-  if args[10] == '' then
-    seen = call('GET', keys[4])
+  if not has_rate then
+    seen = call('GET', seen_key)
   else
     -- Each call costs about as much as all the Lua between two of them.
-    local known = call('MGET', keys[4], keys[8])
+    local known = call('MGET', seen_key, rate_key)
     seen, rate = known[1], known[2]
   end
   if seen then
     local is_same = string.sub(seen, 1, #digest) == digest
     return is_same and ('again ' .. string.sub(seen, #digest + 1)) or refusal('key-reused')
   end
-  local no = barred(room, keys, args)
+  local no = check_rules(room, rules, args)
   if no then
     return no
   end
   local arrival, wait_ms
-  if args[10] ~= '' then
+  if has_rate then
     arrival, wait_ms = take_tokens(room, rate, args)
     if wait_ms > 0 then
       return refusal('rate-limited', wait_ms)
     end
   end
-  no = changes[args[13]](room, keys, args)
+  no = changes[change](room, keys, args)
   if no then
     return no
   end
@@ -264,11 +275,11 @@ local function append(keys, args)
   local place = room.answer or (room.epoch .. ' ' .. (room.last or int(room.offset)) .. ' ' .. room.at)
   local answer = place .. ' ' .. (room.connected or '0') .. ' ' .. (room.total and int(room.total) or '0')
     .. (room.pending and ' 1' or ' 0')
-  try('SET', keys[4], digest .. answer, 'PX', args[8])
+  try('SET', seen_key, digest .. answer, 'PX', remembered_ms)
   if arrival then
-    try('SET', keys[8], format('%.3f', arrival), 'PX', int(math.ceil(arrival - room.now)))
+    try('SET', rate_key, format('%.3f', arrival), 'PX', int(math.ceil(arrival - room.now)))
   end
-  touch(room, keys[7])
+  touch(room, rules)
   return 'kept ' .. answer
 end
 

@@ -6,13 +6,14 @@
 -- Errors: those of Redis.
 
 local function prolong(keys, args)
-  local nodes = nodes_of(begin(), keys[1], keys[2], args[2])
+  local where, nodes_key, channel, user, message = keys[1], keys[2], args[1], args[2], args[3]
+  local nodes = nodes_of(begin(), where, nodes_key, user)
   if not nodes then
-    try('SPUBLISH', args[1], args[3])
+    try('SPUBLISH', channel, message)
     return 1
   end
   for _, node in ipairs(nodes) do
-    try('SPUBLISH', args[1] .. ':' .. node, args[3])
+    try('SPUBLISH', channel .. ':' .. node, message)
   end
   return #nodes
 end

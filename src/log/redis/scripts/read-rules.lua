@@ -6,13 +6,14 @@
 -- Errors: those of Redis.
 
 local function read_rules(keys, args)
+  local rules = keys[4]
   local room = open_room(keys, args)
-  know_rules(room, keys[4])
+  know_rules(room, rules)
   if room.ruled then
-    find_rules(room, keys[4], {})
+    find_rules(room, rules, {})
   end
   local answer = { room.at }
-  for _, text in ipairs(call('HGETALL', keys[4])) do
+  for _, text in ipairs(call('HGETALL', rules)) do
     answer[#answer + 1] = text
   end
   return answer

@@ -8,12 +8,13 @@
 -- Errors: those of Redis.
 
 local function read_state(keys, args)
+  local rules, reader, epoch, version = keys[4], args[6], args[7], args[8]
   local room = open_room(keys, args)
-  know_rules(room, keys[4])
+  know_rules(room, rules)
   hold_state(room)
-  local banned, ended = banned_flag(room, keys[4], args[6]), room.ended and '1' or '0'
+  local banned, ended = banned_flag(room, rules, reader), room.ended and '1' or '0'
   local answer = { tail_of(room, first_of(room)), call('HGET', room.meta, 'total') or '0', banned, ended }
-  local known = args[7] == room.epoch and tonumber(args[8]) or -1
+  local known = epoch == room.epoch and tonumber(version) or -1
   if (tonumber(answer[2]) or 0) <= known then
     return answer
   end

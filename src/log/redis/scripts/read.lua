@@ -24,11 +24,11 @@ local function start_of(room, first, epoch, offset)
 end
 
 local function read(keys, args)
+  local epoch, offset, limit = args[6], tonumber(args[7]), tonumber(args[8])
   local room = open_room(keys, args)
   local first = first_of(room)
-  local start = start_of(room, first, args[6], tonumber(args[7]))
+  local start = start_of(room, first, epoch, offset)
   local answer = { tail_of(room, first), match(room.retracted or '0', '^%d+') }
-  local limit = tonumber(args[8])
   if start < room.offset and limit > 0 then
     local entries = call('XRANGE', room.log, int(start + 1) .. '-0', int(room.offset) .. '-0', 'COUNT', limit)
     put_texts(room, entries, answer)

@@ -38,9 +38,8 @@ local function entry_named(room, epoch, offset)
   end
 end
 
--- Makes a tombstone of an entry and tells whom it was for. `keys` are those of append. Answers whether there is such an
--- entry.
-local function retract(room, keys, body, epoch, offset, lasting)
+-- Makes a tombstone of an entry and tells whom it was for. Answers whether there is such an entry.
+local function retract(room, where, nodes_key, body, epoch, offset, lasting)
   local field = 'r:' .. epoch .. '.' .. int(offset)
   local known = call('HGET', room.meta, field)
   local first = first_of(room)
@@ -54,7 +53,7 @@ local function retract(room, keys, body, epoch, offset, lasting)
   end
   local nodes
   if targets then
-    nodes, room.connected = nodes_of(room.now, keys[5], keys[6], targets)
+    nodes, room.connected = nodes_of(room.now, where, nodes_key, targets)
   end
   local newest, count = match(room.retracted or '', '^(%d+) (%d+)$')
   local head = 'retract must ' .. audience .. '\n' .. (targets and (targets .. '\n') or '')

@@ -16,16 +16,17 @@ local function settle_chat(room)
 end
 
 local function settle(keys, args)
+  local counter = args[6]
   local room = open_room(keys, args)
   if room.ended then
     return 0
   end
-  if args[6] == 'chat' then
+  if counter == 'chat' then
     return settle_chat(room)
   end
-  local known = call('HMGET', room.meta, 'c:' .. args[6], 's:' .. args[6])
+  local known = call('HMGET', room.meta, 'c:' .. counter, 's:' .. counter)
   if known[1] and known[1] ~= known[2] then
-    settle_counter(room, args[6], number_in(known[1], 'c:' .. args[6]))
+    settle_counter(room, counter, number_in(known[1], 'c:' .. counter))
   end
   return 0
 end

@@ -172,18 +172,20 @@ local function read_limits(size_text, life_text)
 end
 
 local function open_room(keys, args)
+  local log, meta_key, state = keys[1], keys[2], keys[3]
+  local channel, candidate, size_text, log_ttl_ms, life_text = args[1], args[2], args[3], args[4], args[5]
   local now = begin()
-  read_limits(args[3], args[5])
-  local meta = call('HMGET', keys[2], 'epoch', 'history', 'offset', 'published', 'ended', 'touched', 'ruled', 'chat', 'retracted',
+  read_limits(size_text, life_text)
+  local meta = call('HMGET', meta_key, 'epoch', 'history', 'offset', 'published', 'ended', 'touched', 'ruled', 'chat', 'retracted',
     'bytes', 'bytes_gone', 'total')
   local room = {
-    log = keys[1],
-    meta = keys[2],
-    state = keys[3],
-    channel = args[1],
+    log = log,
+    meta = meta_key,
+    state = state,
+    channel = channel,
     entries_max = entries_max,
     bytes_max = bytes_max,
-    log_ttl_ms = tonumber(args[4]),
+    log_ttl_ms = tonumber(log_ttl_ms),
     room_ttl_s = room_ttl_s,
     rules_ttl_s = rules_ttl_s,
     now = now,
@@ -204,14 +206,14 @@ local function open_room(keys, args)
     bytes = number_in(meta[10], 'bytes'),
     bytes_gone = number_in(meta[11], 'bytes_gone'),
     has_state = meta[12],
-    candidate = args[2],
+    candidate = candidate,
   }
   if not room.epoch then
-    begin_room(room, args[2])
+    begin_room(room, candidate)
   elseif not match(room.epoch, '^%w+$') then
     poisoned('epoch')
   elseif meta[2] ~= history_id() then
-    begin_epoch(room, args[2])
+    begin_epoch(room, candidate)
   end
   return room
 end
