@@ -127,7 +127,13 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   const watched = { hub, log, handover: drain, logCalls, tokensRefused: authenticator.refused, clock };
   const { nodeId, group } = settings;
   const admin = buildAdmin({
-    ...{ whyNotReady, drain, watched, nodeId, group, version: packageVersion(), registerProblems },
+    whyNotReady,
+    drain,
+    watched,
+    nodeId,
+    group,
+    version: packageVersion(),
+    registerProblems,
     adminDoor: settings,
   });
   const ownLog = options.log === undefined ? log : null;

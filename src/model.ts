@@ -31,8 +31,30 @@ export const isTagName = (text: unknown): text is string => typeof text === 'str
 
 /** Event names that the protocol gives a meaning of its own: no host may choose them for an event or a state part. */
 export const reservedNames: ReadonlySet<string> = new Set([
-  ...['resume', 'state', 'gap', 'move', 'end', 'likes', 'audience', 'retract', 'direct', 'message', 'error', 'open'],
-  ...['comment', 'gift', 'gifts', 'notice', 'like', 'signal', 'pin', 'settings', 'mute', 'unmute', 'ban', 'unban'],
+  'resume',
+  'state',
+  'gap',
+  'move',
+  'end',
+  'likes',
+  'audience',
+  'retract',
+  'direct',
+  'message',
+  'error',
+  'open',
+  'comment',
+  'gift',
+  'gifts',
+  'notice',
+  'like',
+  'signal',
+  'pin',
+  'settings',
+  'mute',
+  'unmute',
+  'ban',
+  'unban',
 ]);
 
 /** Each role includes the ones before it. */

@@ -92,7 +92,13 @@ async function startNginx(picture: Picture): Promise<void> {
 }
 
 const nginxWords = ({ file }: Picture): readonly string[] => [
-  ...[nginxProgram, '-e', 'stderr', '-p', file('run'), '-c', file('nginx.conf')],
+  nginxProgram,
+  '-e',
+  'stderr',
+  '-p',
+  file('run'),
+  '-c',
+  file('nginx.conf'),
   ...asUs,
 ];
 

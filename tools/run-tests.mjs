@@ -53,7 +53,11 @@ function runTests() {
   const coverage = ['--src', 'src', '--include', 'src/**', '--all', '--reporter', 'text', '--reporter', 'lcov'];
   const command = [
     ...(args.includes('--coverage') ? [bin('c8', 'bin', 'c8.js'), ...coverage, process.execPath] : []),
-    ...['--import', 'tsx', '--test', `--test-concurrency=${filesAtATime}`, `--test-timeout=${testTimeoutMs}`],
+    '--import',
+    'tsx',
+    '--test',
+    `--test-concurrency=${filesAtATime}`,
+    `--test-timeout=${testTimeoutMs}`,
     `--test-reporter=${process.stdout.isTTY ? 'spec' : './tools/report.mjs'}`,
     ...files,
   ];

@@ -15,7 +15,7 @@ import { describeEnd, describeGap, describeSignal, describeValue } from './wordi
 const cableMs = 5000;
 const extraNamesMax = 20;
 const signals = ['gift', 'notice', 'ban', 'unban', 'mute', 'unmute', 'message'];
-const knownNames = [...['resume', 'state', 'comment', 'direct', 'likes', 'audience', 'gap', 'move', 'end'], ...signals];
+const knownNames = ['resume', 'state', 'comment', 'direct', 'likes', 'audience', 'gap', 'move', 'end', ...signals];
 
 const find = (id) => document.getElementById(id);
 const numbers = new Intl.NumberFormat();

@@ -158,7 +158,11 @@ function stepsOfMove(move: Move, pace: number): readonly Step[] {
 }
 
 const stepOfDrain = ({ server, admin, viewers }: Drain, pace: number): Step => ({
-  ...{ server, admin, room: null, share: 1, moving: viewers },
+  server,
+  admin,
+  room: null,
+  share: 1,
+  moving: viewers,
   overMs: Math.min(overMsMax, timeFor(viewers, pace)),
 });
 

@@ -9,8 +9,19 @@ import { Refusal } from '../errors.ts';
 
 /** What clients set beside what any page may: for tokens and conditions, and out of habit or for tracing. */
 const allowedHeaders = [
-  ...['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'If-None-Match', 'Last-Event-ID'],
-  ...['Cache-Control', 'Pragma', 'X-Requested-With', 'traceparent', 'tracestate', 'baggage', 'sentry-trace'],
+  'Authorization',
+  'Content-Type',
+  'Idempotency-Key',
+  'If-Match',
+  'If-None-Match',
+  'Last-Event-ID',
+  'Cache-Control',
+  'Pragma',
+  'X-Requested-With',
+  'traceparent',
+  'tracestate',
+  'baggage',
+  'sentry-trace',
 ];
 
 /** Call it on the root instance, before any route. */

@@ -43,8 +43,13 @@ export class Handover {
   begin(viewers: readonly Viewer[], overMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const order: Order = {
-        ...{ viewers: shuffled(viewers), overMs, beganMs: this.#clock.now(), turnAtMs: this.#clock.now() },
-        ...{ slackMs: overMs * lateShare, next: 0, timer: null },
+        viewers: shuffled(viewers),
+        overMs,
+        beganMs: this.#clock.now(),
+        turnAtMs: this.#clock.now(),
+        slackMs: overMs * lateShare,
+        next: 0,
+        timer: null,
         done: () => {
           order.timer?.cancel();
           signal?.removeEventListener('abort', order.done);

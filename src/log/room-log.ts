@@ -312,7 +312,14 @@ export interface RoomLog {
 
 /** Kinds that cannot be retracted: the room's rules, state and end depend on them, or others' counts do. */
 export const lastingKinds: ReadonlySet<string> = new Set([
-  ...['state', 'gap', 'end', 'retract', 'ban', 'unban', 'mute', 'unmute'],
+  'state',
+  'gap',
+  'end',
+  'retract',
+  'ban',
+  'unban',
+  'mute',
+  'unmute',
 ]);
 /** Changes that a room takes after its end too. */
 export const takenAfterEnd: ReadonlySet<Change['type']> = new Set(['retract', 'rule']);

@@ -109,8 +109,14 @@ export class Figures {
     this.#totals = totals;
     this.#takenMs = at;
     return {
-      ...{ at, node: nodeId, group, isReady: isReady(), isDraining: handover.isDraining },
-      ...{ viewers: hub.viewers, waiting: hub.hubCounters.streamCounters.waiting, rooms: hub.rooms },
+      at,
+      node: nodeId,
+      group,
+      isReady: isReady(),
+      isDraining: handover.isDraining,
+      viewers: hub.viewers,
+      waiting: hub.hubCounters.streamCounters.waiting,
+      rooms: hub.rooms,
       joinsPerSecond: perSecond('joins'),
       turnedAwayPerSecond: perSecond('turnedAway'),
       endingsPerSecond: perSecond('endings'),
@@ -130,7 +136,9 @@ function totalsOf({ hub: { hubCounters } }: Sources): Totals {
     turnedAway: sumOf(hubCounters.turnedAway),
     endings: sumOf(hubCounters.endings),
     gaps: sumOf(hubCounters.gaps),
-    ...{ deliveries, writes, bytes },
+    deliveries,
+    writes,
+    bytes,
   };
 }
 

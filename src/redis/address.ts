@@ -69,13 +69,23 @@ export function readAddress(redisUrl: string): RedisAddress {
       'have no options but ssl_ca_certs, ssl_certfile and ssl_keyfile (rediss) and sentinel_username and sentinel_password (sentinels)',
     );
   return {
-    ...{ kind, primary, tls, sentinelLogin, login: readLogin(user), database: readDatabase(words, kind) },
+    kind,
+    primary,
+    tls,
+    sentinelLogin,
+    login: readLogin(user),
+    database: readDatabase(words, kind),
     seeds: readHosts(hosts, kind),
   };
 }
 
 const plain: Omit<RedisAddress, 'seeds'> = {
-  ...{ kind: 'single', primary: '', login: {}, sentinelLogin: {}, database: 0, tls: null },
+  kind: 'single',
+  primary: '',
+  login: {},
+  sentinelLogin: {},
+  database: 0,
+  tls: null,
 };
 
 function wrong(what: string): never {

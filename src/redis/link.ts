@@ -124,8 +124,19 @@ export class RedisLink {
     if (shard === undefined || !isOpenTo(shard.mode) || shard.calls >= callsMax) return Promise.reject(unavailable());
     return new Promise((resolve, reject) => {
       const call: Call = {
-        ...{ name, keys, args, resolve, reject, timer: null, rest: null, restMs: restMsMin },
-        ...{ began: shard, redirections: 0, attempts: 0, isParked: false, wasSent: false },
+        name,
+        keys,
+        args,
+        resolve,
+        reject,
+        timer: null,
+        rest: null,
+        restMs: restMsMin,
+        began: shard,
+        redirections: 0,
+        attempts: 0,
+        isParked: false,
+        wasSent: false,
       };
       this.#calls.add(call);
       shard.calls += 1;
@@ -255,8 +266,13 @@ export class RedisLink {
     if (known !== undefined) return known;
     const { address } = this.#servers;
     const shard = new RedisShard({
-      ...{ server, redis: this.#servers.connect(server, true), database: address.database, library: this.#library },
-      ...{ clock: this.#clock, logger: this.#logger, warnings: this.#warnings },
+      server,
+      redis: this.#servers.connect(server, true),
+      database: address.database,
+      library: this.#library,
+      clock: this.#clock,
+      logger: this.#logger,
+      warnings: this.#warnings,
       isCluster: address.kind === 'cluster',
       nameInSlot: () => this.#servers.nameInSlotOf(server),
       onReady: () => this.#dispatchParked(),

@@ -125,7 +125,10 @@ describe('how many watch, on two gateways', () => {
 
   it('is right again within 30 seconds after one of them was killed', async () => {
     const east = await startGatewayProcess({
-      ...{ NODE_ID: 'east', REDIS_URL: redis.url, TOKEN_SECRET: secret, CHAT_PER_SECOND: '0' },
+      NODE_ID: 'east',
+      REDIS_URL: redis.url,
+      TOKEN_SECRET: secret,
+      CHAT_PER_SECOND: '0',
       ...environment,
     });
     closers.push(() => east.close());

@@ -65,7 +65,11 @@ export function hearingContract(open: OpenHarness): void {
     await ear.has(2);
     const { entries } = await stage.log.read(stage.room, { epoch: before.epoch, offset: 0 }, 10);
     assert.deepEqual(entries[0], {
-      ...{ ...position, at, kind: 'comment', lane: 'chat', audience: 'tag:gold' },
+      ...position,
+      at,
+      kind: 'comment',
+      lane: 'chat',
+      audience: 'tag:gold',
       body: JSON.stringify({ text }),
     });
     assert.deepEqual(entries[1]?.audience, ['bob', 'cat']);

@@ -125,8 +125,12 @@ function versionContract(open: OpenHarness): void {
     async (stage) => {
       const key = (name: string) => ({ once: { key: name, digest: name } });
       const steps = [
-        ...[put('pin', 'a', 0), put('pin', 'b', 'any'), put('pin', 'c', 2)],
-        ...[remove('pin', 'any'), put('pin', 'd', 0), remove('pin', 5)],
+        put('pin', 'a', 0),
+        put('pin', 'b', 'any'),
+        put('pin', 'c', 2),
+        remove('pin', 'any'),
+        put('pin', 'd', 0),
+        remove('pin', 5),
       ];
       for (const [n, change] of steps.entries()) {
         const first = await stage.keep(change, key(`k${n}`));

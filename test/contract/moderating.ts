@@ -237,8 +237,14 @@ function afterEndContract(open: OpenHarness): void {
     assert.deepEqual(
       entries.map((entry) => `${entry.kind} ${markOf(entry)}`),
       [
-        ...['comment tombstone', 'comment tombstone', 'end must', 'retract must', 'retract must'],
-        ...['ban must', 'mute must', 'unmute must'],
+        'comment tombstone',
+        'comment tombstone',
+        'end must',
+        'retract must',
+        'retract must',
+        'ban must',
+        'mute must',
+        'unmute must',
       ],
     );
     assert.deepEqual([retracted, tail.offset], [4, 8]);

@@ -259,7 +259,10 @@ function restartContract(open: OpenHarness): void {
     assert.deepEqual(await resume(stage, `${epochs[1]}.1`), exact([2, 3]));
     assert.deepEqual(await resume(stage, `${epochs[2]}.3`), exact([]));
     assert.deepEqual(await resume(stage, `${epochs[0]}.2`), {
-      ...{ verdict: 'gap', missed: null, cause: 'failover', offsets: [2, 3] },
+      verdict: 'gap',
+      missed: null,
+      cause: 'failover',
+      offsets: [2, 3],
     });
   });
 }

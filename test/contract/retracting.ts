@@ -47,7 +47,13 @@ function tombstoneContract(open: OpenHarness): void {
       assert.ok(!JSON.stringify(entries).includes('secret'));
       const { epoch, offset } = position;
       assert.deepEqual(entries[1], {
-        ...{ epoch, offset, at, kind: 'comment', lane: 'chat', status: 'tombstone', audience: 'all' },
+        epoch,
+        offset,
+        at,
+        kind: 'comment',
+        lane: 'chat',
+        status: 'tombstone',
+        audience: 'all',
         body: JSON.stringify({ by: formatPosition(answer.position) }),
       });
     }

@@ -10,15 +10,16 @@ import { roomLogContract } from './room-log.contract.ts';
 import { event, freshRoom, type Harness, put, Stage, user } from './stage.ts';
 
 const defaults: MemoryLimits = {
-  ...{
-    logEntriesMax: 10_000,
-    logBytesMax: 16_777_216,
-    logTtlS: 3600,
-    roomTtlS: 604_800,
-    rulesTtlS: 604_800,
-    rulesMax: 100,
-  },
-  ...{ statePartsMax: 64, countMs: 1000, viewerCountMs: 2000, chatPerSecond: 0 },
+  logEntriesMax: 10_000,
+  logBytesMax: 16_777_216,
+  logTtlS: 3600,
+  roomTtlS: 604_800,
+  rulesTtlS: 604_800,
+  rulesMax: 100,
+  statePartsMax: 64,
+  countMs: 1000,
+  viewerCountMs: 2000,
+  chatPerSecond: 0,
 };
 
 interface MemoryHarness extends Harness {
@@ -31,7 +32,8 @@ function open(settings: Partial<MemoryLimits> = {}): MemoryHarness {
   const store = new MemoryStore({ ...defaults, ...settings }, clock);
   const nodes = new Map<string, RoomLog>();
   return {
-    ...{ store, clock },
+    store,
+    clock,
     async node(id) {
       const log = nodes.get(id) ?? store.open(id);
       nodes.set(id, log);
@@ -64,7 +66,10 @@ describe('memory-log: faults that tests ask for', () => {
     assert.deepEqual(tail.lineage, [{ epoch, last: 3 }]);
     assert.deepEqual(judge({ epoch, offset: 3 }, tail).verdict, 'exact');
     assert.deepEqual(judge({ epoch, offset: 5 }, tail), {
-      ...{ verdict: 'gap', to: { epoch: tail.epoch, offset: 3 }, missed: null, cause: 'failover' },
+      verdict: 'gap',
+      to: { epoch: tail.epoch, offset: 3 },
+      missed: null,
+      cause: 'failover',
     });
     assert.deepEqual(
       entries.map(({ offset }) => offset),
@@ -144,7 +149,10 @@ describe('memory-log: sampled chat and a store that is not what it was', () => {
     const last = (await stage.log.read(stage.room, { epoch, offset: 0 }, 100)).entries.at(-1);
     assert.deepEqual([last?.offset, last?.kind], [16, 'gap']);
     assert.deepEqual(JSON.parse(last?.body ?? ''), {
-      ...{ from: `${epoch}.10`, missed: 5, lane: 'chat', cause: 'sampled' },
+      from: `${epoch}.10`,
+      missed: 5,
+      lane: 'chat',
+      cause: 'sampled',
     });
   });
 

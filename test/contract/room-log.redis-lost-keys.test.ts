@@ -21,12 +21,21 @@ afterEach(closeAll);
 const keys = { audienceKey, logKey, metaKey, nodesKey, rulesKey, stateKey, whereKey };
 const lose = (key: (room: RoomId) => string, room: RoomId) => server.cli('del', key(room));
 const rule = (name: 'ban' | 'mute', seconds: number | null = 0): Change => ({
-  ...{ type: 'rule', kind: name, rule: name, user: anna, seconds, body: '{"user":"anna"}' },
+  type: 'rule',
+  kind: name,
+  rule: name,
+  user: anna,
+  seconds,
+  body: '{"user":"anna"}',
 });
 const put = (part: string, value = '1'): Change => ({ type: 'put', part, value, ifVersion: null });
 const count = (by: number): Change => ({ type: 'count', counter: 'likes', by });
 const direct = (...to: UserId[]): Change => ({
-  ...{ type: 'event', kind: 'direct', lane: 'must', audience: to, body: '{"type":"a"}' },
+  type: 'event',
+  kind: 'direct',
+  lane: 'must',
+  audience: to,
+  body: '{"type":"a"}',
 });
 const answerOf = async (log: RoomLog, room: RoomId, change = comment(), by = anna) => {
   const answer = await log.append(writeOf(room, change, { by }));

@@ -19,7 +19,12 @@ const { log: logKey, meta, state, nodes, rules, rate: rateKey } = keysIn('rs');
 const rate: Rate = { name: 'any', burst: 1000, perSecond: 1000, cost: 1 };
 const direct: Change = { type: 'event', kind: 'direct', lane: 'must', audience: [ben], body: '{}' };
 const ruleOf = (seconds: number | null): Change => ({
-  ...{ type: 'rule', kind: seconds === null ? 'unmute' : 'mute', rule: 'mute', user: ben, seconds, body: '{}' },
+  type: 'rule',
+  kind: seconds === null ? 'unmute' : 'mute',
+  rule: 'mute',
+  user: ben,
+  seconds,
+  body: '{}',
 });
 
 /** Every kind of write, and how many entries one makes in a room that was prepared. */
@@ -34,7 +39,11 @@ const writes: readonly (readonly [name: string, entries: number, change: (target
     'a gift',
     2,
     () => ({
-      ...{ type: 'tally', kind: 'gift', body: '{}', counter: 'likes', by: 1 },
+      type: 'tally',
+      kind: 'gift',
+      body: '{}',
+      counter: 'likes',
+      by: 1,
       receipt: { to: ben, body: '{}' },
     }),
   ],

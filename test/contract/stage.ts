@@ -76,11 +76,17 @@ export const user = (name: string): UserId => name as UserId;
 export const freshRoom = (): RoomId => `room-${randomUUID()}` as RoomId;
 
 export const event = (text = 'hello', audience: Entry['audience'] = 'all'): Change => ({
-  ...{ type: 'event', kind: 'comment', lane: 'chat', audience },
+  type: 'event',
+  kind: 'comment',
+  lane: 'chat',
+  audience,
   body: JSON.stringify({ text }),
 });
 export const put = (part: string, value: unknown, ifVersion: IfVersion = null): Change => ({
-  ...{ type: 'put', part, value: JSON.stringify(value), ifVersion },
+  type: 'put',
+  part,
+  value: JSON.stringify(value),
+  ifVersion,
 });
 export const remove = (part: string, ifVersion: IfVersion = null): Change => ({ type: 'remove', part, ifVersion });
 export const count = (by: number, counter = 'likes'): Change => ({ type: 'count', counter, by });

@@ -7,7 +7,11 @@ import { type OpenHarness, promise, rule, user } from './stage.ts';
 
 const [ann, bob] = [user('ann'), user('bob')];
 const gift = (by: number): Change => ({
-  ...{ type: 'tally', kind: 'gift', body: `{"count":${by}}`, counter: 'gifts', by },
+  type: 'tally',
+  kind: 'gift',
+  body: `{"count":${by}}`,
+  counter: 'gifts',
+  by,
   receipt: { to: ann, body: '{"type":"gift"}' },
 });
 const once = { once: { key: 'k', digest: 'd' } };

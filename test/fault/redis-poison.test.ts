@@ -75,10 +75,26 @@ describe('a Redis that somebody else writes to', () => {
     await allReach(viewers, await writers.write(5));
     const heads = `6 5 abc 1795379114000`;
     for (const text of [
-      ...['garbage', '', '\n', '+', '+likes x', '+li\rkes 3', '=', '= ann', '=soon ann', '1 2 3', '{"type":"entry"}'],
-      ...[`${heads} comment chat all`, `${heads} comment chat all\nno json`, `${heads} comment chat all\n"text"`],
-      ...[`${heads} comment chat nobody\n{}`, `${heads} com\rment chat all\n{}`, `${heads} comment loud all\n{}`],
-      ...[`${heads} ban must users\nann`, `${heads} ban must all\n{"user"`, `x 5 abc 1 comment chat all\n{}`],
+      'garbage',
+      '',
+      '\n',
+      '+',
+      '+likes x',
+      '+li\rkes 3',
+      '=',
+      '= ann',
+      '=soon ann',
+      '1 2 3',
+      '{"type":"entry"}',
+      `${heads} comment chat all`,
+      `${heads} comment chat all\nno json`,
+      `${heads} comment chat all\n"text"`,
+      `${heads} comment chat nobody\n{}`,
+      `${heads} com\rment chat all\n{}`,
+      `${heads} comment loud all\n{}`,
+      `${heads} ban must users\nann`,
+      `${heads} ban must all\n{"user"`,
+      `x 5 abc 1 comment chat all\n{}`,
     ]) {
       await server.cli('spublish', roomChannel(id), text);
       await server.cli('spublish', nodeChannel(id, 'one'), text);

@@ -79,7 +79,11 @@ describe('a Redis behind TLS and a login', () => {
 
   test('a cluster: every node is reached by TLS and with the login, also those that were not named', async () => {
     const cluster = await startRedisCluster({
-      ...{ hasReplicas: false, isTls: true, cliArgs, prefix: `rediss+cluster://${login}@`, suffix: `?${trust}` },
+      hasReplicas: false,
+      isTls: true,
+      cliArgs,
+      prefix: `rediss+cluster://${login}@`,
+      suffix: `?${trust}`,
       lines: ['tls-cluster yes', 'tls-replication yes', ...lines],
     });
     try {

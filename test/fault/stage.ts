@@ -221,7 +221,11 @@ export class Writers {
 /** A write as HTTP has it, and who is to see it. */
 function asked(form: number, mark: string) {
   const post = (kind: string, body: object, seen: Seen) => ({
-    ...{ method: 'POST', path: `actions/${kind}`, body, seen, part: null },
+    method: 'POST',
+    path: `actions/${kind}`,
+    body,
+    seen,
+    part: null,
   });
   const data = { text: mark };
   if (form === 1) return post('signal', { type: 'note', data, audience: 'tag:gold' }, { tag: 'gold' });

@@ -51,19 +51,30 @@ interface Compose {
 /** Of the Compose specification, what this file uses: another name would be a slip. */
 const fieldsOfFile = ['services', 'networks', 'secrets', 'volumes'];
 const fieldsOfService = [
-  ...[
-    'build',
-    'command',
-    'depends_on',
-    'entrypoint',
-    'environment',
-    'healthcheck',
-    'image',
-    'network_mode',
-    'networks',
-  ],
-  ...['cap_add', 'cap_drop', 'read_only', 'security_opt', 'user'],
-  ...['pid', 'ports', 'profiles', 'restart', 'secrets', 'stop_grace_period', 'sysctls', 'tmpfs', 'ulimits', 'volumes'],
+  'build',
+  'command',
+  'depends_on',
+  'entrypoint',
+  'environment',
+  'healthcheck',
+  'image',
+  'network_mode',
+  'networks',
+  'cap_add',
+  'cap_drop',
+  'read_only',
+  'security_opt',
+  'user',
+  'pid',
+  'ports',
+  'profiles',
+  'restart',
+  'secrets',
+  'stop_grace_period',
+  'sysctls',
+  'tmpfs',
+  'ulimits',
+  'volumes',
 ];
 
 const redisPassword = 'pa55';

@@ -11,14 +11,14 @@ import { textOf } from './sources.ts';
 const loopDelay = new LoopDelay(systemClock);
 after(() => loopDelay.close());
 const metrics = new Metrics({
-  ...{
-    nodeId: 'n',
-    group: 'g',
-    version: '1',
-    isReady: () => true,
-    hub: { viewers: 0, rooms: 0, hubCounters: new HubCounters() },
-  },
-  ...{ handover: { isDraining: false, moved: 0, misrouted: 0 }, logCalls: new LogCalls(), loopDelay },
+  nodeId: 'n',
+  group: 'g',
+  version: '1',
+  isReady: () => true,
+  hub: { viewers: 0, rooms: 0, hubCounters: new HubCounters() },
+  handover: { isDraining: false, moved: 0, misrouted: 0 },
+  logCalls: new LogCalls(),
+  loopDelay,
   log: { health: () => ({ trouble: null, risks: [] }) },
   tokensRefused: { expired: 0 },
 });
@@ -44,7 +44,9 @@ const namesIn = (text: string): string[] => [
 function selectorsIn(text: string): Selector[] {
   return [...text.matchAll(/\b([a-z_]+)\{([^}]*)\}/g)].flatMap(([, name = '', inside = '']) =>
     [...inside.matchAll(/(\w+)=~?"([^"]*)"/g)].map(([, label = '', values = '']) => ({
-      ...{ name, label, values: values.split('|') },
+      name,
+      label,
+      values: values.split('|'),
     })),
   );
 }

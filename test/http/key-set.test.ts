@@ -84,7 +84,9 @@ describe('a key set', () => {
       { kty: 'oct', k: 'c2VjcmV0', kid: 'shared', alg: 'HS256' },
       { kty: 'RSA', kid: 'broken' },
       { ...good, kid: 7 },
-      ...[null, 'x', []],
+      null,
+      'x',
+      [],
       { ...good, kid: 'good' },
     );
     const set = keySet(server);

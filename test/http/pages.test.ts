@@ -41,7 +41,9 @@ function enterRoom(from: Built = built) {
   const say = (audience: 'all' | 'staff' = 'all'): Promise<Position> =>
     write({ type: 'event', kind: 'note', lane: 'must', audience, body: '{"text":"words"}' });
   return {
-    ...{ room, write, say },
+    room,
+    write,
+    say,
     async fill(upTo: number) {
       for (let n = 1; n <= upTo; n += 1) await say();
     },
@@ -65,7 +67,8 @@ describe('a page of a public room', () => {
     assert.deepEqual([note.id, note.event, note.data.text], [`${epoch}.1`, 'note', 'words']);
     assert.equal(typeof note.data.at, 'number');
     assert.deepEqual(state, {
-      ...{ id: `${epoch}.3`, event: 'state' },
+      id: `${epoch}.3`,
+      event: 'state',
       data: { total: 3, parts: { title: { version: 3, value: 'x' } }, removed: [] },
     });
     assert.equal(events.length, 2);
@@ -160,7 +163,11 @@ describe('a page and tokens', () => {
   it('is refused to a bad token, to one for another room, and to who is banned', async () => {
     const { get, room, write } = enterRoom();
     await write({
-      ...{ type: 'rule', kind: 'ban', rule: 'ban', user: 'viewer' as UserId, seconds: 0 },
+      type: 'rule',
+      kind: 'ban',
+      rule: 'ban',
+      user: 'viewer' as UserId,
+      seconds: 0,
       body: '{"user":"viewer"}',
     });
     assert.equal((await get(0, { authorization: 'Bearer x' })).json().code, 'unauthorized');

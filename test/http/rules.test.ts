@@ -39,16 +39,28 @@ describe('the rules of a room', () => {
     const { rules } = (await list()).json();
     assert.deepEqual(rules, [
       {
-        ...{ rule: 'mute', user: 'bob', since, until: since + 60_000 },
-        ...{ by: { id: 'mo', name: null, role: 'moderator' }, reason: 'too "loud"' },
+        rule: 'mute',
+        user: 'bob',
+        since,
+        until: since + 60_000,
+        by: { id: 'mo', name: null, role: 'moderator' },
+        reason: 'too "loud"',
       },
       {
-        ...{ rule: 'ban', user: 'ann', since: since + 10, until: null },
-        ...{ by: { id: 'hanna', name: null, role: 'host' }, reason: null },
+        rule: 'ban',
+        user: 'ann',
+        since: since + 10,
+        until: null,
+        by: { id: 'hanna', name: null, role: 'host' },
+        reason: null,
       },
       {
-        ...{ rule: 'ban', user: 'cat', since: since + 20, until: since + 1020 },
-        ...{ by: { id: 'platform', name: null, role: 'service' }, reason: null },
+        rule: 'ban',
+        user: 'cat',
+        since: since + 20,
+        until: since + 1020,
+        by: { id: 'platform', name: null, role: 'service' },
+        reason: null,
       },
     ]);
     built.clock.advance(1000);

@@ -24,9 +24,34 @@ describe('a claim', () => {
   after(() => built.close());
 
   const values = [
-    ...[null, true, false, '', 'x', '1e3', [], [1], {}, { a: 1 }, [[]]],
-    ...[0, -0, -1, 0.5, 1e9, 1e12, 1e15, 1e17, 1e300, -1e300, 1.7976931348623157e308, 8.64e12, 8.64e12 + 1],
-    ...[Date.now(), Date.now() * 1000, '\u0000', '__proto__'],
+    null,
+    true,
+    false,
+    '',
+    'x',
+    '1e3',
+    [],
+    [1],
+    {},
+    { a: 1 },
+    [[]],
+    0,
+    -0,
+    -1,
+    0.5,
+    1e9,
+    1e12,
+    1e15,
+    1e17,
+    1e300,
+    -1e300,
+    1.7976931348623157e308,
+    8.64e12,
+    8.64e12 + 1,
+    Date.now(),
+    Date.now() * 1000,
+    '\u0000',
+    '__proto__',
   ];
   for (const name of ['exp', 'nbf', 'iat', 'sub', 'rooms', 'name', 'tags', 'iss', 'aud', 'jti', 'cnf']) {
     it(`of any type and size is taken or refused, and never a mistake of ours: ${name}`, async () => {

@@ -40,16 +40,20 @@ export function toAudience(seen: Addressed): Audience {
 
 /** Another person of the same name: what a newer token may make of it. */
 export const asOther = ({ id, tags }: Person, isStaff: boolean, hasGold: boolean): Person => ({
-  ...{ id, isStaff },
+  id,
+  isStaff,
   tags: [...tags.filter((tag) => tag !== 'gold'), ...(hasGold ? ['gold'] : [])],
 });
 
 export const toGrant = ({ isStaff, tags }: Person, expiresAtMs: number): Grant => ({
-  ...{ role: isStaff ? 'moderator' : 'viewer', tags, expiresAtMs },
+  role: isStaff ? 'moderator' : 'viewer',
+  tags,
+  expiresAtMs,
 });
 
 export const toIdentity = (person: Person, expiresAtMs: number): Identity => ({
-  ...{ id: person.id as UserId, name: null },
+  id: person.id as UserId,
+  name: null,
   ...toGrant(person, expiresAtMs),
 });
 

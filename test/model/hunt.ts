@@ -59,7 +59,8 @@ function runModel(folder: string, hunt: Hunt): Promise<{ passed: boolean; output
       model,
     ],
     {
-      ...{ cwd: folder, env },
+      cwd: folder,
+      env,
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );

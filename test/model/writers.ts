@@ -280,6 +280,9 @@ export class Writers {
 }
 
 const eventOf = (text: string, seen: Addressed): Change => ({
-  ...{ type: 'event', kind: 'note', lane: 'must', audience: toAudience(seen) },
+  type: 'event',
+  kind: 'note',
+  lane: 'must',
+  audience: toAudience(seen),
   body: JSON.stringify({ text }),
 });

@@ -69,7 +69,11 @@ describe('ringside groups check', () => {
 
   it('finds all well where it is, the stream among it', async () => {
     assert.deepEqual(await checked('--token-file', tokenFile), {
-      ...{ rendered: true, nginx: true, running: true, server: true, stream: true },
+      rendered: true,
+      nginx: true,
+      running: true,
+      server: true,
+      stream: true,
       code: 0,
     });
     assert.equal((await checked()).stream, null, 'without a token it cannot know');

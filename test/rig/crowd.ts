@@ -225,7 +225,11 @@ export class CrowdViewer {
 }
 
 const newRoom = (room: string): CrowdRoom => ({
-  ...{ room, epochs: new Set<string>(), texts: new Map(), changes: new Set<number>(), last: 0 },
+  room,
+  epochs: new Set<string>(),
+  texts: new Map(),
+  changes: new Set<number>(),
+  last: 0,
 });
 
 export class Crowd {
@@ -237,7 +241,12 @@ export class Crowd {
   readonly refusals: string[] = [];
   readonly rooms = new Map<string, CrowdRoom>();
   readonly counts: { -readonly [Name in keyof CrowdFigures]: number } = {
-    ...{ doubled: 0, declared: 0, strange: 0, closedForGood: 0, turnedAway: 0, received: 0 },
+    doubled: 0,
+    declared: 0,
+    strange: 0,
+    closedForGood: 0,
+    turnedAway: 0,
+    received: 0,
   };
 
   constructor(port: number) {

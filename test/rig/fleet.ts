@@ -117,8 +117,12 @@ export class Fleet {
     this.#adminPorts.set(name, port);
     const gateway = await startGatewayProcess({
       ...usualEnvironment,
-      ...{ NODE_ID: name, GROUP: groupOf(name), TRUSTED_PROXIES: 'unix' },
-      ...{ LISTEN_SOCKET: this.#socketOf(name), ADMIN_PORT: String(port), REDIS_URL: this.redis.url },
+      NODE_ID: name,
+      GROUP: groupOf(name),
+      TRUSTED_PROXIES: 'unix',
+      LISTEN_SOCKET: this.#socketOf(name),
+      ADMIN_PORT: String(port),
+      REDIS_URL: this.redis.url,
       ...this.#environment,
       ...more,
     });

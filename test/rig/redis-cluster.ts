@@ -101,10 +101,16 @@ async function startNodes(count: number, { lines = [], cliArgs = [], isTls }: Re
     Array.from({ length: count }, (_, index) => {
       const port = ports[index] ?? assert.fail();
       const own = [
-        ...['appendonly yes', 'appendfsync no', 'cluster-enabled yes', `cluster-port ${ports[count + index]}`],
-        ...[`cluster-node-timeout ${nodeTimeoutMs}`, 'cluster-replica-validity-factor 0'],
+        'appendonly yes',
+        'appendfsync no',
+        'cluster-enabled yes',
+        `cluster-port ${ports[count + index]}`,
+        `cluster-node-timeout ${nodeTimeoutMs}`,
+        'cluster-replica-validity-factor 0',
         // The rooms of the others must not stand still while one shard has no primary.
-        ...['cluster-require-full-coverage no', 'repl-diskless-sync-delay 0', 'repl-ping-replica-period 1'],
+        'cluster-require-full-coverage no',
+        'repl-diskless-sync-delay 0',
+        'repl-ping-replica-period 1',
         ...(isTls ? [`tls-port ${port}`] : []),
       ];
       return startRedisProcess({ port, cliArgs, lines: [...own, ...lines] });

@@ -82,7 +82,9 @@ export async function startSentinelStage(): Promise<SentinelStage> {
 }
 
 const sentinelLines = (primaryPort: number): string[] => [
-  ...['bind 127.0.0.1', `requirepass "${sentinelPassword}"`, `sentinel sentinel-pass "${sentinelPassword}"`],
+  'bind 127.0.0.1',
+  `requirepass "${sentinelPassword}"`,
+  `sentinel sentinel-pass "${sentinelPassword}"`,
   `sentinel monitor ${primaryName} 127.0.0.1 ${primaryPort} 2`,
   `sentinel auth-pass ${primaryName} "${password}"`,
   `sentinel down-after-milliseconds ${primaryName} ${downAfterMs}`,

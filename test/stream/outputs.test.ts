@@ -46,7 +46,8 @@ interface Printing {
 async function start(stdio: StdioOptions, environment: Readonly<Record<string, string>> = {}): Promise<Printing> {
   const [port, adminPort] = [await freePort(), await freePort()];
   const child = spawn(process.execPath, [...withTsx, main], {
-    ...{ cwd: home, stdio },
+    cwd: home,
+    stdio,
     env: { PATH: process.env['PATH'], PORT: `${port}`, ADMIN_PORT: `${adminPort}`, DRAIN_MS: '1000', ...environment },
   });
   children.push(child);
@@ -174,7 +175,10 @@ describe('the version', () => {
     try {
       const { admin } = gateway.gateway;
       assert.deepEqual((await admin.inject('/livez')).json(), {
-        ...{ status: 'alive', version, node: 'blue-1', group: 'blue' },
+        status: 'alive',
+        version,
+        node: 'blue-1',
+        group: 'blue',
       });
       assert.match(
         (await admin.inject('/metrics')).body,

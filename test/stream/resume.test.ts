@@ -114,19 +114,25 @@ describe('a viewer that returns with its last id', () => {
     const [id = ''] = await sayMany(1);
     const [epoch = ''] = id.split('.');
     const strange = [
-      ...[
-        'garbage',
-        '.',
-        `${epoch}.`,
-        `${epoch}.-1`,
-        `${epoch}.01`,
-        `${epoch}.1 `,
-        `${epoch}.1e1`,
-        `.1`,
-        `${epoch}.1.1`,
-      ],
-      ...[`${epoch}.999999999999999`, `${epoch}.9999999999999999999`, 'foreign.1', `${epoch.toUpperCase()}.1`],
-      ...['x'.repeat(12_000), '0'.repeat(12_000), `${epoch}.${'1'.repeat(11_000)}`, '__proto__.1', '"', '{}'],
+      'garbage',
+      '.',
+      `${epoch}.`,
+      `${epoch}.-1`,
+      `${epoch}.01`,
+      `${epoch}.1 `,
+      `${epoch}.1e1`,
+      `.1`,
+      `${epoch}.1.1`,
+      `${epoch}.999999999999999`,
+      `${epoch}.9999999999999999999`,
+      'foreign.1',
+      `${epoch.toUpperCase()}.1`,
+      'x'.repeat(12_000),
+      '0'.repeat(12_000),
+      `${epoch}.${'1'.repeat(11_000)}`,
+      '__proto__.1',
+      '"',
+      '{}',
     ];
     for (const text of strange) {
       const short = text.slice(0, 40);

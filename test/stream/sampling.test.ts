@@ -18,7 +18,8 @@ const tokenFor = (user: string, room: string, role = 'viewer'): string =>
   tokenOf(user, role, { rooms: { [room]: role } });
 const sit = (user: string, room: string, role?: string, lastId?: string): Promise<StreamReader> =>
   watch(gateway.url, {
-    ...{ room, token: tokenFor(user, room, role) },
+    room,
+    token: tokenFor(user, room, role),
     ...(lastId === undefined ? {} : { headers: { 'last-event-id': lastId } }),
   });
 /** Comments of one author, one after the other; their ids. */

@@ -49,7 +49,10 @@ export async function layOut(folder: string): Promise<Picture> {
   const names = Object.entries(groups).flatMap(([group, all]) => all.map((name) => ({ group, name })));
   const [port = 0, ...adminPorts] = await portsFrom([usualPort, ...names.map((_, at) => usualAdminPort + at)]);
   const gateways = names.map(({ group, name }, at) => ({
-    ...{ group, name, socket: join(folder, `${name}.sock`), adminPort: adminPorts[at] ?? 0 },
+    group,
+    name,
+    socket: join(folder, `${name}.sock`),
+    adminPort: adminPorts[at] ?? 0,
   }));
   const secret = randomBytes(48).toString('base64');
   await writeFile(file('token-secret'), secret, { mode: 0o600 });
@@ -65,7 +68,9 @@ function groupsFileOf(port: number, gateways: readonly GatewayPlan[]): object {
     gateways
       .filter((one) => one.group === group)
       .map(({ name, socket, adminPort }) => ({
-        ...{ name, address: `unix:${socket}`, admin: `http://127.0.0.1:${adminPort}` },
+        name,
+        address: `unix:${socket}`,
+        admin: `http://127.0.0.1:${adminPort}`,
       }));
   return {
     listen: [`127.0.0.1:${port}`],

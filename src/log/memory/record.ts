@@ -88,18 +88,16 @@ const epochAlphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
 export const newEpoch = (): Epoch => Array.from({ length: 9 }, () => epochAlphabet[randomInt(36)]).join('') as Epoch;
 
 export const newRecord = (epoch: Epoch, run: number, forgetAtMs: number): RoomRecord => ({
-  ...{
-    epoch,
-    run,
-    offset: 0,
-    published: 0,
-    ended: false,
-    isWritten: false,
-    forgetAtMs,
-    lineage: [],
-    total: 0,
-    retracted: 0,
-  },
+  epoch,
+  run,
+  offset: 0,
+  published: 0,
+  ended: false,
+  isWritten: false,
+  forgetAtMs,
+  lineage: [],
+  total: 0,
+  retracted: 0,
   entries: { list: [], head: 0, bytes: 0 },
   parts: new Map(),
   counters: new Map(),

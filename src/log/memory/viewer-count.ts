@@ -44,7 +44,12 @@ const stepMs = 1_000;
 const nobody: ViewerCount = { viewers: 0, users: 0 };
 
 export const newViewerCount = (): ViewerCountRecord => ({
-  ...{ nodes: new Map(), told: null, last: { atMs: -Infinity, ...nobody }, rise: null, most: [], awakeAtMs: -Infinity },
+  nodes: new Map(),
+  told: null,
+  last: { atMs: -Infinity, ...nobody },
+  rise: null,
+  most: [],
+  awakeAtMs: -Infinity,
 });
 
 /** Takes a node's report. */

@@ -95,7 +95,13 @@ export class RedisFeed {
     if (this.#rooms.has(room)) throw new Error(`Room ${room} has a follower already.`);
     const channels = this.#channelsOf(room);
     const followed: Followed = {
-      ...{ subscriber, channels, state: 'idle', line: null, rest: null, restMs: restMsMin, confirm: null },
+      subscriber,
+      channels,
+      state: 'idle',
+      line: null,
+      rest: null,
+      restMs: restMsMin,
+      confirm: null,
     };
     const confirmed = new Promise<void>((settled, refuse) => {
       followed.confirm = { settled, refused: () => refuse(unavailable()) };

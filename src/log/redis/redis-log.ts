@@ -209,7 +209,9 @@ class RedisLog implements RoomLog {
       ...marked,
     ]);
     return {
-      ...{ tail: this.#readTail(room, tail), ended: ended === '1', ...readLapsed(lapsed) },
+      tail: this.#readTail(room, tail),
+      ended: ended === '1',
+      ...readLapsed(lapsed),
       banned: new Set(banned.flatMap((number) => steps[Number(number) - 1] ?? [])),
     };
   }

@@ -17,8 +17,15 @@ function namesOf(keys: RoomKeys, room: RoomId) {
   const user = 'nobody' as UserId;
   return {
     keys: [
-      ...[keys.log(room), keys.meta(room), keys.state(room), keys.where(room), keys.nodes(room), keys.audience(room)],
-      ...[keys.rules(room), keys.seen(room, user, ''), keys.rate(room, user, '')],
+      keys.log(room),
+      keys.meta(room),
+      keys.state(room),
+      keys.where(room),
+      keys.nodes(room),
+      keys.audience(room),
+      keys.rules(room),
+      keys.seen(room, user, ''),
+      keys.rate(room, user, ''),
     ],
     channels: [keys.roomChannel(room), keys.nodeChannel(room, 'node')] as const,
   };

@@ -28,7 +28,10 @@ test('a mute refuses the message and not the gift', () => {
 
 test('ten requests at once are the most, however many each gives', () => {
   assert.deepEqual(decide('gift', { gift: 'rose', count: 1000 }).rate, {
-    ...{ name: 'gift', burst: 10, perSecond: 2, cost: 1 },
+    name: 'gift',
+    burst: 10,
+    perSecond: 2,
+    cost: 1,
   });
 });
 

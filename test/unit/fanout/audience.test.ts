@@ -59,7 +59,12 @@ test('what is for the staff and one user is for these, and passes no class of vi
   );
   assert.deepEqual([may('ann', 'viewer'), may(null, 'viewer'), may('an', 'viewer')], [true, false, false]);
   const entry: Entry = {
-    ...{ epoch: 'e' as Epoch, offset: 7, at: 1, kind: 'mute', lane: 'must', audience },
+    epoch: 'e' as Epoch,
+    offset: 7,
+    at: 1,
+    kind: 'mute',
+    lane: 'must',
+    audience,
     body: '{}',
   };
   assert.deepEqual(namedIn(entry), ['ann']);
@@ -97,7 +102,13 @@ test('what was retracted is for nobody, and keeps its place on the tapes of thos
   fc.assert(
     fc.property(receiver, fc.oneof(shared, fc.array(user, { minLength: 1 })), (one, audience) => {
       const tombstone: Entry = {
-        ...{ epoch: 'e' as Epoch, offset: 7, at: 1, kind: 'comment', lane: 'chat', status: 'tombstone', audience },
+        epoch: 'e' as Epoch,
+        offset: 7,
+        at: 1,
+        kind: 'comment',
+        lane: 'chat',
+        status: 'tombstone',
+        audience,
         body: '{"by":"e.9"}',
       };
       assert.equal(isFor(tombstone, one), false);

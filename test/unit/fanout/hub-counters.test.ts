@@ -38,7 +38,11 @@ function open() {
     viewerSet,
     sit(name: string, encoding: Encoding = 'identity') {
       const identity: Identity = {
-        ...{ id: name as UserId, name: null, role: 'viewer', tags: [], expiresAtMs: Number.POSITIVE_INFINITY },
+        id: name as UserId,
+        name: null,
+        role: 'viewer',
+        tags: [],
+        expiresAtMs: Number.POSITIVE_INFINITY,
       };
       const socket = new FakeSocket();
       const listener = { onDrained: (viewer: Viewer) => viewerSet.feed(viewer), onGone: () => undefined };

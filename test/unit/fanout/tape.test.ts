@@ -11,15 +11,13 @@ const at = (offset: number, epoch = 'e1'): Position => ({ epoch: epoch as Epoch,
 const ann = 'ann' as UserId;
 const nobody = { user: null, withoutChat: false };
 const frame = (offset: number, more: Partial<Frame> = {}): Frame => ({
-  ...{
-    epoch: 'e1' as Epoch,
-    position: at(offset),
-    lane: 'must',
-    isState: false,
-    targets: null,
-    weight: 1,
-    bytes: Buffer.from(`${offset} `),
-  },
+  epoch: 'e1' as Epoch,
+  position: at(offset),
+  lane: 'must',
+  isState: false,
+  targets: null,
+  weight: 1,
+  bytes: Buffer.from(`${offset} `),
   ...more,
 });
 

@@ -31,7 +31,11 @@ function open() {
     viewerSet,
     sit(name: string) {
       const identity: Identity = {
-        ...{ id: name as UserId, name: null, role: 'viewer', tags: [], expiresAtMs: Number.POSITIVE_INFINITY },
+        id: name as UserId,
+        name: null,
+        role: 'viewer',
+        tags: [],
+        expiresAtMs: Number.POSITIVE_INFINITY,
       };
       const socket = new FakeSocket();
       const listener = { onDrained: (viewer: Viewer) => viewerSet.feed(viewer), onGone: () => undefined };
@@ -159,7 +163,12 @@ describe('a sweep', () => {
     const bytes = (offset: number): Buffer => Buffer.from(`id: e.${offset}\ndata\n\n`);
     const add = (offset: number): void =>
       tape.add({
-        ...{ epoch: at(offset).epoch, position: at(offset), lane: 'must', isState: false, targets: null, weight: 1 },
+        epoch: at(offset).epoch,
+        position: at(offset),
+        lane: 'must',
+        isState: false,
+        targets: null,
+        weight: 1,
         bytes: bytes(offset),
       });
     add(1);

@@ -10,19 +10,22 @@ import { FakeClock } from '../../rig/fake-clock.ts';
 const room = 'match-7' as RoomId;
 const [ann, bob] = ['ann' as UserId, 'bob' as UserId];
 const limits = {
-  ...{
-    logEntriesMax: 1_000,
-    logBytesMax: 16_777_216,
-    logTtlS: 3600,
-    roomTtlS: 604_800,
-    rulesTtlS: 604_800,
-    rulesMax: 100,
-    viewerCountMs: 1000,
-  },
-  ...{ statePartsMax: 64, countMs: 1000, chatPerSecond: 0 },
+  logEntriesMax: 1_000,
+  logBytesMax: 16_777_216,
+  logTtlS: 3600,
+  roomTtlS: 604_800,
+  rulesTtlS: 604_800,
+  rulesMax: 100,
+  viewerCountMs: 1000,
+  statePartsMax: 64,
+  countMs: 1000,
+  chatPerSecond: 0,
 };
 const event = (n: number, audience: Audience = 'all'): Change => ({
-  ...{ type: 'event', kind: 'note', lane: 'chat', audience },
+  type: 'event',
+  kind: 'note',
+  lane: 'chat',
+  audience,
   body: JSON.stringify({ from: { id: ann }, n }),
 });
 
@@ -58,7 +61,11 @@ function open(more: Partial<typeof limits> = {}) {
     return found;
   };
   return {
-    ...{ clock, store, pages, write, find },
+    clock,
+    store,
+    pages,
+    write,
+    find,
     reads: () => reads,
     async fill(upTo: number) {
       for (let n = (await log.readState(room)).tail.offset + 1; n <= upTo; n += 1) await write(event(n));
@@ -222,7 +229,12 @@ describe('the pages of all rooms', () => {
     const clock = new FakeClock();
     const words = 'x'.repeat(keptCharsMax / 400);
     const entries = span(1, 99).map((offset) => ({
-      ...{ epoch: 'e' as Epoch, offset, at: 1, kind: 'note', lane: 'must', audience: 'all' },
+      epoch: 'e' as Epoch,
+      offset,
+      at: 1,
+      kind: 'note',
+      lane: 'must',
+      audience: 'all',
       body: JSON.stringify({ words }),
     }));
     const tail = { epoch: 'e' as Epoch, offset: 99, first: 1, lineage: [] };

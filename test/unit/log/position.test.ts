@@ -15,7 +15,9 @@ import type { Epoch } from '../../../src/model.ts';
 
 const at = (epoch: string, offset: number): Position => ({ epoch: epoch as Epoch, offset });
 const tail = (offset: number, first: number, lineage: readonly [string, number][] = []): Tail => ({
-  ...{ epoch: 'now' as Epoch, offset, first },
+  epoch: 'now' as Epoch,
+  offset,
+  first,
   lineage: lineage.map(([epoch, last]): Ancestor => ({ epoch: epoch as Epoch, last })),
 });
 
@@ -82,7 +84,10 @@ describe('a resume', () => {
 
   test('with an id before what is left is told how many are gone', () => {
     assert.deepEqual(judge(at('now', 1), tail(7, 5)), {
-      ...{ verdict: 'gap', to: at('now', 4), missed: 3, cause: 'trimmed' },
+      verdict: 'gap',
+      to: at('now', 4),
+      missed: 3,
+      cause: 'trimmed',
     });
     assert.equal(judge(at('now', 0), tail(7, 8)).missed, 7);
   });

@@ -42,7 +42,10 @@ describe('the admin port', () => {
   it('says who watches what', async () => {
     const answer = await admin.inject('/ops/rooms');
     assert.deepEqual(answer.json(), {
-      ...{ node: 'blue-1', group: 'blue', isDraining: false, misrouted: 3 },
+      node: 'blue-1',
+      group: 'blue',
+      isDraining: false,
+      misrouted: 3,
       rooms: [
         { room: 'match-7', viewers: 12 },
         { room: 'a.b', viewers: 1 },

@@ -19,20 +19,16 @@ beforeEach(() => {
   over = new AbortController();
   loopDelay = new LoopDelay(clock);
   const sources: Sources = {
-    ...{
-      nodeId: 'blue-1',
-      group: 'blue',
-      version: '1',
-      isReady: () => true,
-      hub: { viewers: 7, rooms: 3, hubCounters },
-    },
+    nodeId: 'blue-1',
+    group: 'blue',
+    version: '1',
+    isReady: () => true,
+    hub: { viewers: 7, rooms: 3, hubCounters },
     handover: { isDraining: true, moved: 2, misrouted: 1 },
-    ...{
-      log: { health: () => ({ trouble: null, risks: [] }) },
-      logCalls: new LogCalls(),
-      tokensRefused: {},
-      loopDelay,
-    },
+    log: { health: () => ({ trouble: null, risks: [] }) },
+    logCalls: new LogCalls(),
+    tokensRefused: {},
+    loopDelay,
   };
   figures = new Figures(sources, clock);
 });

@@ -8,8 +8,13 @@ import { FakeClock } from '../../rig/fake-clock.ts';
 import { totalsOf } from '../../rig/histogram-totals.ts';
 
 const kept = (at: number, repeated = false): Appended => ({
-  ...{ outcome: 'kept', position: { epoch: 'e' as Epoch, offset: 1 }, at },
-  ...{ connected: 0, total: 0, pending: false, repeated },
+  outcome: 'kept',
+  position: { epoch: 'e' as Epoch, offset: 1 },
+  at,
+  connected: 0,
+  total: 0,
+  pending: false,
+  repeated,
 });
 const write = {} as Write;
 const roomId = 'a' as RoomId;

@@ -7,7 +7,13 @@ import { placeOf, type RedisAddress, readAddress, seedsMax } from '../../../src/
 import { SettingsError } from '../../../src/settings.ts';
 
 const single: RedisAddress = {
-  ...{ kind: 'single', seeds: ['127.0.0.1:6379'], primary: '', login: {}, sentinelLogin: {}, database: 0, tls: null },
+  kind: 'single',
+  seeds: ['127.0.0.1:6379'],
+  primary: '',
+  login: {},
+  sentinelLogin: {},
+  database: 0,
+  tls: null,
 };
 
 test('one server: host and port, login, database, TLS, or a socket', () => {
@@ -20,12 +26,17 @@ test('one server: host and port, login, database, TLS, or a socket', () => {
   });
   const login = { username: 'ann', password: 'a:b@c' };
   assert.deepEqual(readAddress('rediss://ann:a:b@c@redis.example.org'), {
-    ...{ ...single, seeds: ['redis.example.org:6379'], login, tls: {} },
+    ...single,
+    seeds: ['redis.example.org:6379'],
+    login,
+    tls: {},
   });
   for (const url of ['unix:/run/redis.sock', 'unix:///run/redis.sock'])
     assert.deepEqual(readAddress(url), { ...single, seeds: ['unix:/run/redis.sock'] });
   assert.deepEqual(readAddress('unix://ann:x@/run/a%20b.sock'), {
-    ...{ ...single, seeds: ['unix:/run/a b.sock'], login: { username: 'ann', password: 'x' } },
+    ...single,
+    seeds: ['unix:/run/a b.sock'],
+    login: { username: 'ann', password: 'x' },
   });
 });
 
@@ -33,15 +44,24 @@ test('a cluster: some of its nodes, and one login for all', () => {
   const seeds = ['one:7000', 'two:6379', '::1:7002'];
   assert.deepEqual(readAddress('redis+cluster://one:7000,two,[::1]:7002'), { ...single, kind: 'cluster', seeds });
   assert.deepEqual(readAddress('rediss+cluster://ann:x@one:7000,two,[::1]:7002/0'), {
-    ...{ ...single, kind: 'cluster', seeds, login: { username: 'ann', password: 'x' }, tls: {} },
+    ...single,
+    kind: 'cluster',
+    seeds,
+    login: { username: 'ann', password: 'x' },
+    tls: {},
   });
 });
 
 test('sentinels: the name of the primary, its login in front, theirs behind', () => {
   const url = 'redis+sentinel://:x@one,two:26380/stage/2?sentinel_username=eve&sentinel_password=y%2Bz';
   assert.deepEqual(readAddress(url), {
-    ...{ ...single, kind: 'sentinel', seeds: ['one:26379', 'two:26380'], primary: 'stage', database: 2 },
-    ...{ login: { password: 'x' }, sentinelLogin: { username: 'eve', password: 'y+z' } },
+    ...single,
+    kind: 'sentinel',
+    seeds: ['one:26379', 'two:26380'],
+    primary: 'stage',
+    database: 2,
+    login: { password: 'x' },
+    sentinelLogin: { username: 'eve', password: 'y+z' },
   });
 });
 

@@ -12,7 +12,10 @@ const room = 'match-7' as RoomId;
 const by = 'hanna' as UserId;
 const end: Change = { type: 'end', body: '{"cause":"ended"}' };
 const comment: Change = {
-  ...{ type: 'event', kind: 'comment', lane: 'chat', audience: 'all' },
+  type: 'event',
+  kind: 'comment',
+  lane: 'chat',
+  audience: 'all',
   body: '{"text":"before"}',
 };
 
@@ -36,7 +39,10 @@ function open() {
   const hub = new Hub(log, settings, clock, (error) => assert.fail(String(error)));
   const come = async (id: string): Promise<FakeSocket> => {
     const identity: Identity = {
-      ...{ id: id as UserId, name: null, role: 'viewer', tags: [] },
+      id: id as UserId,
+      name: null,
+      role: 'viewer',
+      tags: [],
       expiresAtMs: Number.POSITIVE_INFINITY,
     };
     const admission = await hub.admit({ room, identity, from: null, history: 0 });

@@ -11,10 +11,18 @@ import { FakeClock } from '../../rig/fake-clock.ts';
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const entryAt = (offset: number, epoch: string): Entry => ({
-  ...{ epoch: epoch as Epoch, offset, at: 0, kind: 'note', lane: 'must', audience: 'all', body: '{}' },
+  epoch: epoch as Epoch,
+  offset,
+  at: 0,
+  kind: 'note',
+  lane: 'must',
+  audience: 'all',
+  body: '{}',
 });
 const heard = (offset: number, previous = offset - 1, epoch = 'e1'): LogMessage => ({
-  ...{ type: 'entry', entry: entryAt(offset, epoch), previous },
+  type: 'entry',
+  entry: entryAt(offset, epoch),
+  previous,
 });
 
 const bare = ({ epoch, offset }: Position): Position => ({ epoch, offset });

@@ -13,7 +13,12 @@ const staff = classOf({ id: bob, role: 'host', tags: [] });
 const settings = { stateInlineBytes: 100, spanBytesMax: 150 };
 
 const entry = (offset: number, audience: Audience = 'all', kind = 'note'): Entry => ({
-  ...{ epoch, offset, at: 1, kind, lane: 'must', audience },
+  epoch,
+  offset,
+  at: 1,
+  kind,
+  lane: 'must',
+  audience,
   body: kind === 'state' ? '{"part":"title","value":1}' : `{"n":${offset}}`,
 });
 const reading = (...entries: Entry[]): Reading => ({

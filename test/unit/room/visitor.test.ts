@@ -4,8 +4,12 @@ import type { Grant, Identity, UserId } from '../../../src/model.ts';
 import { Visitor } from '../../../src/room/visitor.ts';
 
 const ann: Identity = {
-  ...{ id: 'ann' as UserId, name: 'Ann', role: 'moderator', tags: ['gold', 'vip'] },
-  ...{ expiresAtMs: 5_000, issuedAtMs: 1_000 },
+  id: 'ann' as UserId,
+  name: 'Ann',
+  role: 'moderator',
+  tags: ['gold', 'vip'],
+  expiresAtMs: 5_000,
+  issuedAtMs: 1_000,
 };
 const same: Grant = { role: 'moderator', tags: ['vip', 'gold'], expiresAtMs: 9_000, issuedAtMs: 2_000 };
 

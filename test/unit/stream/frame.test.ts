@@ -79,7 +79,12 @@ test('an id or a name with a control character in it is refused', () => {
 
 test('the data of an entry begins with the time of the log', () => {
   const entry: Entry = {
-    ...{ epoch: 'e1' as Epoch, offset: 9, at: 1234, kind: 'comment', lane: 'chat', audience: 'all' },
+    epoch: 'e1' as Epoch,
+    offset: 9,
+    at: 1234,
+    kind: 'comment',
+    lane: 'chat',
+    audience: 'all',
     body: '{"text":"hi"}',
   };
   const [event] = parse(eventFrame({ event: entry.kind, data: entryData(entry) })).events;

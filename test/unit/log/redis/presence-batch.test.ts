@@ -18,7 +18,10 @@ const [ann, bob, cat] = ['ann', 'bob', 'cat'] as [UserId, UserId, UserId];
 const deadlineMs = 2000;
 const tailAt = (offset: number): Tail => ({ epoch: 'e' as Epoch, offset, first: 1, lineage: [] });
 const attended = (more: Partial<Attended> = {}): Attended => ({
-  ...{ tail: tailAt(1), ended: false, lapsed: false, banned: new Set<Step>() },
+  tail: tailAt(1),
+  ended: false,
+  lapsed: false,
+  banned: new Set<Step>(),
   ...more,
 });
 
