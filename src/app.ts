@@ -90,6 +90,7 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
     // A proxy keeps connections; those to a gateway that leaves must not be in use when it goes.
     if (drain.isDraining) reply.header('connection', 'close');
   });
+  const pages = new SharedPages(log, clock, settings);
   const pendingFlush = new PendingFlush({ log, clock, countMs: settings.countMs, waitingMax: settings.roomsMax });
   let isClosing = false;
   const dropSilent = followSilent(app);
@@ -97,6 +98,7 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   app.addHook('preClose', async () => {
     isClosing = true;
     pendingFlush.close();
+    pages.close();
     drain.close();
     await hub.close();
     await announcer.close();
@@ -110,7 +112,7 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   await app.register(getEvents({ pull: new Pull(hub, settings, clock), authenticator, settings }));
   const states = new SharedState(log);
   await app.register(getState({ states, authenticator }));
-  await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), states, authenticator }));
+  await app.register(getPages({ settings, pages, states, authenticator }));
   await app.register(getRules({ log, authenticator }));
   await app.register(putState({ settings, log, authenticator }));
   await app.register(postAction({ settings, actions, log, authenticator, pendingFlush }));

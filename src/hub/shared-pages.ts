@@ -16,10 +16,11 @@ import { parsePosition } from '../log/position.ts';
 import type { Reading, RoomLog } from '../log/room-log.ts';
 import type { Epoch, RoomId } from '../model.ts';
 import { eventsJson } from '../room/entry-frame.ts';
+import { SingleFlightCache } from '../single-flight-cache.ts';
 
 /** Offsets per page. */
 const pageOffsets = 100;
-/** How long a page is kept after it was asked of the log. */
+/** How long a page is kept after it was read. */
 export const keptMs = 500;
 /** Characters of all the pages that are kept; the oldest go first. */
 export const keptCharsMax = 16_777_216;
@@ -47,33 +48,21 @@ export interface SharedPage {
 /** `missing`: trimmed, or not there yet. */
 export type FoundPage = SharedPage | 'missing';
 
-interface Kept {
-  /** Which load it is of all. */
-  readonly nth: number;
-  readonly page: Promise<FoundPage>;
-  /** Null while it is being read. */
-  found: FoundPage | null;
-  readonly readAtMs: number;
-}
-
 export class SharedPages {
   readonly #log: Pick<RoomLog, 'read'>;
-  readonly #clock: Clock;
   readonly #stateInlineBytes: number;
-  readonly #kept = new Map<string, Kept>();
+  readonly #cache: SingleFlightCache<FoundPage>;
   readonly #epochs = new Map<RoomId, Epoch>();
-  #keptChars = 0;
-  #loads = 0;
 
   constructor(log: Pick<RoomLog, 'read'>, clock: Clock, { stateInlineBytes }: { readonly stateInlineBytes: number }) {
     this.#log = log;
-    this.#clock = clock;
     this.#stateInlineBytes = stateInlineBytes;
+    this.#cache = new SingleFlightCache({ expiry: { clock, keptMs }, weightMax: keptCharsMax, weigh: charsOf });
   }
 
   /** Characters of the pages that are kept. */
   get keptChars(): number {
-    return this.#keptChars;
+    return this.#cache.weight;
   }
 
   /**
@@ -83,49 +72,17 @@ export class SharedPages {
   async find(room: RoomId, page: number | 'latest', version: string | null): Promise<FoundPage> {
     // No room's id holds a space.
     const key = `${room} ${page}`;
-    const kept = this.#freshest(key);
-    const found = await (kept ?? this.#load(key, room, page)).page;
-    if (version === null || kept === undefined || found === 'missing' || !isOlder(found.version, version)) return found;
-    return (this.#freshest(key, kept.nth) ?? this.#load(key, room, page)).page;
+    const load = () => this.#read(room, page);
+    const isKept = this.#cache.has(key);
+    const asked = this.#cache.get(key, load);
+    const found = await asked;
+    if (version === null || !isKept || found === 'missing' || !isOlder(found.version, version)) return found;
+    this.#cache.drop(key, asked);
+    return this.#cache.get(key, load);
   }
 
-  /** What is kept of a page or being read, unless it is too old, or no newer than a reading that was too old. */
-  #freshest(key: string, after = 0): Kept | undefined {
-    const kept = this.#kept.get(key);
-    if (kept === undefined || kept.nth <= after) return undefined;
-    return kept.found === null || this.#clock.now() - kept.readAtMs < keptMs ? kept : undefined;
-  }
-
-  #load(key: string, room: RoomId, page: number | 'latest'): Kept {
-    this.#drop(key);
-    this.#loads += 1;
-    const kept: Kept = { nth: this.#loads, page: this.#read(room, page), found: null, readAtMs: this.#clock.now() };
-    this.#kept.set(key, kept);
-    kept.page.then(
-      (found) => this.#keep(key, kept, found),
-      () => {
-        if (this.#kept.get(key) === kept) this.#drop(key);
-      },
-    );
-    return kept;
-  }
-
-  #keep(key: string, kept: Kept, found: FoundPage): void {
-    if (this.#kept.get(key) !== kept) return;
-    kept.found = found;
-    this.#keptChars += sizeOf(kept);
-    const now = this.#clock.now();
-    for (const [old, { found, readAtMs }] of this.#kept) {
-      if (this.#keptChars <= keptCharsMax && now - readAtMs < keptMs) break;
-      if (found !== null) this.#drop(old);
-    }
-  }
-
-  #drop(key: string): void {
-    const kept = this.#kept.get(key);
-    if (kept === undefined) return;
-    this.#kept.delete(key);
-    this.#keptChars -= sizeOf(kept);
+  close(): void {
+    this.#cache.clear();
   }
 
   async #read(room: RoomId, asked: number | 'latest'): Promise<FoundPage> {
@@ -178,7 +135,4 @@ function isOlder(version: string, heard: string): boolean {
 /** What a kept page costs beside its text. */
 const keptOverheadChars = 256;
 
-function sizeOf({ found }: Kept): number {
-  if (found === null) return 0;
-  return keptOverheadChars + (found === 'missing' ? 0 : found.body.length);
-}
+const charsOf = (found: FoundPage): number => keptOverheadChars + (found === 'missing' ? 0 : found.body.length);

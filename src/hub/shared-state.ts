@@ -7,6 +7,7 @@
 import type { Position } from '../log/position.ts';
 import type { Reader, RoomLog, RoomState } from '../log/room-log.ts';
 import type { RoomId, StatePart } from '../model.ts';
+import { SingleFlightCache } from '../single-flight-cache.ts';
 
 /** Characters of all the values that are kept. */
 export const keptCharsMax = 67_108_864;
@@ -20,10 +21,7 @@ interface Kept {
 
 export class SharedState {
   readonly #log: Pick<RoomLog, 'readState'>;
-  /** The latest used comes last. */
-  readonly #kept = new Map<RoomId, Kept>();
-  readonly #loading = new Map<RoomId, Promise<RoomState>>();
-  #keptChars = 0;
+  readonly #cache = new SingleFlightCache<Kept>({ expiry: null, weightMax: keptCharsMax, weigh: (kept) => kept.chars });
 
   constructor(log: Pick<RoomLog, 'readState'>) {
     this.#log = log;
@@ -31,7 +29,7 @@ export class SharedState {
 
   /** Characters of the values that are kept. */
   get keptChars(): number {
-    return this.#keptChars;
+    return this.#cache.weight;
   }
 
   /**
@@ -40,58 +38,28 @@ export class SharedState {
    * may be without parts. Rejects with the log's refusal.
    */
   async read(room: RoomId, reader: Reader | null, known: Position | null = null): Promise<RoomState> {
-    const kept = this.#kept.get(room)?.state;
+    const kept = this.#cache.peek(room)?.state;
     if (kept === undefined && known !== null) {
       // Beyond any version, so that parts are never answered to a question about a version.
       const now = await this.#log.readState(room, reader, { epoch: known.epoch, offset: Number.MAX_SAFE_INTEGER });
       if (now.banned || (now.since !== undefined && now.total === known.offset)) return now;
     }
-    const base = kept ?? (await this.#load(room));
+    // One reading at a time; whoever asks meanwhile waits for the same, and asks for what changed since.
+    const { state: base } = await this.#cache.get(room, async () => measure(await this.#log.readState(room)));
     const news = await this.#log.readState(room, reader, { epoch: base.tail.epoch, offset: base.total });
     return news.banned ? news : this.#take(room, base, news);
   }
 
-  /** One reading at a time; whoever asks meanwhile waits for the same, and asks for what changed since. */
-  #load(room: RoomId): Promise<RoomState> {
-    const loading = this.#loading.get(room);
-    if (loading !== undefined) return loading;
-    const load = this.#log
-      .readState(room)
-      .then((state) => {
-        this.#keep(room, state);
-        return state;
-      })
-      .finally(() => this.#loading.delete(room));
-    this.#loading.set(room, load);
-    return load;
-  }
-
   /** Of many who asked at once, the first completes the state, and the others find it kept. */
   #take(room: RoomId, base: RoomState, news: RoomState): RoomState {
-    const latest = this.#kept.get(room)?.state;
+    const kept = this.#cache.peek(room);
+    const latest = kept?.state;
     const isThere = latest?.tail.epoch === news.tail.epoch && latest.total >= news.total;
     const { tail, total, parts } = isThere ? latest : complete(base, news);
     const newest = isThere && tail.offset > news.tail.offset ? tail : news.tail;
     const state: RoomState = { tail: newest, total, parts, banned: false, ended: news.ended };
-    this.#keep(room, state);
+    this.#cache.put(room, kept?.state.parts === parts ? { state, chars: kept.chars } : measure(state));
     return state;
-  }
-
-  #keep(room: RoomId, state: RoomState): void {
-    const old = this.#kept.get(room);
-    const chars = old?.state.parts === state.parts ? old.chars : charsOf(state);
-    this.#drop(room);
-    this.#kept.set(room, { state, chars });
-    this.#keptChars += chars;
-    for (const [oldest] of this.#kept) {
-      if (this.#keptChars <= keptCharsMax) return;
-      this.#drop(oldest);
-    }
-  }
-
-  #drop(room: RoomId): void {
-    this.#keptChars -= this.#kept.get(room)?.chars ?? 0;
-    this.#kept.delete(room);
   }
 }
 
@@ -102,8 +70,8 @@ function complete(base: RoomState, news: RoomState): RoomState {
   return { ...news, parts: new Map<string, StatePart>([...base.parts, ...news.parts]) };
 }
 
-function charsOf({ parts }: RoomState): number {
+function measure(state: RoomState): Kept {
   let chars = keptOverheadChars;
-  for (const { value } of parts.values()) chars += value?.length ?? 0;
-  return chars;
+  for (const { value } of state.parts.values()) chars += value?.length ?? 0;
+  return { state, chars };
 }

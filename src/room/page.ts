@@ -4,13 +4,14 @@
  * moment, and may then be behind the log; whoever reads on from its end finds what came since.
  */
 
-import type { Clock, Timer } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { type AudienceClass, classOf, namedIn, type Receiver, targetsOf } from '../fanout/audience.ts';
 import { type Replayed, replay } from '../fanout/replay.ts';
 import type { Frame } from '../fanout/span.ts';
 import { formatPosition, type Position } from '../log/position.ts';
 import type { Reading, RoomLog } from '../log/room-log.ts';
 import type { Entry, RoomId, UserId } from '../model.ts';
+import { SingleFlightCache } from '../single-flight-cache.ts';
 import { type Ban, readBan } from './bans.ts';
 import { type EventsJson, eventsJson, frameFor, frameOf, ownFrame } from './entry-frame.ts';
 
@@ -18,7 +19,7 @@ import { type EventsJson, eventsJson, frameFor, frameOf, ownFrame } from './entr
 export const pageEntries = 500;
 /** How long a page is kept after it was read. */
 export const keptMs = 500;
-/** Pages of a room that are kept at a time; more are read again for each. */
+/** Pages of a room that are kept at a time; the oldest go first. */
 const keptMax = 16;
 /** Readings for one who must have what was said before it asked: one that was under way already, and one since. */
 const freshTriesMax = 3;
@@ -88,29 +89,20 @@ export class Page {
 }
 
 export class Pages {
-  readonly #room: RoomId;
-  readonly #log: Pick<RoomLog, 'read'>;
-  readonly #clock: Clock;
-  readonly #settings: PageSettings;
-  readonly #pages = new Map<string, Promise<Page>>();
-  readonly #timers = new Set<Timer>();
+  readonly #load: (after: Position, size: number) => Promise<Page>;
+  readonly #cache: SingleFlightCache<Page>;
   #drops = 0;
 
   constructor(room: RoomId, log: Pick<RoomLog, 'read'>, clock: Clock, settings: PageSettings) {
-    this.#room = room;
-    this.#log = log;
-    this.#clock = clock;
-    this.#settings = settings;
+    this.#load = async (after, size) => new Page(await log.read(room, after, size), settings);
+    // An empty page says only that there was nothing yet: it is asked for again, and found when it is there.
+    const weigh = ({ reading }: Page): number => Math.min(1, reading.entries.length);
+    this.#cache = new SingleFlightCache({ expiry: { clock, keptMs }, weightMax: keptMax, weigh });
   }
 
   /** The page after a position, of so many entries. Rejects with the log's refusal. */
   read(after: Position, size = pageEntries): Promise<Page> {
-    const key = keyOf(after, size);
-    const known = this.#pages.get(key);
-    if (known !== undefined) return known;
-    const page = this.#load(after, size);
-    this.#pages.set(key, page);
-    return page;
+    return this.#cache.get(keyOf(after, size), () => this.#load(after, size));
   }
 
   /**
@@ -118,7 +110,6 @@ export class Pages {
    * was said before it asked is in it. Those who ask meanwhile share that reading.
    */
   async readUpTo(after: Position, size: number, upTo: Position): Promise<Page> {
-    const key = keyOf(after, size);
     for (let tries = 1; ; tries += 1) {
       const { drops } = this;
       const asked = this.read(after, size);
@@ -126,7 +117,7 @@ export class Pages {
       const { tail, entries } = page.reading;
       const isNew = tail.epoch === upTo.epoch && (tail.offset >= upTo.offset || entries.length === size);
       if ((isNew && drops === this.#drops) || tries === freshTriesMax) return page;
-      if (this.#pages.get(key) === asked) this.#pages.delete(key);
+      this.#cache.drop(keyOf(after, size), asked);
     }
   }
 
@@ -138,37 +129,11 @@ export class Pages {
   /** An entry was retracted, and may be in any page. */
   drop(): void {
     this.#drops += 1;
-    for (const timer of this.#timers) timer.cancel();
-    this.#timers.clear();
-    this.#pages.clear();
+    this.#cache.clear();
   }
 
   close(): void {
     this.drop();
-  }
-
-  async #load(after: Position, size: number): Promise<Page> {
-    const key = keyOf(after, size);
-    try {
-      const { drops } = this;
-      const reading = await this.#log.read(this.#room, after, size);
-      if (drops !== this.#drops) return new Page(reading, this.#settings);
-      // An empty page says only that there was nothing yet: it is asked for again, and found when it is there.
-      if (reading.entries.length > 0 && this.#timers.size < keptMax) this.#keep(key);
-      else this.#pages.delete(key);
-      return new Page(reading, this.#settings);
-    } catch (error) {
-      this.#pages.delete(key);
-      throw error;
-    }
-  }
-
-  #keep(key: string): void {
-    const timer = this.#clock.after(keptMs, () => {
-      this.#timers.delete(timer);
-      this.#pages.delete(key);
-    });
-    this.#timers.add(timer);
   }
 }
 
