@@ -7,6 +7,7 @@
  * Nothing depends on it but time: what is pending is safe in the log, and the next write or another gateway settles it.
  */
 
+import { backoffMs } from '../backoff.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { RoomId } from '../model.ts';
 import { declareMs, type RoomLog, sampledChat } from './room-log.ts';
@@ -19,7 +20,7 @@ export interface PendingFlushOptions {
   readonly waitingMax: number;
 }
 
-/** Tries in all, while the log is away; each waits twice as long as the one before. */
+/** Tries in all, while the log is away. */
 const triesMax = 6;
 
 export class PendingFlush {
@@ -74,9 +75,8 @@ export class PendingFlush {
       if (leftMs > 0) this.#plan(room, counter, 1, leftMs);
     } catch {
       if (attempt >= triesMax) return;
-      // Spread over half its time either way, so that all rooms do not come at once when the log is back.
-      const ms = this.#pauseMs(counter) * 2 ** attempt * (0.5 + Math.random());
-      this.#plan(room, counter, attempt + 1, ms);
+      const pauses = { firstMs: 2 * this.#pauseMs(counter), longestMs: Number.POSITIVE_INFINITY };
+      this.#plan(room, counter, attempt + 1, backoffMs(attempt, pauses));
     }
   }
 }

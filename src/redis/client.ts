@@ -5,6 +5,7 @@
  */
 
 import { Redis, type RedisOptions } from 'ioredis';
+import { backoffMs } from '../backoff.ts';
 import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import { type Login, placeOf, type RedisAddress, type ServerName } from './address.ts';
@@ -19,8 +20,8 @@ const pingMs = 1000;
 const silentMsMax = 2500;
 /** How long closing waits for the other side. */
 const closeMsMax = 500;
-/** The longest pause before a connection is tried again. */
-const reconnectMsMax = 1000;
+/** The pauses before a connection is tried again. */
+const reconnectBounds = { firstMs: 50, longestMs: 1000 };
 
 export const unavailable = (): Refusal => new Refusal('log-unavailable', 'The log cannot be reached.');
 
@@ -31,7 +32,7 @@ export function createRedis(address: RedisAddress, server: ServerName, isForCall
     connectTimeout: silentMsMax,
     socketTimeout: silentMsMax,
     enableAutoPipelining: isForCalls,
-    retryStrategy: (times: number) => Math.min(reconnectMsMax, 25 * 2 ** Math.min(times, 6)) * (0.5 + Math.random()),
+    retryStrategy: (times: number) => backoffMs(times, reconnectBounds),
     // A primary that became a replica: the address may lead to another server by now.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   });

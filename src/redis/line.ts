@@ -6,6 +6,7 @@
  */
 
 import type { Redis } from 'ioredis';
+import { jittered } from '../backoff.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { ServerName } from './address.ts';
 import { disconnected, keepAsking, type LinkLogger, within } from './client.ts';
@@ -157,7 +158,7 @@ export class RedisLine {
       this.#lack = denial;
       if (this.lack !== null) this.#warnings.warned(this.lack);
       this.#again?.cancel();
-      const ms = (denial === null ? tryMs : tryAgainMs) * (0.75 + Math.random() / 2);
+      const ms = jittered(denial === null ? tryMs : tryAgainMs);
       this.#again = this.#clock.after(ms, () => void this.#tryOut());
       if (denial === null && !wasReady) this.#listener.onReady(this);
     });

@@ -11,6 +11,7 @@
  * replica it meets the key if the write had come that far, and else it is the only one.
  */
 
+import { backoffMs } from '../backoff.ts';
 import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import { type Settings, SettingsError } from '../settings.ts';
@@ -28,9 +29,8 @@ export const callsMax = 20_000;
 const attemptsMax = 4;
 /** Times that a call is sent on at once; then it rests before each further one. */
 const redirectionsMax = 3;
-/** The rest of a call that nobody can take just now; it grows while that lasts. */
-const restMsMin = 10;
-const restMsMax = 200;
+/** The rests of a call that nobody can take just now. */
+const restBounds = { firstMs: 10, longestMs: 200 };
 
 interface Call extends Question {
   /** Among whose calls it counts. */
@@ -39,7 +39,7 @@ interface Call extends Question {
   readonly reject: (error: Error) => void;
   timer: Timer | null;
   rest: Timer | null;
-  restMs: number;
+  rests: number;
   redirections: number;
   attempts: number;
   isParked: boolean;
@@ -129,10 +129,10 @@ export class RedisLink {
         args,
         resolve,
         reject,
+        began: shard,
         timer: null,
         rest: null,
-        restMs: restMsMin,
-        began: shard,
+        rests: 0,
         redirections: 0,
         attempts: 0,
         isParked: false,
@@ -235,12 +235,12 @@ export class RedisLink {
   #rest(call: Call): void {
     call.attempts -= 1;
     this.#servers.doubt();
-    call.rest = this.#clock.after(call.restMs * (0.5 + Math.random()), () => {
+    call.rests += 1;
+    call.rest = this.#clock.after(backoffMs(call.rests, restBounds), () => {
       call.rest = null;
       call.redirections = 0;
       this.#dispatch(call);
     });
-    call.restMs = Math.min(call.restMs * 2, restMsMax);
   }
 
   #retry(call: Call): void {

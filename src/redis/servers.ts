@@ -7,6 +7,7 @@
  */
 
 import type { Redis } from 'ioredis';
+import { backoffMs, jittered } from '../backoff.ts';
 import type { Clock, Timer } from '../clock.ts';
 import { SettingsError } from '../settings.ts';
 import { placeOf, type RedisAddress, readAddress, type ServerName } from './address.ts';
@@ -16,9 +17,8 @@ import { questionFor, readPrimary, readSlots, type SlotMap, slotOf } from './slo
 /** How often it is asked while nobody doubts, and how long an answer may take. */
 const askMs = 1000;
 const answerMsMax = 1000;
-/** The pause before a doubt is looked into; it grows with doubts that nothing came of. */
-const doubtMsMin = 20;
-const doubtMsMax = 250;
+/** The pauses before a doubt is looked into; they grow with doubts that nothing came of. */
+const doubtBounds = { firstMs: 20, longestMs: 250 };
 /** How long a server's word that a slot has moved holds against maps of others, who may hear of it later. */
 const movedMs = 2000;
 /** Servers that are remembered as those that may know. */
@@ -41,7 +41,7 @@ export class RedisServers {
   #asking: Promise<void> | null = null;
   #version = 0;
   #isDoubted = false;
-  #doubtMs = doubtMsMin;
+  #doubts = 0;
   #isSilent = false;
   #silence = 'nobody was asked yet';
   #isClosed = false;
@@ -123,8 +123,8 @@ export class RedisServers {
   doubt(): void {
     if (this.isFixed || this.#isClosed || this.#isDoubted) return;
     this.#isDoubted = true;
-    this.#schedule(this.#doubtMs * (0.5 + Math.random()));
-    this.#doubtMs = Math.min(this.#doubtMs * 2, doubtMsMax);
+    this.#doubts += 1;
+    this.#schedule(backoffMs(this.#doubts, doubtBounds));
   }
 
   async close(): Promise<void> {
@@ -140,7 +140,7 @@ export class RedisServers {
     this.#timer = this.#clock.after(ms, () => {
       this.#asking ??= this.#askAgain().finally(() => {
         this.#asking = null;
-        this.#schedule(this.#isDoubted ? this.#doubtMs : askMs * (0.75 + 0.5 * Math.random()));
+        this.#schedule(this.#isDoubted ? backoffMs(this.#doubts + 1, doubtBounds) : jittered(askMs));
       });
     });
   }
@@ -148,7 +148,7 @@ export class RedisServers {
   async #askAgain(): Promise<void> {
     // Whoever gave the answer that is doubted may not know better now.
     if (this.#isDoubted) await this.#dismiss();
-    else this.#doubtMs = doubtMsMin;
+    else this.#doubts = 0;
     this.#isDoubted = false;
     await this.#ask().catch((error: unknown) => this.#fellSilent(error));
   }
@@ -228,7 +228,7 @@ export class RedisServers {
       else next[slot] = server;
     }
     if (next.some((server, slot) => server !== this.#map[slot])) {
-      this.#doubtMs = doubtMsMin;
+      this.#doubts = 0;
       this.#version += 1;
     }
     this.#map = next;

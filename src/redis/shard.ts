@@ -10,6 +10,7 @@
  */
 
 import type { Redis } from 'ioredis';
+import { jittered } from '../backoff.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { ServerName } from './address.ts';
 import { disconnected, keepAsking, type LinkLogger } from './client.ts';
@@ -251,7 +252,7 @@ export class RedisShard {
     this.#mode = found.lack === null ? 'ready' : 'denied';
     const { lack, risk, trouble } = this;
     for (const message of [lack, risk]) if (message !== null) warnings.warned(message);
-    this.#lookIn((trouble === null ? lookMs : lookAgainMs) * (0.75 + Math.random() / 2));
+    this.#lookIn(jittered(trouble === null ? lookMs : lookAgainMs));
     if (wasReady || lack !== null) return;
     this.#closings = 0;
     onReady();

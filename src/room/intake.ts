@@ -15,6 +15,7 @@
  * - **closed**.
  */
 
+import { backoffMs } from '../backoff.ts';
 import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { Loss } from '../fanout/gap.ts';
@@ -50,8 +51,7 @@ export const asideMax = 1_000;
 const pageEntries = 500;
 /** Readings that may be older than a tail that is to be reached; two are already more than an honest log needs. */
 const reachTriesMax = 5;
-const firstPauseMs = 100;
-const longestPauseMs = 5_000;
+const pauses = { firstMs: 100, longestMs: 5_000 };
 
 export class Intake implements Subscriber {
   readonly #room: RoomId;
@@ -225,13 +225,13 @@ export class Intake implements Subscriber {
   }
 
   async #catchUp(): Promise<void> {
-    for (let pauseMs = firstPauseMs; this.#mode === 'behind'; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+    for (let failures = 1; this.#mode === 'behind'; failures += 1) {
       try {
         await this.#readUntilWhole();
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         // The log is away and has said so by its own line; streams stay open and quiet until it is back.
-        await this.#rest(pauseMs * (0.5 + Math.random()));
+        await this.#rest(backoffMs(failures, pauses));
       }
     }
   }

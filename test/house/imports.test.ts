@@ -5,7 +5,7 @@ import { filesUnder, importsOf, sources, specifiersIn, textOf, withoutComments }
 
 /** What everybody may import. */
 const common =
-  /^src\/(?:model|errors|origin|misspelt|outputs|version|clock|single-flight-cache|settings|settings-table|log\/position)\.ts$/;
+  /^src\/(?:model|errors|origin|misspelt|outputs|version|clock|backoff|single-flight-cache|token-bucket|settings|settings-table|log\/position)\.ts$/;
 
 /** Which folders a folder may import from, beside its own; the way of the data, from the end of it to the door. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {

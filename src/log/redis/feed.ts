@@ -7,6 +7,7 @@
  * A room is **idle** (its server is away, or it rests after a refusal), **asking**, or **held**.
  */
 
+import { backoffMs } from '../../backoff.ts';
 import type { Clock, Timer } from '../../clock.ts';
 import type { RoomId } from '../../model.ts';
 import { placeOf, type ServerName } from '../../redis/address.ts';
@@ -22,9 +23,8 @@ import type { RoomKeys } from './keys.ts';
 
 /** The least time between two log lines about what cannot be read: a flood of garbage must not become one of lines. */
 const garbageToldMs = 1000;
-/** The rest of a room whose subscription was refused; it grows while that lasts. */
-const restMsMin = 20;
-const restMsMax = 1000;
+/** The rests of a room whose subscription is refused. */
+const restBounds = { firstMs: 20, longestMs: 1000 };
 
 interface Followed {
   readonly subscriber: Subscriber;
@@ -33,7 +33,7 @@ interface Followed {
   /** Where it is held, or was asked for last. */
   line: RedisLine | null;
   rest: Timer | null;
-  restMs: number;
+  refusals: number;
   /** Set until `follow` has settled: from then on, a break is the follower's business. */
   confirm: { settled: () => void; refused: () => void } | null;
 }
@@ -100,7 +100,7 @@ export class RedisFeed {
       state: 'idle',
       line: null,
       rest: null,
-      restMs: restMsMin,
+      refusals: 0,
       confirm: null,
     };
     const confirmed = new Promise<void>((settled, refuse) => {
@@ -166,7 +166,7 @@ export class RedisFeed {
   #confirmed(followed: Followed, line: RedisLine): void {
     if (!this.#isFollowed(followed) || followed.state !== 'asking' || followed.line !== line) return;
     followed.state = 'held';
-    followed.restMs = restMsMin;
+    followed.refusals = 0;
     if (followed.confirm === null) followed.subscriber.resumed();
     else followed.confirm.settled();
     followed.confirm = null;
@@ -183,11 +183,11 @@ export class RedisFeed {
     if (elsewhere === null) line.refused(error);
     if (elsewhere?.isMoved) this.#servers.moved(followed.channels[0], elsewhere.server);
     else this.#servers.doubt();
-    followed.rest = this.#clock.after(followed.restMs * (0.5 + Math.random()), () => {
+    followed.refusals += 1;
+    followed.rest = this.#clock.after(backoffMs(followed.refusals, restBounds), () => {
       followed.rest = null;
       this.#tend(followed);
     });
-    followed.restMs = Math.min(followed.restMs * 2, restMsMax);
   }
 
   #channelsOf(room: RoomId): readonly [string, string] {
