@@ -8,6 +8,7 @@
  */
 
 import type { Clock } from '../clock.ts';
+import { fullAgainAt, waitForTokens } from '../token-bucket.ts';
 import type { Asker } from './asker.ts';
 
 export interface JoinLimiterSettings {
@@ -29,8 +30,8 @@ export class JoinLimiter {
   readonly #perToken: number;
   readonly #users: Buckets;
   readonly #networks: Buckets;
-  /** When the bucket would be empty again if nobody else came (the theoretical arrival time of GCRA). */
-  #arrivalMs = Number.NEGATIVE_INFINITY;
+  /** When the bucket of all is full again. */
+  #fullAtMs = 0;
   /** Up to when the times of coming back are given out: to users, and to others. */
   readonly #promisedMs = { named: Number.NEGATIVE_INFINITY, unnamed: Number.NEGATIVE_INFINITY };
 
@@ -47,10 +48,9 @@ export class JoinLimiter {
     const own = isPlatform ? null : isNamed ? this.#users : this.#networks;
     const ownWaitMs = own?.waitMs(key, now) ?? 0;
     if (ownWaitMs > 0) return Math.round(ownWaitMs + retryMs);
-    const arrivalMs = Math.max(this.#arrivalMs, now) + this.#perToken;
     const openMs = isNamed ? burstMs : Math.max(burstMs / 2, this.#perToken);
-    if (arrivalMs <= now + openMs) {
-      this.#arrivalMs = arrivalMs;
+    if (waitForTokens(this.#fullAtMs, now, this.#perToken, openMs) === 0) {
+      this.#fullAtMs = fullAgainAt(this.#fullAtMs, now, this.#perToken);
       own?.take(key, now);
       return null;
     }
@@ -75,12 +75,11 @@ class Buckets {
 
   /** How long until there is a token; 0 where there is one. */
   waitMs(key: string, now: number): number {
-    const fullAtMs = this.#fullAtMs.get(key);
-    return fullAtMs === undefined ? 0 : Math.max(0, fullAtMs + this.#perTokenMs - now - this.#burstMs);
+    return waitForTokens(this.#fullAtMs.get(key), now, this.#perTokenMs, this.#burstMs);
   }
 
   take(key: string, now: number): void {
-    const fullAtMs = Math.max(this.#fullAtMs.get(key) ?? now, now) + this.#perTokenMs;
+    const fullAtMs = fullAgainAt(this.#fullAtMs.get(key), now, this.#perTokenMs);
     this.#fullAtMs.delete(key);
     this.#fullAtMs.set(key, fullAtMs);
     let looked = 0;

@@ -3,12 +3,13 @@
  * The rules alone, on plain values that a copy takes along; `log/memory/room` numbers and keeps the entries.
  */
 
+import { fullAgainAt, waitForTokens } from '../../token-bucket.ts';
 import { formatPosition, type Position } from '../position.ts';
 import { declareMs } from '../room-log.ts';
 
 export interface ChatRecord {
-  /** Theoretical arrival time of the generic cell rate algorithm, in microseconds: whole numbers add up exactly. */
-  arrivalUs: number;
+  /** When the bucket of the room is full again, in microseconds: whole numbers add up exactly. */
+  fullAtUs: number;
   /** Before this moment no declaration is made, Unix ms. */
   dueAtMs: number;
   /** Sampled-out entries that no `gap` has declared yet, and the position before the first of them, as text. */
@@ -16,17 +17,16 @@ export interface ChatRecord {
   from: string;
 }
 
-export const newChat = (): ChatRecord => ({ arrivalUs: 0, dueAtMs: 0, undeclared: 0, from: '' });
+export const newChat = (): ChatRecord => ({ fullAtUs: 0, dueAtMs: 0, undeclared: 0, from: '' });
 
 /** Whether one more is within the rate; if so, it counts. A second's worth may come at once. 0: whatever comes is. */
 export function conforms(chat: ChatRecord, perSecond: number, now: number): boolean {
   if (perSecond === 0) return true;
   const intervalUs = Math.floor(1_000_000 / perSecond);
   // The clock may have been set back: then the rate does not wait for longer than it ever does.
-  chat.arrivalUs = Math.min(chat.arrivalUs, (now + 1000) * 1000);
-  const arrivalUs = Math.max(chat.arrivalUs, now * 1000) + intervalUs;
-  if (arrivalUs - now * 1000 > intervalUs * perSecond) return false;
-  chat.arrivalUs = arrivalUs;
+  chat.fullAtUs = Math.min(chat.fullAtUs, (now + 1000) * 1000);
+  if (waitForTokens(chat.fullAtUs, now * 1000, intervalUs, intervalUs * perSecond) > 0) return false;
+  chat.fullAtUs = fullAgainAt(chat.fullAtUs, now * 1000, intervalUs);
   return true;
 }
 

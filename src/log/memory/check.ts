@@ -5,7 +5,7 @@
 
 import type { UserId } from '../../model.ts';
 import { type Appended, type Change, type IfVersion, type Rate, takenAfterEnd, type Write } from '../room-log.ts';
-import { type MemoryLimits, type RoomRecord, trimRoom, waitForTokens } from './record.ts';
+import { type MemoryLimits, type RoomRecord, trimRoom, waitForRate } from './record.ts';
 import { findRetractable } from './retract.ts';
 import { isBound, whyNotRule } from './rules.ts';
 
@@ -28,7 +28,7 @@ export function checkWrite(record: RoomRecord, write: Write, limits: MemoryLimit
   if (ended && !takenAfterEnd.has(change.type)) return refuse('room-ended');
   if (isBound(rules, 'ban', { id: by, role }, now)) return refuse('banned');
   if (write.mutable && isBound(rules, 'mute', { id: by, role }, now)) return refuse('muted');
-  const retryAfterMs = rate === null ? 0 : waitForTokens(rates, rateKey(rate, by), rate, now);
+  const retryAfterMs = rate === null ? 0 : waitForRate(rates, rateKey(rate, by), rate, now);
   if (retryAfterMs > 0) return refuse('rate-limited', { retryAfterMs });
   if (change.type !== 'rule') return checkChange(record, change, limits, now);
   const code = whyNotRule(rules, change, role, limits.rulesMax, now);

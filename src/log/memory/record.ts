@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import type { Entry, Epoch, StatePart } from '../../model.ts';
 import type { Settings } from '../../settings.ts';
+import { fullAgainAt, waitForTokens } from '../../token-bucket.ts';
 import { type Ancestor, lineageMax } from '../position.ts';
 import type { Appended, Rate } from '../room-log.ts';
 import { type ChatRecord, newChat } from './chat.ts';
@@ -214,20 +215,16 @@ export function findSeen(seen: Map<string, SeenRecord>, key: string, now: number
 
 // Rate buckets.
 
-/**
- * A token bucket kept as one number, the moment at which it is full again (the generic cell rate algorithm). Answers
- * how long until there are enough tokens, 0 where there are; takes nothing, `take` does.
- */
-export function waitForTokens(rates: RateRecord, key: string, rate: Rate, now: number): number {
+/** How long until there are enough tokens, 0 where there are; takes nothing, `take` does. */
+export function waitForRate(rates: RateRecord, key: string, rate: Rate, now: number): number {
   const perTokenMs = 1000 / rate.perSecond;
-  const fullAtMs = Math.max(rates.fullAtMs.get(key) ?? now, now) + rate.cost * perTokenMs;
-  const overMs = fullAtMs - now - rate.burst * perTokenMs;
+  const overMs = waitForTokens(rates.fullAtMs.get(key), now, rate.cost * perTokenMs, rate.burst * perTokenMs);
   // Fractions of a token do not add up exactly; a hundredth of a millisecond too early is in time.
   return overMs > 0.01 ? Math.max(1, Math.ceil(overMs)) : 0;
 }
 
 export function take(rates: RateRecord, key: string, rate: Rate, now: number): void {
-  const fullAtMs = Math.max(rates.fullAtMs.get(key) ?? now, now) + (rate.cost * 1000) / rate.perSecond;
+  const fullAtMs = fullAgainAt(rates.fullAtMs.get(key), now, (rate.cost * 1000) / rate.perSecond);
   rates.fullAtMs.set(key, fullAtMs);
   if (rates.fullAtMs.size < rates.sweepAtSize) return;
   // A full bucket is the same as none.
