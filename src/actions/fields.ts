@@ -5,6 +5,7 @@
  */
 
 import { Type } from 'typebox';
+import { idPattern } from '../log/position.ts';
 import { type Audience, namePattern, tagPattern, type UserId, userPattern } from '../model.ts';
 
 /** Text without lone surrogates, from `min` to `max` code points. */
@@ -17,7 +18,7 @@ export const user = Type.Unsafe<UserId>(Type.String({ pattern: userPattern }));
 export const name = Type.String({ pattern: namePattern });
 
 /** The id of an event, `<epoch>.<offset>`. */
-export const eventId = Type.String({ pattern: '^[a-z0-9]{1,12}\\.(0|[1-9][0-9]{0,14})$' });
+export const eventId = Type.String({ pattern: idPattern });
 
 /** An address that a page can offer as a link: no other scheme, since `javascript:` is one too. */
 export const link = Type.String({ pattern: '^https?://[^\\s\\p{C}\\p{Z}]+$', maxLength: 2048 });

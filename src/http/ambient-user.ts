@@ -10,10 +10,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { findToken } from '../auth/authenticator.ts';
 import { type CookieSettings, giveCookie, userCookieName } from '../auth/cookies.ts';
 import type { From } from '../hub/catch-up.ts';
+import { offsetPattern } from '../log/position.ts';
 import type { Identity, RoomId } from '../model.ts';
 
 /** The user, and after a change of users the offset up to which ids may be another one's. */
-const markPattern = /^(nobody|[A-Za-z0-9_-]{11})(?:\.(0|[1-9][0-9]{0,14}))?$/;
+const markPattern = new RegExp(`^(nobody|[A-Za-z0-9_-]{11})(?:\\.${offsetPattern})?$`);
 
 export interface AmbientUser {
   /** The id that came may have been given to another user. */

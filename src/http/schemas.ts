@@ -9,6 +9,7 @@ import type { FastifyRequest, FastifySchemaCompiler } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Refusal, refusals } from '../errors.ts';
+import { epochPattern, idPattern, offsetPattern } from '../log/position.ts';
 import { isRoomId, namePattern, type RoomId, roles, roomPattern } from '../model.ts';
 
 const room = Type.Unsafe<RoomId>(Type.String({ pattern: roomPattern, description: 'Room id.', examples: ['match-7'] }));
@@ -18,19 +19,19 @@ export const roomParams = Type.Object({ room });
 export const actionParams = Type.Object({ room, kind: plainName('Kind of the action, such as `comment`.') });
 export const partParams = Type.Object({ room, part: plainName('Name of the state part.') });
 
-const idPattern = '^[a-z0-9]{1,12}\\.(0|[1-9][0-9]{0,14})$';
 const id = Type.String({ pattern: idPattern, description: 'Event id, `<epoch>.<offset>`.', examples: ['k3x9qa.1042'] });
 const version = Type.Integer({ minimum: 0, description: 'Offset of the last change.' });
 const atMs = Type.Integer({ description: 'Unix milliseconds by the clock of the log.' });
+const accessToken = Type.Optional(Type.String({ description: 'A token, where no header can be set.' }));
 
 export const stateQuery = Type.Object({
   since: Type.Optional(
     Type.String({
-      pattern: '^([a-z0-9]{1,12}\\.)?(0|[1-9][0-9]{0,14})$',
+      pattern: `^(${epochPattern}\\.)?${offsetPattern}$`,
       description: 'A total version, or an event id: answers only what changed after it.',
     }),
   ),
-  access_token: Type.Optional(Type.String({ description: 'A token, where no header can be set.' })),
+  access_token: accessToken,
 });
 
 const entityTags = Type.Optional(Type.String({ description: 'Entity tags, RFC 9110 section 13.1.' }));
@@ -152,7 +153,6 @@ export const waitMaxS = 30;
 
 const wholeNumber = (max: number, description: string) =>
   Type.Optional(Type.String({ pattern: '^[0-9]{1,4}$', description: `${description} 0 to ${max}.` }));
-const accessToken = Type.Optional(Type.String({ description: 'A token, where no header can be set.' }));
 
 export const streamQuery = Type.Object({
   lastEventId: Type.Optional(Type.String({ description: 'Where to resume; the Last-Event-ID header wins.' })),

@@ -47,14 +47,17 @@ export type Judgement =
   | { readonly verdict: 'gap'; readonly to: Position; readonly missed: number | null; readonly cause: GapCause };
 
 /** At most 12 characters of epoch and 15 digits: an id stays under 32 and needs no CORS preflight on a reconnect. */
-const idPattern = /^([a-z0-9]{1,12})\.(0|[1-9][0-9]{0,14})$/;
+export const epochPattern = '[a-z0-9]{1,12}';
+export const offsetPattern = '(0|[1-9][0-9]{0,14})';
+export const idPattern = `^${epochPattern}\\.${offsetPattern}$`;
+const id = new RegExp(idPattern);
 
 export const formatPosition = (position: Position): string => `${position.epoch}.${position.offset}`;
 
 /** Null for anything that this service cannot have written. */
 export function parsePosition(text: string): Position | null {
-  const match = idPattern.exec(text);
-  return match ? { epoch: match[1] as Epoch, offset: Number(match[2]) } : null;
+  const offset = id.exec(text)?.[1];
+  return offset === undefined ? null : { epoch: text.slice(0, -offset.length - 1) as Epoch, offset: Number(offset) };
 }
 
 /**

@@ -24,7 +24,7 @@ import {
   type Lane,
   type UserId,
 } from '../../model.ts';
-import type { Tail } from '../position.ts';
+import { epochPattern, type Tail } from '../position.ts';
 import type { LogMessage, ViewerCount } from '../room-log.ts';
 
 /** Text that makes no sense was not written by this program. Whoever reads it decides what can go on without it. */
@@ -66,7 +66,7 @@ export function decodeEntry(text: string): { readonly entry: Entry; readonly pre
   };
 }
 
-const isEpoch = /^[a-z0-9]{1,12}$/;
+const isEpoch = new RegExp(`^${epochPattern}$`);
 const isLane = (word: string): boolean => word === 'must' || word === 'chat';
 const isStatus = (word: string): word is EntryStatus => word === 'sampled-out' || word === 'tombstone';
 const isNamed = (audience: string): boolean =>
