@@ -27,6 +27,7 @@ import { postAction } from './http/post-action.ts';
 import { postSession } from './http/post-session.ts';
 import { registerProblems, sendProblem } from './http/problem.ts';
 import { putState } from './http/put-state.ts';
+import { checkShape } from './http/schemas.ts';
 import { trustOf } from './http/trusted-proxies.ts';
 import { answerStrangers } from './http/unreadable.ts';
 import { Announcer } from './hub/announcer.ts';
@@ -127,17 +128,8 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
     return trouble === null ? null : `the room log is unavailable: ${trouble}`;
   };
   const watched = { hub, log, handover: drain, logCalls, tokensRefused: authenticator.refused, clock };
-  const { nodeId, group } = settings;
-  const admin = buildAdmin({
-    whyNotReady,
-    drain,
-    watched,
-    nodeId,
-    group,
-    version: packageVersion(),
-    registerProblems,
-    adminDoor: settings,
-  });
+  const node = { nodeId: settings.nodeId, group: settings.group, version: packageVersion() };
+  const admin = buildAdmin({ ...node, whyNotReady, drain, watched, registerProblems, adminDoor: settings });
   const ownLog = options.log === undefined ? log : null;
   const ways = waysOut({ app, admin, drain, ownLog }, options);
   return { app, admin, hub, drain, log, servesDemo, hasOwnKey: !hasTokenKey(settings), ...ways };
@@ -223,6 +215,8 @@ function openLog(settings: Settings, clock: Clock, app: FastifyInstance): Promis
 /** What holds for every public route: refusals as problem+json, the document, and who may call from elsewhere. */
 async function registerPublic(app: FastifyInstance, settings: Settings): Promise<void> {
   registerProblems(app);
+  app.setValidatorCompiler(checkShape);
+  app.decorateRequest('caller');
   answerStrangers(app);
   await app.register(swagger, {
     openapi: {

@@ -44,7 +44,7 @@ export interface Authenticator {
   /** Tokens refused since the start, by reason. */
   readonly refused: Readonly<Record<TokenFault, number>>;
   /**
-   * Who is asking, for one room. A request is checked once, however often that is asked.
+   * Who is asking, for one room.
    * @throws {Refusal} `unauthorized`, `not-this-room`, `origin-refused`, or `overloaded` where no key can be had.
    */
   identify(request: FastifyRequest, room: RoomId): Promise<Identity>;
@@ -130,38 +130,30 @@ export async function registerIdentity(app: FastifyInstance, options: IdentityOp
     if (!isKnown) remembered.add(found.token, { claims, isKeyCurrent: token.isKeyCurrent });
     const role = roleIn(claims, room);
     if (role === null) throw new TokenRefusal('room', 'not-this-room', `The token does not name the room ${room}.`);
-    const { id, name, tags, issuedAtMs } = claims;
-    const identity = { id, name, role, tags, expiresAtMs, namesRoom: Object.hasOwn(claims.rooms, room) };
-    return issuedAtMs === undefined ? identity : { ...identity, issuedAtMs };
+    const { expMs: _expMs, rooms, ...user } = claims;
+    return { ...user, role, expiresAtMs, namesRoom: Object.hasOwn(rooms, room) };
   };
-  return watchDoor(check);
+  return countRefused(check);
 }
 
-/** Asks once for each request and room, and counts what is refused. */
-function watchDoor(
+/** Counts what is refused. */
+function countRefused(
   check: (request: FastifyRequest, room: RoomId, found: FoundToken | null) => Promise<Identity>,
 ): Authenticator {
   const refused = Object.fromEntries(tokenFaults.map((fault) => [fault, 0])) as Record<TokenFault, number>;
-  const asked = new WeakMap<FastifyRequest, { readonly room: RoomId; readonly answer: Promise<Identity> }>();
-  const watched = async (request: FastifyRequest, room: RoomId, found: FoundToken | null): Promise<Identity> => {
-    try {
-      return await check(request, room, found);
-    } catch (error) {
-      if (error instanceof TokenRefusal) {
-        refused[error.fault] += 1;
-        request.log.debug({ room, reason: error.fault, source: found?.source ?? null }, 'token refused');
-      }
-      throw error;
-    }
-  };
   return {
     refused,
-    identify(request, room) {
-      const known = asked.get(request);
-      if (known?.room === room) return known.answer;
-      const answer = watched(request, room, findToken(request));
-      asked.set(request, { room, answer });
-      return answer;
+    async identify(request, room) {
+      const found = findToken(request);
+      try {
+        return await check(request, room, found);
+      } catch (error) {
+        if (error instanceof TokenRefusal) {
+          refused[error.fault] += 1;
+          request.log.debug({ room, reason: error.fault, source: found?.source ?? null }, 'token refused');
+        }
+        throw error;
+      }
     },
     async identifyByCookie(request, room) {
       const found = cookieIn(request);

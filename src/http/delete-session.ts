@@ -8,7 +8,7 @@ import { cookieName, giveCookie } from '../auth/cookies.ts';
 import { Refusal } from '../errors.ts';
 import type { Identity } from '../model.ts';
 import type { SessionOptions } from './post-session.ts';
-import { checkShape, problems, roomOf, roomParams } from './schemas.ts';
+import { problems, roomOf, roomParams } from './schemas.ts';
 
 export function deleteSession({ log, authenticator, settings }: Omit<SessionOptions, 'clock'>) {
   return async (app: FastifyInstance): Promise<void> => {
@@ -24,7 +24,6 @@ export function deleteSession({ log, authenticator, settings }: Omit<SessionOpti
         params: roomParams,
         response: { 204: { description: 'The cookie is gone.', type: 'null' }, ...problems },
       },
-      validatorCompiler: checkShape,
       handler: async (request, reply) => {
         const room = roomOf(request);
         const named = [

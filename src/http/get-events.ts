@@ -8,8 +8,8 @@ import { Refusal } from '../errors.ts';
 import type { Pull, Pulled } from '../hub/pull.ts';
 import { formatPosition, parsePosition } from '../log/position.ts';
 import { ambientUser } from './ambient-user.ts';
+import { findCaller } from './caller.ts';
 import {
-  checkShape,
   eventsAnswer,
   eventsQuery,
   problems,
@@ -17,7 +17,6 @@ import {
   pullLimitMax,
   readSecurity,
   readWhole,
-  roomOf,
   roomParams,
   waitMaxS,
 } from './schemas.ts';
@@ -53,10 +52,9 @@ export function getEvents({ pull, authenticator, settings }: GetEventsOptions) {
         querystring: eventsQuery,
         response: { 200: eventsAnswer, ...problems },
       },
-      validatorCompiler: checkShape,
+      preHandler: findCaller(authenticator),
       handler: async (request, reply) => {
-        const room = roomOf(request);
-        const identity = await authenticator.identify(request, room);
+        const { room, identity } = request.caller;
         const { after = '', limit, wait } = request.query;
         const from = after === '' ? null : (parsePosition(after) ?? 'unreadable');
         const user = ambientUser(request, { room, identity, from }, settings);

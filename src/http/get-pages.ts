@@ -10,10 +10,10 @@ import { Refusal } from '../errors.ts';
 import type { SharedPages } from '../hub/shared-pages.ts';
 import type { SharedState } from '../hub/shared-state.ts';
 import type { Settings } from '../settings.ts';
+import { findCaller } from './caller.ts';
 import { isCurrent, setCaching } from './get-state.ts';
 import { describeProblem } from './problem.ts';
 import {
-  checkShape,
   conditionalHeaders,
   notModified,
   pageAnswer,
@@ -21,7 +21,6 @@ import {
   pageQuery,
   problems,
   readSecurity,
-  roomOf,
 } from './schemas.ts';
 
 export interface GetPagesOptions {
@@ -40,6 +39,9 @@ const kept = `public, max-age=${fullPageS}, immutable`;
 const brief = `public, max-age=${momentS}`;
 
 export function getPages({ settings, pages, states, authenticator }: GetPagesOptions) {
+  const checkOpen = async (): Promise<void> => {
+    if (!settings.anonymousViewers) throw new Refusal('not-found', 'Only rooms that anybody may watch have pages.');
+  };
   return async (app: FastifyInstance): Promise<void> => {
     app.route<{ Params: { page: string }; Querystring: { v?: string } }>({
       method: 'GET',
@@ -55,11 +57,9 @@ export function getPages({ settings, pages, states, authenticator }: GetPagesOpt
         headers: conditionalHeaders,
         response: { 200: pageAnswer, 304: notModified, ...problems },
       },
-      validatorCompiler: checkShape,
+      preHandler: [checkOpen, findCaller(authenticator)],
       handler: async (request, reply) => {
-        if (!settings.anonymousViewers) throw new Refusal('not-found', 'Only rooms that anybody may watch have pages.');
-        const room = roomOf(request);
-        const identity = await authenticator.identify(request, room);
+        const { room, identity } = request.caller;
         if (identity.id !== null && (await states.read(room, identity)).banned) {
           throw new Refusal('banned', 'The user is banned from this room.');
         }

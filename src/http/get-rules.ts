@@ -6,7 +6,8 @@ import { Refusal } from '../errors.ts';
 import type { RoomLog, Rule } from '../log/room-log.ts';
 import { isAtLeast } from '../model.ts';
 import { binds } from '../room/bans.ts';
-import { checkShape, problems, readSecurity, roomOf, roomParams, rulesAnswer, tokenQuery } from './schemas.ts';
+import { findCaller } from './caller.ts';
+import { problems, readSecurity, roomParams, rulesAnswer, tokenQuery } from './schemas.ts';
 
 export interface GetRulesOptions {
   readonly log: Pick<RoomLog, 'readRules'>;
@@ -28,10 +29,10 @@ export function getRules({ log, authenticator }: GetRulesOptions) {
         querystring: tokenQuery,
         response: { 200: rulesAnswer, ...problems },
       },
-      validatorCompiler: checkShape,
+      preHandler: findCaller(authenticator),
       handler: async (request, reply) => {
-        const room = roomOf(request);
-        const speaker = speakerOf(await authenticator.identify(request, room));
+        const { room, identity } = request.caller;
+        const speaker = speakerOf(identity);
         if (!isAtLeast(speaker.role, 'moderator')) {
           throw new Refusal('not-this-role', 'Listing rules takes the role moderator.');
         }

@@ -10,15 +10,14 @@ import type { SharedState } from '../hub/shared-state.ts';
 import { judge, type Position, parsePosition, type Tail } from '../log/position.ts';
 import type { RoomState } from '../log/room-log.ts';
 import type { Epoch, Identity, StatePart } from '../model.ts';
+import { findCaller } from './caller.ts';
 import {
-  checkShape,
   conditionalHeaders,
   notModified,
   partAnswer,
   partParams,
   problems,
   readSecurity,
-  roomOf,
   roomParams,
   stateAnswer,
   stateQuery,
@@ -46,10 +45,9 @@ export function getState({ states, authenticator }: GetStateOptions) {
         headers: conditionalHeaders,
         response: { 200: stateAnswer, 304: notModified, ...problems },
       },
-      validatorCompiler: checkShape,
+      preHandler: findCaller(authenticator),
       handler: async (request, reply) => {
-        const room = roomOf(request);
-        const identity = await authenticator.identify(request, room);
+        const { room, identity } = request.caller;
         const state = await states.read(room, identity, versionIn(request));
         if (state.banned) throw isBanned();
         const etag = `"${state.tail.epoch}.${state.total}"`;
@@ -71,10 +69,9 @@ export function getState({ states, authenticator }: GetStateOptions) {
         headers: conditionalHeaders,
         response: { 200: partAnswer, 304: notModified, ...problems },
       },
-      validatorCompiler: checkShape,
+      preHandler: findCaller(authenticator),
       handler: async (request, reply) => {
-        const room = roomOf(request);
-        const identity = await authenticator.identify(request, room);
+        const { room, identity } = request.caller;
         const { tail, parts, banned } = await states.read(room, identity);
         if (banned) throw isBanned();
         const { part: name } = request.params;

@@ -13,17 +13,9 @@ import type { Admitted, Hub, StreamRequest } from '../hub/hub.ts';
 import { parsePosition } from '../log/position.ts';
 import { headBytes, isInTurn, takeOver } from '../stream/take-over.ts';
 import { ambientUser } from './ambient-user.ts';
+import { findCaller } from './caller.ts';
 import { describeProblem, sendProblem } from './problem.ts';
-import {
-  checkShape,
-  historyMax,
-  problems,
-  readSecurity,
-  readWhole,
-  roomOf,
-  roomParams,
-  streamQuery,
-} from './schemas.ts';
+import { historyMax, problems, readSecurity, readWhole, roomParams, streamQuery } from './schemas.ts';
 import { comeBackLater, encodingFor, framingFor, streamHeaders } from './stream-answer.ts';
 
 export interface GetStreamOptions {
@@ -90,6 +82,11 @@ export function getStream({ hub, drain, authenticator, settings }: GetStreamOpti
     if (group !== null) throw new SentElsewhere();
     return true;
   };
+  /** What needs no caller to be told. */
+  const turnAway = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
+    if (!(await isInTurn(request.raw, reply.raw))) return reply.hijack();
+    return isLeaving(request) ? comeBackLater(reply, 'closing', hub.retryMs()) : undefined;
+  };
   /**
    * What goes wrong here is answered softly, be it a hook, the key set, the log or a bug: a status of its own would end
    * an EventSource for good. What the request itself lacks gets its status.
@@ -107,13 +104,10 @@ export function getStream({ hub, drain, authenticator, settings }: GetStreamOpti
       // A HEAD has no body to stream.
       exposeHeadRoute: false,
       schema: streamSchema,
-      validatorCompiler: checkShape,
       errorHandler: onError,
+      preHandler: [turnAway, findCaller(authenticator)],
       handler: async (request, reply) => {
-        if (!(await isInTurn(request.raw, reply.raw))) return reply.hijack();
-        if (isLeaving(request)) return comeBackLater(reply, 'closing', hub.retryMs());
-        const room = roomOf(request);
-        const identity = await authenticator.identify(request, room);
+        const { room, identity } = request.caller;
         const history = readWhole('history', request.query.history, { absent: 0, max: historyMax });
         const from = readFrom(request);
         const user = ambientUser(request, { room, identity, from }, settings);

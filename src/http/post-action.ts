@@ -11,10 +11,11 @@ import { formatPosition } from '../log/position.ts';
 import { type RoomLog, sampledChat } from '../log/room-log.ts';
 import { isAtLeast } from '../model.ts';
 import type { Settings } from '../settings.ts';
+import { findCaller } from './caller.ts';
 import { canonicalBody } from './canonical-json.ts';
 import { acceptJson, bodyBytesMax, type JsonBody, memberText } from './json-body.ts';
 import { faultsOf, ShapeRefusal } from './problem.ts';
-import { acceptedAnswer, actionParams, checkShape, idempotencyHeaders, problems, roomOf } from './schemas.ts';
+import { acceptedAnswer, actionParams, idempotencyHeaders, problems } from './schemas.ts';
 import { append, once, readKey, scaleRate } from './write.ts';
 
 export interface PostActionOptions {
@@ -82,16 +83,18 @@ export function postAction({ settings, actions, log, authenticator, pendingFlush
         body: Type.Union([...actions.values()].map(({ kind, body }) => ({ ...body, title: kind }))),
         response: { 202: acceptedAnswer, ...problems },
       },
-      validatorCompiler: checkShape,
       // Before the body is read: a stranger's is never parsed.
-      onRequest: async (request) => {
-        const { role } = speakerOf(await authenticator.identify(request, roomOf(request)));
-        const { kind, least } = catalogue.find(request);
-        if (!isAtLeast(role, least)) throw new Refusal('not-this-role', `${kind} takes the role ${least}.`);
-      },
+      onRequest: [
+        findCaller(authenticator),
+        async (request) => {
+          const { role } = speakerOf(request.caller.identity);
+          const { kind, least } = catalogue.find(request);
+          if (!isAtLeast(role, least)) throw new Refusal('not-this-role', `${kind} takes the role ${least}.`);
+        },
+      ],
       handler: async (request, reply) => {
-        const room = roomOf(request);
-        const speaker = speakerOf(await authenticator.identify(request, room));
+        const { room, identity } = request.caller;
+        const speaker = speakerOf(identity);
         const action = catalogue.find(request);
         const key = keyFor(action, request);
         const { value, text } = catalogue.readBody(action, request.body);

@@ -10,8 +10,9 @@ import { type CookieSettings, cookieName, cookieOutlivesS, giveCookie } from '..
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { RoomLog } from '../log/room-log.ts';
+import { findCaller } from './caller.ts';
 import { acceptJson } from './json-body.ts';
-import { checkShape, problems, roomOf, roomParams, sessionAnswer } from './schemas.ts';
+import { problems, roomParams, sessionAnswer } from './schemas.ts';
 
 export interface SessionOptions {
   readonly log: Pick<RoomLog, 'prolong'>;
@@ -36,10 +37,9 @@ export function postSession({ log, authenticator, settings, clock }: SessionOpti
         params: roomParams,
         response: { 200: sessionAnswer, ...problems },
       },
-      validatorCompiler: checkShape,
+      preHandler: findCaller(authenticator),
       handler: async (request, reply) => {
-        const room = roomOf(request);
-        const identity = await authenticator.identify(request, room);
+        const { room, identity } = request.caller;
         const { id } = speakerOf(identity);
         const { id: _id, name: _name, ...grant } = identity;
         const found = findToken(request);

@@ -10,11 +10,12 @@ import { type Authenticator, speakerOf } from '../auth/authenticator.ts';
 import { Refusal } from '../errors.ts';
 import { formatPosition } from '../log/position.ts';
 import type { Change, IfVersion, RoomLog } from '../log/room-log.ts';
-import { isAtLeast, isPlainName, type RoomId, reservedNames, type Speaker } from '../model.ts';
+import { isAtLeast, isPlainName, reservedNames } from '../model.ts';
 import type { Settings } from '../settings.ts';
+import { findCaller } from './caller.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { acceptJson, bodyBytesMax, type JsonBody } from './json-body.ts';
-import { changedAnswer, checkShape, partParams, problems, putStateHeaders, roomOf } from './schemas.ts';
+import { changedAnswer, partParams, problems, putStateHeaders } from './schemas.ts';
 import { append, type Kept, once, readKey, scaleRate } from './write.ts';
 
 export interface PutStateOptions {
@@ -27,9 +28,11 @@ export interface PutStateOptions {
 const valueDepthMax = 32;
 /** The log judges the condition in its one step, after it has looked for an earlier answer to the same key. */
 const writerFor =
-  ({ settings, log, authenticator }: PutStateOptions) =>
-  async (request: FastifyRequest, makeChange: (ifVersion: IfVersion) => Change): Promise<Kept> => {
-    const { room, part, speaker } = await readTarget(authenticator, request);
+  ({ settings, log }: PutStateOptions) =>
+  async (request: FastifyRequest, makeChange: (part: string, ifVersion: IfVersion) => Change): Promise<Kept> => {
+    const { room, identity } = request.caller;
+    const { id: by, role } = speakerOf(identity);
+    const part = partOf(request);
     const key = readKey(request);
     const ifVersion = readCondition(request);
     const { method, body } = request as { method: string; body: JsonBody | undefined };
@@ -37,19 +40,14 @@ const writerFor =
       const value = method === 'PUT' && body !== undefined ? canonicalJson(body.text) : '';
       return [method, part, String(ifVersion), value];
     });
-    const change = makeChange(ifVersion);
-    const { id: by, role } = speaker;
+    const change = makeChange(part, ifVersion);
     const rate = scaleRate(stateRate, settings.rateScale);
     return append(log, { room, by, role, once: same, rate, mutable: false, change });
   };
 
 export function putState(options: PutStateOptions) {
-  const { authenticator } = options;
   const write = writerFor(options);
-  const guard = async (request: FastifyRequest): Promise<void> => {
-    await readTarget(authenticator, request);
-  };
-
+  const guard = [findCaller(options.authenticator), checkTarget];
   return async (app: FastifyInstance): Promise<void> => {
     acceptJson(app, valueDepthMax);
     const schema = {
@@ -68,13 +66,11 @@ export function putState(options: PutStateOptions) {
         ...schema,
         body: Type.Unknown({ description: 'Any JSON value.' }),
       },
-      validatorCompiler: checkShape,
       onRequest: guard,
       handler: async (request, reply) => {
         const { body } = request;
         if (body === undefined) throw new Refusal('malformed', 'The body must be one JSON value.');
-        const { part } = await readTarget(authenticator, request);
-        const kept = await write(request, (ifVersion) => ({ type: 'put', part, value: body.text, ifVersion }));
+        const kept = await write(request, (part, ifVersion) => ({ type: 'put', part, value: body.text, ifVersion }));
         reply.header('etag', `"${kept.position.offset}"`);
         return answer(reply, kept);
       },
@@ -90,11 +86,9 @@ export function putState(options: PutStateOptions) {
           'For hosts. The answer tells the version of the removal. Removing what is not there is `not-found`.',
         ...schema,
       },
-      validatorCompiler: checkShape,
       onRequest: guard,
       handler: async (request, reply) => {
-        const { part } = await readTarget(authenticator, request);
-        return answer(reply, await write(request, (ifVersion) => ({ type: 'remove', part, ifVersion })));
+        return answer(reply, await write(request, (part, ifVersion) => ({ type: 'remove', part, ifVersion })));
       },
     });
   };
@@ -105,18 +99,15 @@ function answer(reply: FastifyReply, { position, at }: Kept): string {
   return JSON.stringify({ id: formatPosition(position), at, version: position.offset });
 }
 
-/** Who writes which part. @throws {Refusal} where the caller may not, or the name is none that a host may choose. */
-async function readTarget(
-  authenticator: Authenticator,
-  request: FastifyRequest,
-): Promise<{ readonly room: RoomId; readonly part: string; readonly speaker: Speaker }> {
-  const room = roomOf(request);
-  const speaker = speakerOf(await authenticator.identify(request, room));
-  if (!isAtLeast(speaker.role, 'host')) throw new Refusal('not-this-role', 'Writing state takes the role host.');
-  const { part } = request.params as { part: string };
+const partOf = ({ params }: FastifyRequest): string => (params as { part: string }).part;
+
+/** @throws {Refusal} where the caller may not write state, or the part's name is none that a host may choose. */
+async function checkTarget(request: FastifyRequest): Promise<void> {
+  const { role } = speakerOf(request.caller.identity);
+  if (!isAtLeast(role, 'host')) throw new Refusal('not-this-role', 'Writing state takes the role host.');
+  const part = partOf(request);
   if (!isPlainName(part)) throw new Refusal('malformed', 'A part is named by 1 to 32 of a-z 0-9 . -, first a letter.');
   if (reservedNames.has(part)) throw new Refusal('reserved-name', `${part} has a meaning of its own in the protocol.`);
-  return { room, part, speaker };
 }
 
 /** @throws {Refusal} `malformed` */

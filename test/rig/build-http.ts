@@ -10,7 +10,7 @@ import { loggerOptions } from '../../src/http/logging.ts';
 import { type PostActionOptions, postAction } from '../../src/http/post-action.ts';
 import { registerProblems, sendProblem } from '../../src/http/problem.ts';
 import { putState } from '../../src/http/put-state.ts';
-import { roomOf } from '../../src/http/schemas.ts';
+import { checkShape, roomOf } from '../../src/http/schemas.ts';
 import { SharedPages } from '../../src/hub/shared-pages.ts';
 import { SharedState } from '../../src/hub/shared-state.ts';
 import { MemoryStore } from '../../src/log/memory/memory-log.ts';
@@ -58,6 +58,8 @@ export async function buildHttp(options: BuildOptions = {}): Promise<Built> {
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
   });
   registerProblems(app);
+  app.setValidatorCompiler(checkShape);
+  app.decorateRequest('caller');
   const authenticator = await registerIdentity(app, {
     settings,
     clock,
