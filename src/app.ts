@@ -111,9 +111,8 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   const authenticator = await registerIdentity(app, { settings, clock, ownSecret: options.ownSecret });
   await app.register(getStream({ hub, drain, authenticator, settings }));
   await app.register(getEvents({ pull: new Pull(hub, settings, clock), authenticator, settings }));
-  const states = new SharedState(log);
-  await app.register(getState({ states, authenticator }));
-  await app.register(getPages({ settings, pages, states, authenticator }));
+  await app.register(getState({ states: new SharedState(log), authenticator }));
+  await app.register(getPages({ settings, pages, log, authenticator }));
   await app.register(getRules({ log, authenticator }));
   await app.register(putState({ settings, log, authenticator }));
   await app.register(postAction({ settings, actions, log, authenticator, pendingFlush }));

@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Authenticator } from '../auth/authenticator.ts';
 import { Refusal } from '../errors.ts';
 import type { SharedPages } from '../hub/shared-pages.ts';
-import type { SharedState } from '../hub/shared-state.ts';
+import { noParts, type RoomLog } from '../log/room-log.ts';
 import type { Settings } from '../settings.ts';
 import { findCaller } from './caller.ts';
 import { isCurrent, setCaching } from './get-state.ts';
@@ -26,7 +26,7 @@ import {
 export interface GetPagesOptions {
   readonly settings: Pick<Settings, 'anonymousViewers'>;
   readonly pages: Pick<SharedPages, 'find'>;
-  readonly states: Pick<SharedState, 'read'>;
+  readonly log: Pick<RoomLog, 'readState'>;
   readonly authenticator: Authenticator;
 }
 
@@ -38,7 +38,7 @@ export const momentS = 2;
 const kept = `public, max-age=${fullPageS}, immutable`;
 const brief = `public, max-age=${momentS}`;
 
-export function getPages({ settings, pages, states, authenticator }: GetPagesOptions) {
+export function getPages({ settings, pages, log, authenticator }: GetPagesOptions) {
   const checkOpen = async (): Promise<void> => {
     if (!settings.anonymousViewers) throw new Refusal('not-found', 'Only rooms that anybody may watch have pages.');
   };
@@ -60,7 +60,7 @@ export function getPages({ settings, pages, states, authenticator }: GetPagesOpt
       preHandler: [checkOpen, findCaller(authenticator)],
       handler: async (request, reply) => {
         const { room, identity } = request.caller;
-        if (identity.id !== null && (await states.read(room, identity)).banned) {
+        if (identity.id !== null && (await log.readState(room, identity, noParts)).banned) {
           throw new Refusal('banned', 'The user is banned from this room.');
         }
         const { page } = request.params;

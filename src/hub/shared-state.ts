@@ -5,7 +5,7 @@
  */
 
 import type { Position } from '../log/position.ts';
-import type { Reader, RoomLog, RoomState } from '../log/room-log.ts';
+import { noParts, type Reader, type RoomLog, type RoomState } from '../log/room-log.ts';
 import type { RoomId, StatePart } from '../model.ts';
 import { SingleFlightCache } from '../single-flight-cache.ts';
 
@@ -40,9 +40,8 @@ export class SharedState {
   async read(room: RoomId, reader: Reader | null, known: Position | null = null): Promise<RoomState> {
     const kept = this.#cache.peek(room)?.state;
     if (kept === undefined && known !== null) {
-      // Beyond any version, so that parts are never answered to a question about a version.
-      const now = await this.#log.readState(room, reader, { epoch: known.epoch, offset: Number.MAX_SAFE_INTEGER });
-      if (now.banned || (now.since !== undefined && now.total === known.offset)) return now;
+      const now = await this.#log.readState(room, reader, noParts);
+      if (now.banned || (now.tail.epoch === known.epoch && now.total === known.offset)) return now;
     }
     // One reading at a time; whoever asks meanwhile waits for the same, and asks for what changed since.
     const { state: base } = await this.#cache.get(room, async () => measure(await this.#log.readState(room)));

@@ -234,6 +234,9 @@ export interface RoomState {
 /** Who asks: a rule on the user binds it, or does not, by its role. */
 export type Reader = Pick<Identity, 'id' | 'role'>;
 
+/** To be known to `readState` by who asks for no part, whatever the epoch is. */
+export const noParts: Position = { epoch: '*' as Epoch, offset: Number.MAX_SAFE_INTEGER };
+
 /** A ban or mute that is in force. */
 export interface Rule {
   readonly rule: 'ban' | 'mute';
@@ -267,7 +270,7 @@ export interface RoomLog {
   read(room: RoomId, after: Position | null, limit: number): Promise<Reading>;
   /**
    * `reader`: who asks, and may be banned; the state is told all the same. `known`: a total version that the caller has
-   * the state of; if it is of the present epoch, only what changed after it is told.
+   * the state of; if it is of the present epoch, only what changed after it is told. `noParts`: no part is.
    */
   readState(room: RoomId, reader?: Reader | null, known?: Position | null): Promise<RoomState>;
   /** The rules that are in force, in any order. */

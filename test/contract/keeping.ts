@@ -1,6 +1,7 @@
 /** The contract of a room's log: state parts and counters. */
 
 import assert from 'node:assert/strict';
+import { noParts } from '../../src/log/room-log.ts';
 import type { Epoch } from '../../src/model.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import { count, event, type OpenHarness, promise, put, remove, type Stage } from './stage.ts';
@@ -71,6 +72,13 @@ function stateContract(open: OpenHarness): void {
     assert.deepEqual(await changed(tail.epoch, 4), [5, 4, { a: since3.a }]);
     const whole = { ...since3, c: { version: 3, value: '1' } };
     assert.deepEqual(await changed('other' as Epoch, total), [5, undefined, whole]);
+  });
+
+  promise('whoever wants no part is told everything else', open, async (stage) => {
+    await stage.keep(put('a', 1));
+    const { parts, ...others } = await stage.log.readState(stage.room, null);
+    assert.equal(parts.size, 1);
+    assert.deepEqual(await stage.log.readState(stage.room, null, noParts), { ...others, parts: new Map() });
   });
 
   promise(

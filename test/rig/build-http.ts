@@ -72,9 +72,8 @@ export async function buildHttp(options: BuildOptions = {}): Promise<Built> {
   );
   await app.register(getRules({ log, authenticator }));
   await app.register(putState({ settings, log, authenticator }));
-  const states = new SharedState(log);
-  await app.register(getState({ states, authenticator }));
-  await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), states, authenticator }));
+  await app.register(getState({ states: new SharedState(log), authenticator }));
+  await app.register(getPages({ settings, pages: new SharedPages(log, clock, settings), log, authenticator }));
   app.get('/rooms/:room/me', async (request) => authenticator.identify(request, roomOf(request)));
   app.post('/rooms/:room/me', async (request) => authenticator.identify(request, roomOf(request)));
   await app.ready();

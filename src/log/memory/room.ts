@@ -13,6 +13,7 @@ import {
   type Entered,
   isSampled,
   type LogMessage,
+  noParts,
   onceTtlMs,
   type Reader,
   type Reading,
@@ -146,7 +147,8 @@ export class MemoryRoom {
     const { total, parts, ended } = this.record;
     const since = known?.epoch === tail.epoch ? { since: known.offset } : {};
     const banned = reader !== null && this.#isBanned(reader, now);
-    return { tail, total, parts: partsAfter(parts, since.since ?? -1), banned, ended, ...since };
+    const after = known?.epoch === noParts.epoch ? known.offset : (since.since ?? -1);
+    return { tail, total, parts: partsAfter(parts, after), banned, ended, ...since };
   }
 
   readRules(now: number): Rule[] {

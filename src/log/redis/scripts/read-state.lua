@@ -1,8 +1,8 @@
 -- Every state part of a room, or those that changed after a version that the reader has.
 --
 -- KEYS: 1 log  2 meta  3 state  4 rules
--- ARGV: 1 to 5 as in shared.lua  6 rank and user who reads, in one word, or ''  7 epoch of the version, or '' for none
---   8 the version: another epoch than the present counts as none
+-- ARGV: 1 to 5 as in shared.lua  6 rank and user who reads, in one word, or ''  7 epoch of the version, '' for none, or
+--   '*' for whichever is the present one  8 the version: another epoch than the present counts as none
 -- Returns: the tail, the version of the newest change, '1' if the user is banned ('0' else), '1' if the room has ended, then
 --   part and cell in turn. A cell is `<version> <json>`, or `<version>` alone for a part that was removed.
 -- Errors: those of Redis.
@@ -14,7 +14,7 @@ local function read_state(keys, args)
   hold_state(room)
   local banned, ended = banned_flag(room, rules, reader), room.ended and '1' or '0'
   local answer = { tail_of(room, first_of(room)), call('HGET', room.meta, 'total') or '0', banned, ended }
-  local known = epoch == room.epoch and tonumber(version) or -1
+  local known = (epoch == room.epoch or epoch == '*') and tonumber(version) or -1
   if (tonumber(answer[2]) or 0) <= known then
     return answer
   end
