@@ -48,7 +48,10 @@ const certificateFiles = { ca: 'ssl_ca_certs', cert: 'ssl_certfile', key: 'ssl_k
 /** @throws {SettingsError} */
 export function readAddress(redisUrl: string): RedisAddress {
   const unix = unixForm.exec(redisUrl);
-  if (unix) return { ...plain, login: readLogin(unix[1]), seeds: [`unix:${decode(unix[2] ?? '')}`] };
+  if (unix) {
+    const seeds = [`unix:${decode(unix[2] ?? '')}`];
+    return { kind: 'single', primary: '', login: readLogin(unix[1]), sentinelLogin: {}, database: 0, tls: null, seeds };
+  }
   const match = form.exec(redisUrl);
   if (!match)
     wrong(
@@ -78,15 +81,6 @@ export function readAddress(redisUrl: string): RedisAddress {
     seeds: readHosts(hosts, kind),
   };
 }
-
-const plain: Omit<RedisAddress, 'seeds'> = {
-  kind: 'single',
-  primary: '',
-  login: {},
-  sentinelLogin: {},
-  database: 0,
-  tls: null,
-};
 
 function wrong(what: string): never {
   throw new SettingsError(`REDIS_URL must ${what}.`);
