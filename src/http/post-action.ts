@@ -31,33 +31,6 @@ const depthMax = 128;
 
 const kindOf = (request: FastifyRequest): string => String((request.params as Record<string, unknown>)['kind']);
 
-/** The actions as the route needs them: found by a request's path, their bodies checked by shapes compiled once. */
-class Catalogue {
-  readonly #actions: ReadonlyMap<string, Action>;
-  readonly #shapes: ReadonlyMap<string, { Check(value: unknown): boolean; Errors(value: unknown): ShapeErrors }>;
-
-  constructor(actions: ReadonlyMap<string, Action>) {
-    this.#actions = actions;
-    this.#shapes = new Map([...actions].map(([kind, { body }]) => [kind, Compile(body)]));
-  }
-
-  /** @throws {Refusal} `unknown-kind` */
-  find(request: FastifyRequest): Action {
-    const action = this.#actions.get(kindOf(request));
-    if (action !== undefined) return action;
-    throw new Refusal('unknown-kind', `The actions are ${[...this.#actions.keys()].join(', ')}.`);
-  }
-
-  /** @throws {Refusal} `malformed` */
-  readBody({ kind }: Action, body: JsonBody | undefined): JsonBody {
-    const read = body ?? { value: {}, text: '{}' };
-    const shape = this.#shapes.get(kind);
-    if (shape === undefined || shape.Check(read.value)) return read;
-    throw new ShapeRefusal(`The body is not that of ${kind}.`, faultsOf(shape.Errors(read.value)));
-  }
-}
-type ShapeErrors = Parameters<typeof faultsOf>[0];
-
 /** @throws {Refusal} `malformed` where the action needs a key and there is none. */
 function keyFor(action: Action, request: FastifyRequest): string | null {
   const key = readKey(request);
@@ -66,7 +39,12 @@ function keyFor(action: Action, request: FastifyRequest): string | null {
 }
 
 export function postAction({ settings, actions, log, authenticator, pendingFlush }: PostActionOptions) {
-  const catalogue = new Catalogue(actions);
+  const shapes = new Map([...actions].map(([kind, { body }]) => [kind, Compile(body)]));
+  const find = (request: FastifyRequest): Action => {
+    const action = actions.get(kindOf(request));
+    if (action !== undefined) return action;
+    throw new Refusal('unknown-kind', `The actions are ${[...actions.keys()].join(', ')}.`);
+  };
   return async (app: FastifyInstance): Promise<void> => {
     acceptJson(app, depthMax);
     app.route<{ Body: JsonBody | undefined }>({
@@ -88,16 +66,18 @@ export function postAction({ settings, actions, log, authenticator, pendingFlush
         findCaller(authenticator),
         async (request) => {
           const { role } = speakerOf(request.caller.identity);
-          const { kind, least } = catalogue.find(request);
+          const { kind, least } = find(request);
           if (!isAtLeast(role, least)) throw new Refusal('not-this-role', `${kind} takes the role ${least}.`);
         },
       ],
       handler: async (request, reply) => {
         const { room, identity } = request.caller;
         const speaker = speakerOf(identity);
-        const action = catalogue.find(request);
+        const action = find(request);
         const key = keyFor(action, request);
-        const { value, text } = catalogue.readBody(action, request.body);
+        const { value, text } = request.body ?? { value: {}, text: '{}' };
+        const faults = shapes.get(action.kind)?.Errors(value) ?? [];
+        if (faults.length > 0) throw new ShapeRefusal(`The body is not that of ${action.kind}.`, faultsOf(faults));
         const decision = action.decide({ speaker, body: value, textOf: (field) => memberText(text, field) });
         if (decision instanceof Refusal) throw decision;
         const { change, mutable } = decision;

@@ -20,6 +20,7 @@ export const actionParams = Type.Object({ room, kind: plainName('Kind of the act
 export const partParams = Type.Object({ room, part: plainName('Name of the state part.') });
 
 const id = Type.String({ pattern: idPattern, description: 'Event id, `<epoch>.<offset>`.', examples: ['k3x9qa.1042'] });
+const epoch = Type.String({ description: 'The present epoch of the log of the room.' });
 const version = Type.Integer({ minimum: 0, description: 'Offset of the last change.' });
 const atMs = Type.Integer({ description: 'Unix milliseconds by the clock of the log.' });
 const accessToken = Type.Optional(Type.String({ description: 'A token, where no header can be set.' }));
@@ -34,8 +35,6 @@ export const stateQuery = Type.Object({
   access_token: accessToken,
 });
 
-const entityTags = Type.Optional(Type.String({ description: 'Entity tags, RFC 9110 section 13.1.' }));
-
 export const idempotencyHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
@@ -49,7 +48,9 @@ export const putStateHeaders = Type.Object({
   'if-match': Type.Optional(Type.String({ description: '`"<version>"`, or `*` for any: else 412.' })),
   'if-none-match': Type.Optional(Type.String({ description: '`*`: only if there is no such part, else 412.' })),
 });
-export const conditionalHeaders = Type.Object({ 'if-none-match': entityTags });
+export const conditionalHeaders = Type.Object({
+  'if-none-match': Type.Optional(Type.String({ description: 'Entity tags, RFC 9110 section 13.1.' })),
+});
 
 export const acceptedAnswer = Type.Object(
   { id, at: atMs },
@@ -61,7 +62,7 @@ export const notModified = { description: 'Nothing has changed since that versio
 const partValue = Type.Object({ version, value: Type.Unknown({ description: 'Any JSON value.' }) });
 export const stateAnswer = Type.Object(
   {
-    epoch: Type.String({ description: 'The present epoch of the log of the room.' }),
+    epoch,
     total: Type.Integer({ minimum: 0, description: 'Version of the newest change; 0 if there never was one.' }),
     since: Type.Union([Type.Integer(), Type.Null()], {
       description: 'What the answer adds to. Null: the answer is whole and replaces everything.',
@@ -73,7 +74,7 @@ export const stateAnswer = Type.Object(
 );
 export const partAnswer = Type.Object(
   {
-    epoch: Type.String({ description: 'The present epoch of the log of the room.' }),
+    epoch,
     part: Type.String(),
     version,
     value: Type.Unknown({ description: 'Any JSON value.' }),
@@ -206,7 +207,7 @@ export const pageQuery = Type.Object({
 });
 export const pageAnswer = Type.Object(
   {
-    epoch: Type.String({ description: 'The present epoch of the log of the room.' }),
+    epoch,
     version: Type.String({
       pattern: idPattern,
       description: 'The present epoch and the offset of the newest `retract` that was for all; 0 for none.',
