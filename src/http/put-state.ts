@@ -16,7 +16,7 @@ import { findCaller } from './caller.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { acceptJson, bodyBytesMax, type JsonBody } from './json-body.ts';
 import { changedAnswer, partParams, problems, putStateHeaders } from './schemas.ts';
-import { append, type Kept, once, readKey, scaleRate } from './write.ts';
+import { append, once, readKey, scaleRate } from './write.ts';
 
 export interface PutStateOptions {
   readonly settings: Pick<Settings, 'rateScale'>;
@@ -26,39 +26,41 @@ export interface PutStateOptions {
 
 /** Levels that a value may nest. */
 const valueDepthMax = 32;
-/** The log judges the condition in its one step, after it has looked for an earlier answer to the same key. */
-const writerFor =
-  ({ settings, log }: PutStateOptions) =>
-  async (request: FastifyRequest, makeChange: (part: string, ifVersion: IfVersion) => Change): Promise<Kept> => {
+
+export function putState({ settings, log, authenticator }: PutStateOptions) {
+  /** The log judges the condition in its one step, after it has looked for an earlier answer to the same key. */
+  const write = async (request: FastifyRequest, reply: FastifyReply): Promise<string> => {
     const { room, identity } = request.caller;
     const { id: by, role } = speakerOf(identity);
     const part = partOf(request);
+    const value = valueIn(request);
     const key = readKey(request);
     const ifVersion = readCondition(request);
-    const { method, body } = request as { method: string; body: JsonBody | undefined };
-    const same = once(key, () => {
-      const value = method === 'PUT' && body !== undefined ? canonicalJson(body.text) : '';
-      return [method, part, String(ifVersion), value];
-    });
-    const change = makeChange(part, ifVersion);
+    const change: Change =
+      value === null ? { type: 'remove', part, ifVersion } : { type: 'put', part, value, ifVersion };
     const rate = scaleRate(stateRate, settings.rateScale);
-    return append(log, { room, by, role, once: same, rate, mutable: false, change });
+    const same = once(key, () => [request.method, part, String(ifVersion), value === null ? '' : canonicalJson(value)]);
+    const { position, at } = await append(log, { room, by, role, once: same, rate, mutable: false, change });
+    if (value !== null) reply.header('etag', `"${position.offset}"`);
+    reply.header('cache-control', 'no-store').type('application/json');
+    return JSON.stringify({ id: formatPosition(position), at, version: position.offset });
   };
-
-export function putState(options: PutStateOptions) {
-  const write = writerFor(options);
-  const guard = [findCaller(options.authenticator), checkTarget];
   return async (app: FastifyInstance): Promise<void> => {
     acceptJson(app, valueDepthMax);
+    const common = {
+      url: '/rooms/:room/state/:part',
+      bodyLimit: bodyBytesMax,
+      onRequest: [findCaller(authenticator), checkTarget],
+      handler: write,
+    };
     const schema = {
       params: partParams,
       headers: putStateHeaders,
       response: { 200: changedAnswer, ...problems },
     };
-    app.route<{ Body: JsonBody | undefined }>({
+    app.route({
+      ...common,
       method: 'PUT',
-      url: '/rooms/:room/state/:part',
-      bodyLimit: bodyBytesMax,
       schema: {
         operationId: 'setStatePart',
         summary: 'Set a state part',
@@ -66,19 +68,10 @@ export function putState(options: PutStateOptions) {
         ...schema,
         body: Type.Unknown({ description: 'Any JSON value.' }),
       },
-      onRequest: guard,
-      handler: async (request, reply) => {
-        const { body } = request;
-        if (body === undefined) throw new Refusal('malformed', 'The body must be one JSON value.');
-        const kept = await write(request, (part, ifVersion) => ({ type: 'put', part, value: body.text, ifVersion }));
-        reply.header('etag', `"${kept.position.offset}"`);
-        return answer(reply, kept);
-      },
     });
     app.route({
+      ...common,
       method: 'DELETE',
-      url: '/rooms/:room/state/:part',
-      bodyLimit: bodyBytesMax,
       schema: {
         operationId: 'removeStatePart',
         summary: 'Remove a state part',
@@ -86,17 +79,15 @@ export function putState(options: PutStateOptions) {
           'For hosts. The answer tells the version of the removal. Removing what is not there is `not-found`.',
         ...schema,
       },
-      onRequest: guard,
-      handler: async (request, reply) => {
-        return answer(reply, await write(request, (part, ifVersion) => ({ type: 'remove', part, ifVersion })));
-      },
     });
   };
 }
 
-function answer(reply: FastifyReply, { position, at }: Kept): string {
-  reply.header('cache-control', 'no-store').type('application/json');
-  return JSON.stringify({ id: formatPosition(position), at, version: position.offset });
+/** The value to set, as JSON text; null on a DELETE. @throws {Refusal} `malformed` without one. */
+function valueIn({ method, body }: FastifyRequest): string | null {
+  if (method === 'DELETE') return null;
+  if (body === undefined) throw new Refusal('malformed', 'The body must be one JSON value.');
+  return (body as JsonBody).text;
 }
 
 const partOf = ({ params }: FastifyRequest): string => (params as { part: string }).part;

@@ -6,7 +6,7 @@ import { Refusal } from '../errors.ts';
 import type { Appended, Rate, RoomLog, Write } from '../log/room-log.ts';
 
 /** The entry that a write became. */
-export type Kept = Extract<Appended, { outcome: 'kept' }>;
+type Kept = Extract<Appended, { outcome: 'kept' }>;
 
 const bareKey = /^[\x21\x23-\x7e][\x20-\x7e]*$/;
 /** A string of RFC 8941: quoted, and inside it only the quote and the backslash are escaped. */
