@@ -3,250 +3,27 @@
  * interleaves, what a viewer received and the gaps that it was told of are everything that was published to it, in
  * order, without doubles, and with nothing that was not for it.
  *
- * RUNS sets the number of seeds (500), SEED the first of them; a failure prints both, and the shortest story that fails
- * (with SHRINK=no the first one, which is found sooner).
+ * RUNS sets the number of stories (500), SEED the first of them; a failure prints both, and the shortest story that fails.
  */
 
+import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { type Addressed, people } from './cast.ts';
-import { World } from './world.ts';
-import type { Ruler } from './writers.ts';
+import { toldStories } from './stories.ts';
+import { tell } from './tell.ts';
 
 const runs = Number(process.env['RUNS'] ?? 500);
-const seed = process.env['SEED'] === undefined ? Date.now() % 2 ** 31 : Number(process.env['SEED']);
-
-type Step = readonly [name: string, run: (world: World) => void | Promise<void>];
-
-const viewer = fc.nat(people.length - 1);
-const node = fc.nat(1);
-const ruler = fc.constantFrom<Ruler>('moderator', 'host');
-const part = fc.constantFrom('title', 'pinned', 'mood');
-const someUsers = fc.subarray(
-  people.map(({ id }) => id),
-  { minLength: 1 },
-);
-const seen: fc.Arbitrary<Addressed> = fc.oneof(
-  { weight: 4, arbitrary: fc.constant('all' as const) },
-  { weight: 1, arbitrary: fc.constant('staff' as const) },
-  { weight: 1, arbitrary: fc.constantFrom('gold', 'blue').map((tag) => ({ tag })) },
-  {
-    weight: 2,
-    arbitrary: someUsers.map((users) => ({ users })),
-  },
-);
-const step = <Args extends unknown[]>(
-  name: string,
-  run: (world: World, ...args: Args) => void | Promise<void>,
-  ...args: { [K in keyof Args]: fc.Arbitrary<Args[K]> }
-): fc.Arbitrary<Step> =>
-  fc
-    .tuple<Args>(...args)
-    .map((given) => [`${name} ${JSON.stringify(given)}`, (world) => run(world, ...given)] as const);
-
-const steps: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 12, arbitrary: step('publish', (world, to: Addressed) => world.writers.publish(to), seen) },
-  {
-    weight: 6,
-    arbitrary: step(
-      'say',
-      (world, who: string, count: number) => world.writers.say(who, count),
-      fc.constantFrom('ann', 'bob', 'cat', 'stranger'),
-      fc.constantFrom(1, 1, 2, 5),
-    ),
-  },
-  { weight: 2, arbitrary: step('retract', (world, back: number) => world.writers.retract(back), fc.nat(6)) },
-  { weight: 3, arbitrary: step('put', (world, name: string) => world.writers.put(name), part) },
-  { weight: 2, arbitrary: step('remove', (world, name: string) => world.writers.remove(name), part) },
-  { weight: 1, arbitrary: step('repeat', (world) => world.writers.repeat()) },
-  { weight: 1, arbitrary: step('reuse', (world) => world.writers.reuse()) },
-  {
-    weight: 9,
-    arbitrary: step(
-      'connect',
-      (world, who: number, where: number, isGzip: boolean, tokenMs: number, history: number) =>
-        world.connect(who, where, isGzip, tokenMs, history),
-      viewer,
-      node,
-      fc.boolean(),
-      fc.constantFrom(0, 0, 0, 700, 2_500),
-      fc.constantFrom(0, 0, 3, 10),
-    ),
-  },
-  { weight: 4, arbitrary: step('cut', (world, who: number) => world.cut(who), viewer) },
-  { weight: 1, arbitrary: step('reload', (world, who: number) => world.reload(who), viewer) },
-  { weight: 2, arbitrary: step('like', (world, by: number) => world.writers.like(by), fc.integer({ min: 1, max: 9 })) },
-  { weight: 1, arbitrary: step('prolong', (world, who: number) => world.prolong(who), viewer) },
-  {
-    weight: 2,
-    arbitrary: step(
-      'role change by session',
-      (world, who: number, isStaff: boolean, hasGold: boolean) => world.change(who, isStaff, hasGold),
-      viewer,
-      fc.boolean(),
-      fc.boolean(),
-    ),
-  },
-  { weight: 2, arbitrary: step('ban', (world, who: number, by: Ruler) => world.ban(who, by), viewer, ruler) },
-  { weight: 1, arbitrary: step('unban', (world, who: number, by: Ruler) => world.unban(who, by), viewer, ruler) },
-  { weight: 2, arbitrary: step('stall', (world, who: number) => world.stall(who), viewer) },
-  { weight: 2, arbitrary: step('drain', (world, who: number) => world.drain(who), viewer) },
-  { weight: 1, arbitrary: step('trim', (world) => world.writers.trim()) },
-  { weight: 1, arbitrary: step('expire', (world) => world.pass(700_000)) },
-  { weight: 1, arbitrary: step('copy', (world) => world.writers.copy()) },
-  { weight: 1, arbitrary: step('lose since the copy', (world) => world.writers.loseSince()) },
-  { weight: 1, arbitrary: step('lose since the copy, unseen', (world) => world.writers.loseQuietly()) },
-  {
-    weight: 1,
-    arbitrary: step(
-      'doze',
-      (world, which: number, isDeaf: boolean, users: readonly string[]) => world.doze(which, isDeaf, users),
-      node,
-      fc.boolean(),
-      someUsers,
-    ),
-  },
-  { weight: 1, arbitrary: step('lose the log', (world) => world.writers.loseAll()) },
-  { weight: 1, arbitrary: step('restart', (world) => world.restart()) },
-  { weight: 1, arbitrary: step('cut node', (world, which: number) => world.cutNode(which), node) },
-  { weight: 1, arbitrary: step('heal nodes', (world) => world.healNodes()) },
-  { weight: 1, arbitrary: step('log away', (world) => world.setAway(true)) },
-  { weight: 1, arbitrary: step('log back', (world) => world.setAway(false)) },
-  { weight: 5, arbitrary: step('turns', (world, count: number) => world.turns(count), fc.integer({ min: 1, max: 6 })) },
-  { weight: 5, arbitrary: step('tick', (world, ms: number) => world.pass(ms), fc.constantFrom(20, 60, 1500)) },
-  { weight: 2, arbitrary: step('settle', (world) => world.settle()) },
-);
+const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
 
 test(`received and declared is what was published, over ${runs} stories from seed ${seed}`, async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(steps, { minLength: 5, maxLength: 60 }), fc.nat(), async (story, luck) => {
-      const world = new World(luck);
-      for (const [, run] of story) await run(world);
-      await world.settle();
-      await world.leave();
-    }),
-    { numRuns: runs, seed, reporter: report, endOnFailure: process.env['SHRINK'] === 'no' },
-  );
+  const { passed, output } = await tell({ what: 'random', runs, seed });
+  assert.ok(passed, output);
 });
 
-test('a viewer who is banned on its way in, over a node that hears nothing, is given nothing after the ban', async () => {
-  for (let luck = 0; luck < 100; luck += 1) {
-    const world = new World(luck * 7919);
-    world.connect(0, 0, false);
-    await world.pass(60);
-    world.cut(0);
-    for (let entry = 0; entry < 5; entry += 1) world.writers.publish('all');
-    await world.pass(60);
-    world.cutNode(0);
-    world.connect(0, 0, false);
-    await world.turns(luck % 10);
-    world.ban(0);
-    // At times so many that the log has forgotten the ban itself.
-    for (let entry = 0; entry < (luck % 3 === 0 ? 30 : 1); entry += 1) world.writers.publish('all');
-    await world.pass(3_000);
-    await world.settle();
-  }
-});
+const told = tell({ what: 'told' });
 
-/** What random stories seldom come to. */
-const rare: Readonly<Record<string, (world: World) => Promise<void>>> = {
-  'a node has to prove what passed it by, in a log that became another one': async (world) => {
-    world.writers.put('title');
-    world.connect(0, 1, false);
-    world.writers.copy();
-    world.writers.publish({ tag: 'gold' });
-    world.connect(1, 0, false);
-    await world.pass(1500);
-    world.writers.publish('staff');
-    await world.turns(1);
-    world.writers.loseSince();
-    world.connect(2, 0, false);
-    world.writers.publish('all');
-  },
-  'a sum was told and lost, and no entry was': async (world) => {
-    world.connect(0, 0, false);
-    await world.turns(30);
-    world.writers.like(5);
-    await world.pass(150);
-    world.writers.copy();
-    world.writers.like(3);
-    await world.pass(150);
-    world.writers.loseSince();
-    await world.pass(150);
-    world.writers.like(1);
-    await world.pass(150);
-  },
-  'a log takes older data over, and nobody writes for a while': async (world) => {
-    world.writers.publish('all');
-    world.connect(0, 0, false);
-    await world.turns(30);
-    // With the lease, which so does not tell of the loss.
-    world.writers.copy();
-    world.writers.publish('all');
-    await world.pass(60);
-    world.writers.loseQuietly();
-    for (let second = 0; second < 10; second += 1) await world.pass(1_000);
-    world.assertTold(0, 'failover');
-  },
-  'a token is replaced at every moment of an arrival': async (world) => {
-    for (let wait = 0; wait < 10; wait += 1) {
-      world.connect(0, 0, false);
-      await world.turns(wait);
-      world.change(0, wait % 2 === 0, false);
-      await world.turns(30);
-      world.cut(0);
-      await world.turns(5);
-    }
-  },
-  'a moderator tries to lift the ban of a host': async (world) => {
-    world.ban(0, 'host');
-    world.unban(0, 'moderator');
-    world.connect(0, 0, false);
-  },
-  'a viewer is too slow for the chat': async (world) => {
-    world.connect(0, 0, false);
-    await world.turns(30);
-    world.stall(0);
-    for (let second = 0; second < 40; second += 1) {
-      world.writers.say('bob', 2);
-      if (second % 10 === 0) world.writers.publish('all');
-      await world.pass(1_000);
-    }
-    world.drain(0);
-  },
-  'an event is taken back before others come': async (world) => {
-    world.connect(0, 0, false);
-    world.connect(1, 0, false);
-    await world.turns(30);
-    world.cut(1);
-    world.writers.publish('all');
-    await world.pass(60);
-    world.writers.retract(0);
-    await world.pass(60);
-    world.connect(1, 0, false);
-    world.connect(2, 0, false, 0, 10);
-    await world.turns(30);
-  },
-};
-
-for (const [name, story] of Object.entries(rare)) {
+for (const name of toldStories.keys()) {
   test(`received and declared is what was published, where ${name}`, async () => {
-    for (let luck = 0; luck < 10; luck += 1) {
-      const world = new World(luck * 7919);
-      await story(world);
-      await world.settle();
-      await world.leave();
-    }
-  });
-}
-
-/** The names of the steps, as a function says nothing when it is printed. */
-function report(run: fc.RunDetails<[Step[], number]>): void {
-  if (!run.failed) return;
-  const [story = [], luck] = run.counterexample ?? [];
-  const names = story.map(([name]) => `  ${name}`).join('\n');
-  const cause = run.errorInstance;
-  throw new Error(`SEED=${run.seed} fails, shrunk to luck ${luck} and the story:\n${names}\n${String(cause)}`, {
-    cause,
+    const { output } = await told;
+    assert.ok(output.includes(`It holds where ${name}.`), output);
   });
 }
