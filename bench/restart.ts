@@ -4,7 +4,7 @@
  * is who has its place in the room again; the time counts from its cut. Writing goes on all the while.
  */
 
-import { startRedis } from '../test/rig/redis-server.ts';
+import { startRedis } from '../test/rig/redis.ts';
 import { type CrowdOptions, gatewayOptions, pause, shown } from './crowd-options.ts';
 import { newWriter } from './fanout.ts';
 import { percentileOf } from './latencies.ts';

@@ -8,7 +8,7 @@
  * Redis does for it: the check of the token's user, the number, the entry, the remembered answer, and its publication.
  */
 
-import { startRedis } from '../test/rig/redis-server.ts';
+import { startRedis } from '../test/rig/redis.ts';
 import { type CrowdOptions, gatewayOptions, pause, shown } from './crowd-options.ts';
 import { newWriter, watchWindow } from './fanout.ts';
 import { openReaders, type Readers } from './room-readers.ts';

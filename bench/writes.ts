@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { type RedisServer, startRedis } from '../test/rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../test/rig/redis.ts';
 import type { Row } from './row.ts';
 import { startGatewayServer } from './servers/gateway.ts';
 import { cpuSeconds } from './servers/process-cost.ts';

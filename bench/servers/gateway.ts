@@ -4,10 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type StartedProcess, startProcess } from '../../test/rig/process.ts';
 import { benchSecret, signToken } from '../tokens.ts';
 import type { PublishTarget } from '../writer.ts';
-import { type Nginx, startNginx } from './nginx.ts';
-import { onFreePort, type Server, type StartedProcess, startProcess, untilAnswers } from './server.ts';
+import { type Nginx, startNginxBefore } from './nginx.ts';
+import { onFreePort, quiet, type Server, untilAnswers } from './server.ts';
 
 export interface GatewayServerOptions {
   /** The compiled entry. Absent: this repository's. Another build may be given to compare the two. */
@@ -62,6 +63,7 @@ async function startOn({ options, home, port, adminPort, removeHome }: Place): P
       command: process.execPath,
       args: [...(options.nodeOptions ?? []), options.entry ?? builtEntry],
       cwd: home,
+      stdio: quiet,
       environment: {
         ...usualEnvironment,
         ADMIN_PORT: String(adminPort),
@@ -79,7 +81,7 @@ async function startOn({ options, home, port, adminPort, removeHome }: Place): P
   const gateway = { name: 'gateway', pids: () => (child === null ? [] : [child.pid]) };
   let nginx: Nginx | null = null;
   try {
-    nginx = options.nginx ? await startNginx({ port, upstream: `unix:${socketPath}` }) : null;
+    nginx = options.nginx ? await startNginxBefore(`unix:${socketPath}`, port) : null;
     if (nginx && child !== null) await untilAnswers(`http://127.0.0.1:${port}/openapi.json`, child);
   } catch (error) {
     await nginx?.stop();

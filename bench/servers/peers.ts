@@ -1,9 +1,10 @@
 /** The peers: other servers that do the same work, each as its own guide shows it, in one process. */
 
 import { fileURLToPath } from 'node:url';
+import { startProcess } from '../../test/rig/process.ts';
 import type { PublishTarget } from '../writer.ts';
 import { startNchan } from './nginx.ts';
-import { onFreePort, type Server, startProcess, untilAnswers } from './server.ts';
+import { onFreePort, quiet, type Server, untilAnswers } from './server.ts';
 
 export const peerNames = ['nchan', 'better-sse', 'fastify-sse', 'fastify-sse-v2'] as const;
 export type PeerName = (typeof peerNames)[number];
@@ -13,7 +14,7 @@ export const startPeer = (name: PeerName): Promise<Server> => (name === 'nchan' 
 function startNodePeer(name: Exclude<PeerName, 'nchan'>): Promise<Server> {
   const script = fileURLToPath(new URL(`./peer-${name}.mjs`, import.meta.url));
   return onFreePort(async (port) => {
-    const child = startProcess({ command: process.execPath, args: [script, String(port)] });
+    const child = startProcess({ command: process.execPath, args: [script, String(port)], stdio: quiet });
     await untilAnswers(`http://127.0.0.1:${port}/nothing`, child, 404);
     return {
       name,

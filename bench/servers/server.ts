@@ -1,10 +1,14 @@
 /** What every server under test is to a benchmark: where to watch, where to write, and which processes it costs. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { EndedEarly, type StartedProcess } from '../../test/rig/process.ts';
 import type { StreamTarget } from '../viewers.ts';
 import type { PublishTarget } from '../writer.ts';
+
+/** For whoever benches: a server's errors, and nothing else that it prints. */
+export const quiet: NonNullable<SpawnOptions['stdio']> = ['ignore', 'ignore', 'inherit'];
 
 export interface ServerProcess {
   /** `gateway`, `nginx`, `redis`, or a peer's name. */
@@ -21,46 +25,7 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-const alive = new Map<ChildProcess, NodeJS.Signals>();
-// A benchmark that fails or is interrupted must leave nothing behind.
-process.on('exit', () => {
-  for (const [child, signal] of alive) child.kill(signal);
-});
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
-
-export interface StartedProcess {
-  readonly pid: number;
-  isAlive(): boolean;
-  end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
-}
-
-export interface Command {
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly environment?: Readonly<Record<string, string>>;
-  readonly cwd?: string;
-  /** What it gets where the benchmark ends before it: SIGKILL, or what lets it take its own children with it. */
-  readonly lastSignal?: NodeJS.Signals;
-}
-
-export function startProcess(command: Command): StartedProcess {
-  const { args, environment = {}, cwd, lastSignal = 'SIGKILL' } = command;
-  const child = spawn(command.command, args, {
-    env: { PATH: process.env['PATH'] ?? '', ...environment },
-    stdio: ['ignore', 'ignore', 'inherit'],
-    ...(cwd === undefined ? {} : { cwd }),
-  });
-  alive.set(child, lastSignal);
-  const ended = once(child, 'exit').then(() => void alive.delete(child));
-  return {
-    pid: child.pid ?? 0,
-    isAlive: () => alive.has(child),
-    async end(signal) {
-      if (alive.has(child)) child.kill(signal);
-      await ended;
-    },
-  };
-}
 
 /**
  * Below the ports that Linux gives to outgoing connections (32768 to 60999), so that none of the crowd's own can take a
@@ -89,9 +54,6 @@ export async function onFreePort<Started>(start: (port: number) => Promise<Start
   }
   throw new Error('No port of the loopback is free.');
 }
-
-/** A server that was to listen has ended instead. */
-export class EndedEarly extends Error {}
 
 async function isFree(port: number): Promise<boolean> {
   const server = createServer().listen(port, '127.0.0.1');

@@ -5,7 +5,7 @@ import type { RoomId } from '../../src/model.ts';
 import { age } from '../contract/redis-stage.ts';
 import { type RunningGateway, startGateway, startGatewayProcess, tokenOf } from '../rig/gateway.ts';
 import { audienceKey, nodesKey, whereKey } from '../rig/keys.ts';
-import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { type StreamReader, watch } from '../rig/stream-reader.ts';
 import { secret } from '../rig/tokens.ts';
 import { waitFor } from '../rig/wait-for.ts';

@@ -7,7 +7,8 @@ import type { RoomId, UserId } from '../../src/model.ts';
 import { Ear } from '../contract/stage.ts';
 import { openGateway, seatViewers, type Viewer } from '../fault/stage.ts';
 import { type RunningGateway, room, tokenOf } from '../rig/gateway.ts';
-import { freePorts, type RedisProcess, startRedisProcess } from '../rig/redis-process.ts';
+import { freePorts } from '../rig/ports.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
 const id = room as RoomId;
@@ -21,7 +22,7 @@ describe('two platforms on one Redis', () => {
   ] as const) {
     test(`told apart by ${what} share nothing`, async () => {
       const [port = 0] = await freePorts(1);
-      const server = await startRedisProcess({ port, lines: [] });
+      const server = await startRedis({ port });
       const gateways: RunningGateway[] = [];
       let viewers: Viewer[] = [];
       const start = async ({ path, prefix }: { readonly path: string; readonly prefix?: string }) => {
@@ -76,7 +77,7 @@ describe('two platforms on one Redis', () => {
   }
 
   /** How many subscribers each platform's channel of the room has: its gateway, and nobody else. */
-  async function heardOf(server: RedisProcess): Promise<number[]> {
+  async function heardOf(server: RedisServer): Promise<number[]> {
     const channels = (await server.cli('pubsub', 'shardchannels'))
       .split('\n')
       .filter((name) => name.endsWith(`{${room}}`));

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import type { RoomId } from '../../src/model.ts';
 import { type Answer, type RunningGateway, startGateway, tokenOf } from '../rig/gateway.ts';
 import { nodeChannel, roomChannel } from '../rig/keys.ts';
-import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { type ReadOptions, type StreamReader, watch } from '../rig/stream-reader.ts';
 
 const writers = 4;

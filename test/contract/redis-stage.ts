@@ -6,7 +6,7 @@ import { openRedisLog } from '../../src/log/redis/redis-log.ts';
 import type { Appended, Change, RoomLog, Write } from '../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../src/model.ts';
 import { readSettings, type Settings } from '../../src/settings.ts';
-import type { RedisServer, RedisServerOptions } from '../rig/redis-server.ts';
+import type { RedisOptions, RedisServer } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import type { Harness, LogSettings } from './stage.ts';
 
@@ -15,7 +15,7 @@ export const deadlineMs = 600;
  * What was answered outlives the process. Redis must not sync the file itself: while it waits
  * for a busy disk it holds its writes back, and a killed process would lose them.
  */
-export const durable: RedisServerOptions = { appendOnly: true, extra: ['--appendfsync', 'no'] };
+export const durable: RedisOptions = { appendOnly: true, lines: ['appendfsync no'] };
 export const anna = 'anna' as UserId;
 export const ben = 'ben' as UserId;
 let rooms = 0;

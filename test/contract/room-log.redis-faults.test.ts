@@ -5,7 +5,8 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { judge } from '../../src/log/position.ts';
 import type { UserId } from '../../src/model.ts';
 import { logKey, metaKey } from '../rig/keys.ts';
-import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
+import { type RedisProxy, startRedisProxy } from '../rig/redis-proxy.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import {
   closeAll,

@@ -6,7 +6,7 @@ import { judge } from '../../src/log/position.ts';
 import { type Change, leaseMs, type Renewed, type RoomLog } from '../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../src/model.ts';
 import { audienceKey, logKey, metaKey, nodesKey, rulesKey, stateKey, whereKey } from '../rig/keys.ts';
-import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import { age, anna, ben, closeAll, comment, kept, newRoom, once, open, writeOf } from './redis-stage.ts';
 import { Ear } from './stage.ts';

@@ -6,7 +6,7 @@ import type { Position } from '../../src/log/position.ts';
 import type { Change, RoomLog } from '../../src/log/room-log.ts';
 import type { RoomId } from '../../src/model.ts';
 import { logKey, metaKey } from '../rig/keys.ts';
-import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { closeAll, kept, newRoom, open, writeOf } from './redis-stage.ts';
 
 let server: RedisServer;

@@ -11,7 +11,7 @@ import { keysIn } from '../../src/log/redis/keys.ts';
 import type { Appended, Change, Rate, RoomLog, Write } from '../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../src/model.ts';
 import { leastRights } from '../rig/least-rights.ts';
-import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import { anna, ben, closeAll, comment, kept, newRoom, open, refusedCode, writeOf } from './redis-stage.ts';
 

@@ -7,7 +7,7 @@ import { judge } from '../../src/log/position.ts';
 import { type Change, declareMs, sampledChat } from '../../src/log/room-log.ts';
 import type { UserId } from '../../src/model.ts';
 import { logKey, metaKey, nodeChannel, roomChannel, whereKey } from '../rig/keys.ts';
-import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import {
   age,
@@ -229,7 +229,7 @@ describe('the log on one Redis', () => {
 });
 
 test('a Redis without memory refuses writes and still serves reads', async () => {
-  const server = await startRedis({ extra: ['--maxmemory', '4mb', '--maxmemory-policy', 'noeviction'] });
+  const server = await startRedis({ lines: ['maxmemory 4mb', 'maxmemory-policy noeviction'] });
   try {
     const log = await open(server.url);
     const room = newRoom();

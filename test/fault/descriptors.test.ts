@@ -4,7 +4,7 @@ import { afterEach, describe, it } from 'node:test';
 import { Author } from '../rig/author.ts';
 import { startCountedGateway } from '../rig/counted-gateway.ts';
 import { PacedViewer } from '../rig/paced-viewer.ts';
-import { startRedis } from '../rig/redis-server.ts';
+import { startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
 const descriptorsMax = 128;

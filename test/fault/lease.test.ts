@@ -4,10 +4,11 @@
  */
 
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { durable } from '../contract/redis-stage.ts';
 import { type GatewayProcess, type RunningGateway, startGatewayProcess } from '../rig/gateway.ts';
-import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
+import { type RedisProxy, startRedisProxy } from '../rig/redis-proxy.ts';
 import { secret } from '../rig/tokens.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import { allReach, assertNobodyLost, historyOf, openGateway, seatViewers, type Viewer, Writers } from './stage.ts';
@@ -15,73 +16,76 @@ import { allReach, assertNobodyLost, historyOf, openGateway, seatViewers, type V
 /** Longer than a lease, on a busy machine. */
 const lapseMs = 40_000;
 
-describe('a node that is away for longer than its lease', () => {
-  let server: RedisServer;
-  let other: RunningGateway;
-  let writers: Writers;
-  let viewers: Viewer[];
-  beforeEach(async () => {
-    server = await startRedis(durable);
-    other = await openGateway(server.url, 'two');
-    writers = new Writers([other]);
-    viewers = [];
-  });
-  afterEach(async () => {
+/** One gateway that goes on, whose writers keep what it acknowledged, and viewers of one that is to lapse. */
+async function openStage(context: TestContext) {
+  const server: RedisServer = await startRedis(durable);
+  const other = await openGateway(server.url, 'two');
+  const writers = new Writers([other]);
+  let viewers: Viewer[] = [];
+  context.after(async () => {
     for (const viewer of viewers) viewer.leave();
     await other.close();
     await server.stop();
   });
+  return {
+    server,
+    async seatAt(gateway: Pick<RunningGateway, 'url'>): Promise<void> {
+      viewers = await seatViewers([gateway]);
+      await allReach(viewers, await writers.write(5));
+    },
+    /** Settles when the log publishes nothing to the node that has bob any more; what it was told meanwhile is for bob. */
+    async lapse(): Promise<void> {
+      let number = 0;
+      const hasLapsed = async (): Promise<boolean> => {
+        number += 1;
+        const mark = `direct ${number}`;
+        const answer = await other.tryPost('direct', { to: ['bob'], type: 'note', data: { text: mark } });
+        assert.equal(answer.status, 202, answer.text);
+        writers.acknowledged.push({ id: String(answer.json['id']), seen: { users: ['bob'] }, mark, part: null });
+        // Something for everybody moves the node past what it was not sent.
+        await writers.write(1);
+        return answer.json['connected'] === 0;
+      };
+      await waitFor(hasLapsed, { what: 'the lease to run out', timeoutMs: lapseMs, everyMs: 100 });
+      await writers.write(10);
+    },
+    async assertHealed(): Promise<void> {
+      const offset = await writers.write(5);
+      await allReach(viewers, offset);
+      assertNobodyLost(viewers, await historyOf(server, writers.acknowledged));
+    },
+  };
+}
 
-  /** Settles when the log publishes nothing to the node that has bob any more; what it was told meanwhile is for bob. */
-  async function lapse(): Promise<void> {
-    let number = 0;
-    const hasLapsed = async (): Promise<boolean> => {
-      number += 1;
-      const mark = `direct ${number}`;
-      const answer = await other.tryPost('direct', { to: ['bob'], type: 'note', data: { text: mark } });
-      assert.equal(answer.status, 202, answer.text);
-      writers.acknowledged.push({ id: String(answer.json['id']), seen: { users: ['bob'] }, mark, part: null });
-      // Something for everybody moves the node past what it was not sent.
-      await writers.write(1);
-      return answer.json['connected'] === 0;
-    };
-    await waitFor(hasLapsed, { what: 'the lease to run out', timeoutMs: lapseMs });
-    await writers.write(10);
-  }
-
-  async function assertHealed(): Promise<void> {
-    const offset = await writers.write(5);
-    await allReach(viewers, offset);
-    assertNobodyLost(viewers, await historyOf(server, writers.acknowledged));
-  }
-
-  test('a gateway that was stopped gives what it missed when it goes on', async () => {
-    const environment = { TOKEN_SECRET: secret, NODE_ID: 'one', REDIS_URL: server.url, RENEW_MS: '300' };
+// Both wait for a lease to run out, and so at the same time.
+describe('a node that is away for longer than its lease', { concurrency: true }, () => {
+  test('a gateway that was stopped gives what it missed when it goes on', async (context) => {
+    const stage = await openStage(context);
+    const environment = { TOKEN_SECRET: secret, NODE_ID: 'one', REDIS_URL: stage.server.url, RENEW_MS: '300' };
     const stopped: GatewayProcess = await startGatewayProcess({ ...environment, RATE_SCALE: '100000' });
     try {
       const [, url = ''] = await stopped.prints(/listens on (http:[^" ]+)/);
-      viewers = await seatViewers([{ url }]);
-      await allReach(viewers, await writers.write(5));
+      await stage.seatAt({ url });
       stopped.kill('SIGSTOP');
-      await lapse();
+      await stage.lapse();
       stopped.kill('SIGCONT');
-      await assertHealed();
+      await stage.assertHealed();
     } finally {
       await stopped.close();
     }
   });
 
-  test('a gateway that still hears the log but cannot call it holds back what it cannot vouch for', async () => {
-    const proxy: RedisProxy = await startRedisProxy(server);
+  test('a gateway that still hears the log but cannot call it holds back what it cannot vouch for', async (context) => {
+    const stage = await openStage(context);
+    const proxy: RedisProxy = await startRedisProxy(stage.server);
     const deaf = await openGateway(proxy.url, 'one');
     try {
-      viewers = await seatViewers([deaf]);
-      await allReach(viewers, await writers.write(5));
+      await stage.seatAt(deaf);
       proxy.setMode('no-calls');
-      await lapse();
+      await stage.lapse();
       proxy.setMode('pass');
       await waitFor(() => deaf.gateway.log.isReady(), { what: 'the link to heal', timeoutMs: 20_000 });
-      await assertHealed();
+      await stage.assertHealed();
     } finally {
       proxy.setMode('pass');
       await deaf.close();

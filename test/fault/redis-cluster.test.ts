@@ -7,8 +7,8 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import type { RunningGateway } from '../rig/gateway.ts';
 import { splitId } from '../rig/ledger.ts';
+import { leaveBehind, type RedisServer } from '../rig/redis.ts';
 import { type RedisCluster, startRedisCluster } from '../rig/redis-cluster.ts';
-import { leaveBehind, type RedisProcess } from '../rig/redis-process.ts';
 import { readStream } from '../rig/stream-reader.ts';
 import { makeToken } from '../rig/tokens.ts';
 import { waitFor } from '../rig/wait-for.ts';
@@ -101,7 +101,7 @@ describe('a Redis Cluster', () => {
     return show;
   }
 
-  const primaryOf = (shard: number): RedisProcess => cluster.shards[shard]?.primary ?? assert.fail();
+  const primaryOf = (shard: number): RedisServer => cluster.shards[shard]?.primary ?? assert.fail();
 
   async function assertUndisturbed(show: Show): Promise<void> {
     assert.deepEqual(show.writers.refusals, [], `writes to ${show.room} were refused`);

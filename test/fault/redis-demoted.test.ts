@@ -8,21 +8,22 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { RoomId } from '../../src/model.ts';
 import { type RunningGateway, room } from '../rig/gateway.ts';
 import { logKey, metaKey, stateKey } from '../rig/keys.ts';
-import { freePorts, type RedisProcess, startRedisProcess } from '../rig/redis-process.ts';
+import { freePorts } from '../rig/ports.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import { allReach, historyOf, judgeViewer, openGateway, seatViewers, type Viewer, Writers } from './stage.ts';
 
 describe('a log that comes back older in the same process', () => {
-  let first: RedisProcess;
-  let second: RedisProcess;
+  let first: RedisServer;
+  let second: RedisServer;
   let gateway: RunningGateway;
   let writers: Writers;
   let viewers: Viewer[];
   beforeEach(async () => {
     const [one = 0, two = 0] = await freePorts(2);
     [first, second] = await Promise.all([
-      startRedisProcess({ port: one, lines: [] }),
-      startRedisProcess({ port: two, lines: [`replicaof 127.0.0.1 ${one}`] }),
+      startRedis({ port: one }),
+      startRedis({ port: two, lines: [`replicaof 127.0.0.1 ${one}`] }),
     ]);
     await follows(second);
     gateway = await openGateway(`redis://127.0.0.1:${one}`, 'one');
@@ -35,7 +36,7 @@ describe('a log that comes back older in the same process', () => {
     await Promise.all([first.stop(), second.stop()]);
   });
 
-  const follows = (replica: RedisProcess) =>
+  const follows = (replica: RedisServer) =>
     waitFor(async () => (await replica.cli('info', 'replication')).includes('master_link_status:up'), {
       what: 'the replica to follow',
       timeoutMs: 20_000,

@@ -7,7 +7,7 @@ import { durable } from '../contract/redis-stage.ts';
 import { type RunningGateway, room } from '../rig/gateway.ts';
 import { logKey, metaKey } from '../rig/keys.ts';
 import { splitId } from '../rig/ledger.ts';
-import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import { allReach, historyOf, judgeViewer, openGateway, seatViewers, type Viewer, Writers } from './stage.ts';
 

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { RoomId } from '../../src/model.ts';
 import { type RunningGateway, room, tokenOf } from '../rig/gateway.ts';
 import { metaKey, nodesKey, rulesKey, stateKey, whereKey } from '../rig/keys.ts';
-import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { readStream, type StreamReader, watch } from '../rig/stream-reader.ts';
 import { openGateway } from './stage.ts';
 

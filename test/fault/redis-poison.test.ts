@@ -16,7 +16,7 @@ import {
   whereKey,
 } from '../rig/keys.ts';
 import { splitId } from '../rig/ledger.ts';
-import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { makeToken } from '../rig/tokens.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import {

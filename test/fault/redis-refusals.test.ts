@@ -7,7 +7,7 @@ import type { SettingsError } from '../../src/settings.ts';
 import { type RunningGateway, startGatewayProcess } from '../rig/gateway.ts';
 import { databaseRights, type GuardedRedis, leastRights, startGuardedRedis } from '../rig/least-rights.ts';
 import { MetricsText } from '../rig/metrics-text.ts';
-import { freePorts } from '../rig/redis-process.ts';
+import { freePorts } from '../rig/ports.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import { openGateway, readinessOf, seatViewers } from './stage.ts';
 
@@ -117,8 +117,7 @@ describe('a Redis that refuses', () => {
 
   test('a database that is not there, or may not be selected, is never written to in the stead of another', async () => {
     const [port = 0] = await freePorts(1);
-    const ports = ['--bind', '127.0.0.1', '--port', String(port)];
-    const own = await startGuardedRedis(`${leastRights} ~rs/* &rs/*`, { extra: ports });
+    const own = await startGuardedRedis(`${leastRights} ~rs/* &rs/*`, { port });
     try {
       for (const [database, rights, named] of [
         ['16', databaseRights, /SELECT 16: ERR DB index is out of range/],

@@ -9,8 +9,9 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import type { RunningGateway } from '../rig/gateway.ts';
 import { clusterRights, leastRights } from '../rig/least-rights.ts';
+import { freePorts } from '../rig/ports.ts';
+import { startRedis } from '../rig/redis.ts';
 import { startRedisCluster } from '../rig/redis-cluster.ts';
-import { freePorts, startRedisProcess } from '../rig/redis-process.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import { allReach, assertNobodyLost, historyOf, openGateway, seatViewers, type Viewer, Writers } from './stage.ts';
 
@@ -58,7 +59,7 @@ describe('a Redis behind TLS and a login', () => {
 
   test('one server: a user with no more rights than needed is enough; without trust or password nothing is said', async () => {
     const [port = 0] = await freePorts(1);
-    const server = await startRedisProcess({ port, cliArgs, lines: [`tls-port ${port}`, ...lines] });
+    const server = await startRedis({ port, cliArgs, lines: [`tls-port ${port}`, ...lines] });
     try {
       await assertWorks(`rediss://${login}@127.0.0.1:${port}?${trust}`, server.cli, 'one');
       for (const url of [

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { RunningGateway } from '../rig/gateway.ts';
 import { splitId } from '../rig/ledger.ts';
-import { leaveBehind } from '../rig/redis-process.ts';
+import { leaveBehind } from '../rig/redis.ts';
 import { primaryName, type SentinelStage, startSentinelStage } from '../rig/redis-sentinel.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import {

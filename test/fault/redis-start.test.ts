@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { SettingsError } from '../../src/settings.ts';
 import { type RunningGateway, startGatewayProcess } from '../rig/gateway.ts';
+import { freePorts } from '../rig/ports.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { type RedisCluster, startRedisCluster } from '../rig/redis-cluster.ts';
-import { freePorts, type RedisProcess, startRedisProcess } from '../rig/redis-process.ts';
 import { makeToken } from '../rig/tokens.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import { openGateway, Writers } from './stage.ts';
@@ -13,11 +14,11 @@ import { openGateway, Writers } from './stage.ts';
 const as = makeToken({ claims: { sub: 'ann', rooms: { '*': 'viewer' } } });
 
 describe('a gateway that is started', () => {
-  let server: RedisProcess;
+  let server: RedisServer;
   let cluster: RedisCluster;
   before(async () => {
     const [port = 0] = await freePorts(1);
-    server = await startRedisProcess({ port, lines: [] });
+    server = await startRedis({ port });
     cluster = await startRedisCluster({ primaries: 2, hasReplicas: false });
   });
   after(async () => {

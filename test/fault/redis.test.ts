@@ -6,7 +6,8 @@ import type { RoomId } from '../../src/model.ts';
 import { durable } from '../contract/redis-stage.ts';
 import { type RunningGateway, room } from '../rig/gateway.ts';
 import { logKey } from '../rig/keys.ts';
-import { type RedisProxy, type RedisServer, startRedis, startRedisProxy } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
+import { type RedisProxy, startRedisProxy } from '../rig/redis-proxy.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import {
   allReach,

@@ -4,7 +4,7 @@ import { packageVersion } from '../../src/version.ts';
 import { type RunningGateway, room, type StartOptions, startGateway, tokenOf } from '../rig/gateway.ts';
 import { MetricsText } from '../rig/metrics-text.ts';
 import { openRawViewer, type RawViewer, type RawViewerOptions } from '../rig/raw-viewer.ts';
-import { startRedis } from '../rig/redis-server.ts';
+import { startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
 /** A gateway with viewers, all ended at the end, whatever happens. */

@@ -18,7 +18,8 @@ import {
   startGatewayProcess,
   tokenOf,
 } from '../rig/gateway.ts';
-import { freePort, type GroupsText, type Nginx, nginxProgram, startNginx } from '../rig/nginx.ts';
+import { type GroupsText, type Nginx, nginxProgram, startNginx } from '../rig/nginx.ts';
+import { freePorts } from '../rig/ports.ts';
 import { readStream, type StreamReader, watch } from '../rig/stream-reader.ts';
 import { secret } from '../rig/tokens.ts';
 import { waitFor } from '../rig/wait-for.ts';
@@ -162,7 +163,7 @@ describe('TLS and HTTP/2', () => {
     const { stderr: version } = await run(nginxProgram, ['-v']);
     const [, minor = '0', patch = '0'] = /1\.(\d+)\.(\d+)/.exec(version) ?? [];
     const isNew = Number(minor) * 100 + Number(patch) >= 2501;
-    const port = await freePort();
+    const [port = 0] = await freePorts(1);
     const names = ['-keyout', join(home, 'key.pem'), '-out', join(home, 'certificate.pem'), '-subj', '/CN=localhost'];
     await run('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', ...names]);
     await nginxTo([`127.0.0.1:${gateway.port}`], {}, (text) =>

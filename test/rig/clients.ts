@@ -7,7 +7,6 @@
  */
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -15,6 +14,7 @@ import { EventSource } from 'eventsource';
 import { createParser } from 'eventsource-parser';
 import type { Browser, Page } from 'playwright-core';
 import { fetch } from 'undici';
+import { type StartedProcess, startProcess } from './process.ts';
 
 export interface HeardEvent {
   readonly event: string;
@@ -128,16 +128,11 @@ export async function openFetchClient({ address, token }: Watched): Promise<Clie
   };
 }
 
-const curls = new Set<ChildProcess>();
-process.on('exit', () => {
-  for (const curl of curls) curl.kill('SIGKILL');
-});
-
 export async function openCurl({ address, token }: Watched, isCompressed: boolean): Promise<Client> {
   /** The output of each run; a new run begins a new stream. */
   const runs: Buffer[] = [];
   let parsed: HeardEvent[] | null = null;
-  let running: { readonly child: ChildProcess; readonly ended: Promise<unknown> } | null = null;
+  let running: StartedProcess | null = null;
   const heard = (): readonly HeardEvent[] => {
     parsed ??= runs.reduce<HeardEvent[]>((all, bytes) => all.concat(parseEventStream(bytes)), []);
     return parsed;
@@ -147,14 +142,12 @@ export async function openCurl({ address, token }: Watched, isCompressed: boolea
     const nth = runs.push(Buffer.alloc(0)) - 1;
     const args = ['-sS', '-N', '-H', `authorization: Bearer ${token}`, ...(isCompressed ? ['--compressed'] : [])];
     if (lastId !== '') args.push('-H', `last-event-id: ${lastId}`);
-    const child = spawn('curl', [...args, address], { stdio: ['ignore', 'pipe', 'ignore'] });
-    curls.add(child);
-    child.stdout.on('data', (bytes: Buffer) => {
+    const curl = startProcess({ command: 'curl', args: [...args, address], stdio: ['ignore', 'pipe', 'ignore'] });
+    curl.child.stdout?.on('data', (bytes: Buffer) => {
       runs[nth] = Buffer.concat([runs[nth] ?? Buffer.alloc(0), bytes]);
       parsed = null;
     });
-    const ended = once(child, 'close').then(() => curls.delete(child));
-    running = { child, ended };
+    running = curl;
   };
   run();
   return {
@@ -162,12 +155,11 @@ export async function openCurl({ address, token }: Watched, isCompressed: boolea
     comesBack: false,
     heard,
     async comeBack() {
-      await running?.ended;
+      await running?.exited;
       run();
     },
     async close() {
-      running?.child.kill('SIGKILL');
-      await running?.ended;
+      await running?.end();
     },
   };
 }

@@ -5,11 +5,12 @@
  */
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { startProcess } from './process.ts';
 import { secret } from './tokens.ts';
 
 export interface OwnFigures {
@@ -70,12 +71,6 @@ export interface CountedGateway {
 }
 
 const run = promisify(execFile);
-const alive = new Set<ChildProcess>();
-// A test that fails or is interrupted must not leave a gateway behind.
-process.on('exit', () => {
-  for (const child of alive) child.kill('SIGKILL');
-});
-
 /** What bounds the number of writes and joins has tests of its own. */
 const usualEnvironment = {
   LOG_LEVEL: 'warn',
@@ -88,26 +83,20 @@ const entry = fileURLToPath(new URL('./counted-gateway-process.ts', import.meta.
 
 export async function startCountedGateway(options: CountedOptions = {}): Promise<CountedGateway> {
   const { environment = {}, descriptorsMax, requestTimeoutMs = null } = options;
-  const child = spawn(process.execPath, ['--expose-gc', '--import', import.meta.resolve('tsx'), entry], {
+  const gateway = startProcess({
+    command: process.execPath,
+    args: ['--expose-gc', '--import', import.meta.resolve('tsx'), entry],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    serialization: 'advanced',
   });
-  alive.add(child);
-  let printed = '';
-  child.stderr?.on('data', (bytes: Buffer) => {
-    printed += bytes.toString();
-  });
-  const ended = once(child, 'exit').then(() => {
-    alive.delete(child);
-    return null;
-  });
+  const { child, pid, stderr } = gateway;
+  const ended = gateway.exited.then(() => null);
   let queue: Promise<unknown> = Promise.resolve();
   const ask = <Type extends Reply['type']>(order: Order, type: Type): Promise<Extract<Reply, { type: Type }>> => {
     const asked = queue.then(async () => {
       const answered = once(child, 'message') as Promise<[Reply]>;
       child.send(order);
       const answer = await Promise.race([answered, ended]);
-      assert.ok(answer !== null, `the gateway ended: ${printed}`);
+      assert.ok(answer !== null, `the gateway ended: ${stderr()}`);
       const [reply] = answer;
       assert.equal(reply.type, type);
       return reply as Extract<Reply, { type: Type }>;
@@ -117,29 +106,28 @@ export async function startCountedGateway(options: CountedOptions = {}): Promise
   };
   const figures = async (isCollected: boolean): Promise<Figures> => {
     const reply = await ask({ type: 'figures', isCollected }, 'figures');
-    return { ...reply.figures, descriptors: (await readdir(`/proc/${child.pid}/fd`)).length };
+    return { ...reply.figures, descriptors: (await readdir(`/proc/${pid}/fd`)).length };
   };
   const started = await ask(
     { type: 'start', environment: { ...usualEnvironment, ...environment }, requestTimeoutMs },
     'started',
   );
   // Not before, as the sources are loaded many at a time.
-  if (descriptorsMax !== undefined) await run('prlimit', [`--pid=${child.pid}`, `--nofile=${descriptorsMax}`]);
+  if (descriptorsMax !== undefined) await run('prlimit', [`--pid=${pid}`, `--nofile=${descriptorsMax}`]);
   return {
     url: `http://127.0.0.1:${started.port}`,
     port: started.port,
-    pid: child.pid ?? 0,
+    pid,
     requestTimeoutMs: started.requestTimeoutMs,
     figures: () => figures(false),
     collected: () => figures(true),
-    printed: () => printed,
+    printed: stderr,
     async close() {
-      if (!alive.has(child)) return;
+      if (!gateway.isAlive()) return;
       try {
         await ask({ type: 'close' }, 'closed');
       } finally {
-        child.kill('SIGKILL');
-        await ended;
+        await gateway.end();
       }
     },
   };

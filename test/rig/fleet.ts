@@ -15,8 +15,8 @@ import { placesOf } from '../../src/groups/slots.ts';
 import type { RoomId } from '../../src/model.ts';
 import { type GatewayProcess, startGatewayProcess } from './gateway.ts';
 import { type GroupsText, type Nginx, startNginx } from './nginx.ts';
-import { freePorts } from './redis-process.ts';
-import { type RedisServer, startRedis } from './redis-server.ts';
+import { freePorts } from './ports.ts';
+import { type RedisServer, startRedis } from './redis.ts';
 import { secret } from './tokens.ts';
 import { waitFor } from './wait-for.ts';
 

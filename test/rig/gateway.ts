@@ -4,8 +4,6 @@
  */
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -14,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { buildGateway, type Gateway } from '../../src/app.ts';
 import { type Clock, systemClock, type Timer } from '../../src/clock.ts';
 import { readSettings } from '../../src/settings.ts';
+import { type StartedProcess, startProcess } from './process.ts';
 import { makeToken, secret } from './tokens.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -182,13 +181,7 @@ export async function startGateway({ environment = {}, redisUrl }: StartOptions 
   };
 }
 
-export interface GatewayProcess {
-  readonly pid: number;
-  /** What it printed so far. */
-  stdout(): string;
-  stderr(): string;
-  /** The exit code once it has ended; null where a signal ended it. */
-  readonly exited: Promise<number | null>;
+export interface GatewayProcess extends Pick<StartedProcess, 'pid' | 'exited' | 'stdout' | 'stderr'> {
   /** The first match in what it prints. */
   prints(pattern: RegExp): Promise<RegExpExecArray>;
   kill(signal: NodeJS.Signals): void;
@@ -196,52 +189,34 @@ export interface GatewayProcess {
   close(): Promise<void>;
 }
 
-const alive = new Set<ChildProcess>();
-// A test that fails or is interrupted must not leave a gateway behind.
-process.on('exit', () => {
-  for (const child of alive) child.kill('SIGKILL');
-});
-
 /** `src/main.ts` as an operator starts it: with this environment and no other, in an empty folder. */
 export async function startGatewayProcess(environment: Readonly<Record<string, string>> = {}): Promise<GatewayProcess> {
   const home = await mkdtemp(join(tmpdir(), 'ringside-gateway-'));
   const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), main], {
+  const gateway = startProcess({
+    command: process.execPath,
+    args: ['--import', import.meta.resolve('tsx'), main],
     cwd: home,
-    env: { PATH: process.env['PATH'], PORT: '0', ADMIN_PORT: '0', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    environment: { PORT: '0', ADMIN_PORT: '0', ...environment },
   });
-  alive.add(child);
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (bytes: Buffer) => {
-    stdout += bytes.toString();
-  });
-  child.stderr.on('data', (bytes: Buffer) => {
-    stderr += bytes.toString();
-  });
-  const exited = once(child, 'close').then(([code]) => {
-    alive.delete(child);
-    return code as number | null;
-  });
+  const { pid, exited, stdout, stderr } = gateway;
   return {
-    pid: child.pid ?? 0,
-    stdout: () => stdout,
-    stderr: () => stderr,
+    pid,
     exited,
+    stdout,
+    stderr,
     prints: (pattern) =>
       waitFor(
         () => {
-          const found = pattern.exec(stdout);
-          if (found === null && child.exitCode !== null) throw new Error(`it ended: ${stderr}`);
+          const found = pattern.exec(stdout());
+          if (found === null && !gateway.isAlive()) throw new Error(`it ended: ${stderr()}`);
           return found;
         },
-        { what: `the gateway to print ${pattern}; it printed: ${stdout} ${stderr}`, timeoutMs: 20_000 },
+        { what: `the gateway to print ${pattern}; it printed: ${stdout()} ${stderr()}`, timeoutMs: 20_000 },
       ),
-    kill: (signal) => void child.kill(signal),
+    kill: (signal) => void gateway.child.kill(signal),
     async close() {
-      if (alive.has(child)) child.kill('SIGKILL');
-      await exited;
+      await gateway.end();
       await rm(home, { recursive: true, force: true });
     },
   };

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type RedisServer, type RedisServerOptions, startRedis } from './redis-server.ts';
+import { type RedisOptions, type RedisServer, startRedis } from './redis.ts';
 
 const page = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
 
@@ -28,11 +28,11 @@ export interface GuardedRedis extends RedisServer {
 }
 
 /** A Redis with a user of few rights, who is still there after a restart. */
-export async function startGuardedRedis(rights: string, options: RedisServerOptions = {}): Promise<GuardedRedis> {
+export async function startGuardedRedis(rights: string, options: RedisOptions = {}): Promise<GuardedRedis> {
   const home = await mkdtemp(join(tmpdir(), 'ringside-acl-'));
   const users = join(home, 'users.acl');
   await writeFile(users, `user default on nopass ~* &* +@all\nuser some on >pw ${rights}\n`);
-  const server = await startRedis({ ...options, extra: [...(options.extra ?? []), '--aclfile', users] });
+  const server = await startRedis({ ...options, lines: [...(options.lines ?? []), `aclfile ${users}`] });
   return {
     ...server,
     guardedUrl: server.url.replace('unix://', 'unix://some:pw@'),

@@ -3,12 +3,11 @@
  * that also plays the operator's. It is gone when the test is over. And small upstreams that say who they are.
  */
 
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +16,8 @@ import { readGroups } from '../../src/groups/groups-file.ts';
 import { askRunning } from '../../src/groups/nginx.ts';
 import { render } from '../../src/groups/render.ts';
 import { putRendering } from '../../src/groups/rendered.ts';
+import { freePorts } from './ports.ts';
+import { startProcess } from './process.ts';
 import { waitFor } from './wait-for.ts';
 
 const run = promisify(execFile);
@@ -49,12 +50,6 @@ export interface Nginx {
   stop(): Promise<void>;
 }
 
-const alive = new Set<ChildProcess>();
-// A test that fails or is interrupted must not leave a server behind.
-process.on('exit', () => {
-  for (const child of alive) child.kill('SIGKILL');
-});
-
 export interface NginxOptions {
   /** Changes nginx.conf before the start, such as a limit that a test wants to reach. */
   readonly change?: (configuration: string) => string;
@@ -74,29 +69,18 @@ export async function startNginx(groups: GroupsText, { change }: NginxOptions = 
   // One worker is enough here; each has memory for 65,536 connections.
   const text = (await readFile(conf, 'utf8')).replace('worker_processes auto;', 'worker_processes 1;');
   await writeFile(conf, change ? change(text) : text);
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const edit = (changed: GroupsText): Promise<void> =>
     writeFile(file, JSON.stringify({ listen: [`127.0.0.1:${port}`], ...changed }));
   await edit(groups);
   const words = [nginxProgram, '-e', 'stderr', '-p', prefix, '-c', conf, ...asUs];
   await putRendering(folder, render(readGroups(await readFile(file, 'utf8'))), words);
 
-  const child = spawn(
-    nginxProgram,
-    [...words.slice(1, -asUs.length || undefined), '-g', `daemon off;${asUs[1] ?? ''}`],
-    {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    },
-  );
-  alive.add(child);
-  let said = '';
-  child.stderr.on('data', (bytes: Buffer) => {
-    said += bytes.toString();
-  });
-  const ended = once(child, 'exit').then(() => alive.delete(child));
+  const options = [...words.slice(1, -asUs.length || undefined), '-g', `daemon off;${asUs[1] ?? ''}`];
+  const nginx = startProcess({ command: nginxProgram, args: options, lastSignal: 'SIGTERM' });
   await waitFor(
     async () => {
-      if (child.exitCode !== null) throw new Error(`nginx ended: ${said}`);
+      if (!nginx.isAlive()) throw new Error(`nginx ended: ${nginx.stderr()}`);
       return (await askRunning([`127.0.0.1:${port}`])) !== null;
     },
     { what: 'nginx to answer', timeoutMs: 10_000 },
@@ -110,28 +94,18 @@ export async function startNginx(groups: GroupsText, { change }: NginxOptions = 
     words,
     edit,
     accessLog: () => readFile(join(prefix, 'access.log'), 'utf8'),
-    written: async () => (await run('grep', ['-rah', '', prefix], { maxBuffer: 64 * 1024 * 1024 })).stdout + said,
+    written: async () =>
+      (await run('grep', ['-rah', '', prefix], { maxBuffer: 64 * 1024 * 1024 })).stdout + nginx.stderr(),
     workers: async () => {
-      const { stdout } = await run('ps', ['-o', 'pid=', '--ppid', String(child.pid)]);
+      const { stdout } = await run('ps', ['-o', 'pid=', '--ppid', String(nginx.pid)]);
       return stdout.trim().split(/\s+/).map(Number);
     },
     async stop() {
       // Told to end now, and not when the last stream has ended.
-      if (alive.has(child)) child.kill('SIGTERM');
-      await ended;
+      await nginx.end('SIGTERM');
       await rm(home, { recursive: true, force: true });
     },
   };
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 interface Received {

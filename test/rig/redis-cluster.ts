@@ -4,7 +4,8 @@
  */
 
 import assert from 'node:assert/strict';
-import { freePorts, type RedisProcess, startRedisProcess } from './redis-process.ts';
+import { freePorts } from './ports.ts';
+import { type RedisServer, startRedis } from './redis.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface RedisClusterOptions {
@@ -21,9 +22,9 @@ export interface RedisClusterOptions {
 }
 
 interface ClusterShard {
-  readonly primary: RedisProcess;
+  readonly primary: RedisServer;
   /** Absent where the cluster has no replicas. */
-  readonly replica: RedisProcess | undefined;
+  readonly replica: RedisServer | undefined;
 }
 
 export interface RedisCluster {
@@ -31,15 +32,15 @@ export interface RedisCluster {
   readonly url: string;
   /** As they were when it began. */
   readonly shards: readonly ClusterShard[];
-  readonly nodes: readonly RedisProcess[];
+  readonly nodes: readonly RedisServer[];
   /** Follows redirections. */
   cli(...args: string[]): Promise<string>;
   /** The shard, as it was when it began, that has this room. */
   shardOf(room: string): Promise<number>;
   /** Moves the keys of a room's slot, while anybody may use it. The slot is still the old owner's: `give` changes that. */
-  moveKeys(room: string, from: RedisProcess, to: RedisProcess): Promise<{ give(): Promise<void> }>;
+  moveKeys(room: string, from: RedisServer, to: RedisServer): Promise<{ give(): Promise<void> }>;
   /** Both. */
-  moveSlot(room: string, from: RedisProcess, to: RedisProcess): Promise<void>;
+  moveSlot(room: string, from: RedisServer, to: RedisServer): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -54,7 +55,7 @@ export async function startRedisCluster(options: RedisClusterOptions = {}): Prom
     replica: nodes[primaries + index],
   }));
   const ids = new Map(await Promise.all(nodes.map(async (node) => [node, await node.cli('cluster', 'myid')] as const)));
-  const idOf = (node: RedisProcess): string => ids.get(node) ?? assert.fail('a node of another cluster');
+  const idOf = (node: RedisServer): string => ids.get(node) ?? assert.fail('a node of another cluster');
   await join(nodes, shards, idOf, options.isTls === true);
 
   const first = nodes[0] ?? assert.fail();
@@ -113,15 +114,15 @@ async function startNodes(count: number, { lines = [], cliArgs = [], isTls }: Re
         'repl-ping-replica-period 1',
         ...(isTls ? [`tls-port ${port}`] : []),
       ];
-      return startRedisProcess({ port, cliArgs, lines: [...own, ...lines] });
+      return startRedis({ port, cliArgs, lines: [...own, ...lines] });
     }),
   );
 }
 
 async function join(
-  nodes: readonly RedisProcess[],
+  nodes: readonly RedisServer[],
   shards: readonly ClusterShard[],
-  idOf: (node: RedisProcess) => string,
+  idOf: (node: RedisServer) => string,
   isTls: boolean,
 ): Promise<void> {
   const share = Math.ceil(slots / shards.length);
@@ -155,22 +156,22 @@ async function join(
   }
 }
 
-async function knownOf(node: RedisProcess): Promise<number> {
+async function knownOf(node: RedisServer): Promise<number> {
   const lines = (await node.cli('cluster', 'nodes')).split('\n');
   return lines.filter((line) => line.includes(' connected') && !line.includes('handshake')).length;
 }
 
-async function isWell(node: RedisProcess): Promise<boolean> {
+async function isWell(node: RedisServer): Promise<boolean> {
   const state = await node.cli('cluster', 'info');
   return state.includes('cluster_state:ok') && state.includes(`cluster_slots_ok:${slots}`);
 }
 
-async function each(nodes: readonly RedisProcess[], isSo: (node: RedisProcess) => Promise<boolean>): Promise<boolean> {
+async function each(nodes: readonly RedisServer[], isSo: (node: RedisServer) => Promise<boolean>): Promise<boolean> {
   return (await Promise.all(nodes.map(isSo))).every(Boolean);
 }
 
 /** A few first, so that the slot lies in two halves for a while, then many at a time. */
-async function moveKeys(slot: string, from: RedisProcess, to: RedisProcess): Promise<void> {
+async function moveKeys(slot: string, from: RedisServer, to: RedisServer): Promise<void> {
   for (let count = 10; ; count = 1000) {
     const keys = (await from.cli('cluster', 'getkeysinslot', slot, String(count)))
       .split('\n')

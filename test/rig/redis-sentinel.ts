@@ -4,15 +4,16 @@
  */
 
 import assert from 'node:assert/strict';
-import { freePorts, type RedisProcess, startRedisProcess } from './redis-process.ts';
+import { freePorts } from './ports.ts';
+import { type RedisServer, startRedis } from './redis.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface SentinelStage {
   readonly url: string;
   /** As they were when it began. */
-  readonly primary: RedisProcess;
-  readonly replica: RedisProcess;
-  readonly sentinels: readonly RedisProcess[];
+  readonly primary: RedisServer;
+  readonly replica: RedisServer;
+  readonly sentinels: readonly RedisServer[];
   /** Asks whoever is the primary now by the word of the first sentinel. */
   cli(...args: string[]): Promise<string>;
   /** The port of the primary, by the word of every sentinel; null while they differ. */
@@ -32,8 +33,8 @@ export async function startSentinelStage(): Promise<SentinelStage> {
   const lines = [...own, 'repl-diskless-sync-delay 0', 'repl-ping-replica-period 1'];
   const cliArgs = ['-a', password];
   const [primary, replica] = await Promise.all([
-    startRedisProcess({ port: primaryPort, cliArgs, lines }),
-    startRedisProcess({ port: replicaPort, cliArgs, lines: [...lines, `replicaof 127.0.0.1 ${primaryPort}`] }),
+    startRedis({ port: primaryPort, cliArgs, lines }),
+    startRedis({ port: replicaPort, cliArgs, lines: [...lines, `replicaof 127.0.0.1 ${primaryPort}`] }),
   ]);
   await waitFor(async () => (await replica.cli('info', 'replication')).includes('master_link_status:up'), {
     what: 'the replica to follow',
@@ -41,7 +42,7 @@ export async function startSentinelStage(): Promise<SentinelStage> {
   });
   const sentinels = await Promise.all(
     sentinelPorts.map((port) =>
-      startRedisProcess({
+      startRedis({
         port,
         isSentinel: true,
         cliArgs: ['-a', sentinelPassword],
@@ -57,7 +58,7 @@ export async function startSentinelStage(): Promise<SentinelStage> {
     timeoutMs: 20_000,
   });
 
-  const portBy = async (sentinel: RedisProcess): Promise<number> =>
+  const portBy = async (sentinel: RedisServer): Promise<number> =>
     Number((await sentinel.cli('sentinel', 'get-master-addr-by-name', primaryName)).split('\n')[1]);
   const all = [primary, replica, ...sentinels];
   const hosts = sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',');
@@ -91,7 +92,7 @@ const sentinelLines = (primaryPort: number): string[] => [
   `sentinel failover-timeout ${primaryName} 2000`,
 ];
 
-async function isInformed(sentinel: RedisProcess): Promise<boolean> {
+async function isInformed(sentinel: RedisServer): Promise<boolean> {
   const words = (await sentinel.cli('sentinel', 'master', primaryName)).split('\n');
   const numberOf = (name: string) => Number(words[words.indexOf(name) + 1]);
   return numberOf('num-other-sentinels') === 2 && numberOf('num-slaves') === 1;

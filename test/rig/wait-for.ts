@@ -6,11 +6,13 @@ export interface WaitOptions {
   /** What was waited for: the test fails with this. */
   readonly what: string;
   readonly timeoutMs?: number;
+  /** For a condition that is work to others: at least as long between two tries. */
+  readonly everyMs?: number;
 }
 
-/** So many turns of the event loop are tried at once; after them a short timer spares the processor. */
+/** So many turns of the event loop are tried at once; after them, pauses that grow with the wait spare the processor. */
 const eagerTurns = 50;
-const pauseMs = 2;
+const pauseMs = (waitedMs: number): number => Math.min(Math.max(2, waitedMs / 20), 50);
 
 /**
  * Settles with the condition's first value that is neither false, null nor undefined.
@@ -18,9 +20,9 @@ const pauseMs = 2;
  */
 export async function waitFor<Value>(
   condition: () => Value | Promise<Value>,
-  { what, timeoutMs = 5000 }: WaitOptions,
+  { what, timeoutMs = 5000, everyMs = 0 }: WaitOptions,
 ): Promise<Exclude<Value, false | null | undefined>> {
-  const deadline = performance.now() + timeoutMs;
+  const began = performance.now();
   let cause: unknown;
   for (let turn = 0; ; turn += 1) {
     try {
@@ -32,7 +34,8 @@ export async function waitFor<Value>(
     } catch (error) {
       cause = error;
     }
-    if (performance.now() > deadline) throw new Error(`Waited ${timeoutMs} ms in vain for: ${what}`, { cause });
-    await (turn < eagerTurns ? nextTurn() : pause(pauseMs));
+    const waitedMs = performance.now() - began;
+    if (waitedMs > timeoutMs) throw new Error(`Waited ${timeoutMs} ms in vain for: ${what}`, { cause });
+    await (turn < eagerTurns && everyMs === 0 ? nextTurn() : pause(Math.max(everyMs, pauseMs(waitedMs))));
   }
 }

@@ -6,7 +6,7 @@ import { Author } from '../rig/author.ts';
 import { type CountedGateway, type CountedOptions, type Figures, startCountedGateway } from '../rig/counted-gateway.ts';
 import { room, tokenOf } from '../rig/gateway.ts';
 import { PacedViewer, streamRequest } from '../rig/paced-viewer.ts';
-import { startRedis } from '../rig/redis-server.ts';
+import { startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
 const closers: (() => unknown)[] = [];

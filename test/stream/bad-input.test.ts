@@ -3,7 +3,7 @@ import { afterEach, describe, it } from 'node:test';
 import { Author } from '../rig/author.ts';
 import { type CountedGateway, startCountedGateway } from '../rig/counted-gateway.ts';
 import { type PacedOptions, PacedViewer } from '../rig/paced-viewer.ts';
-import { startRedis } from '../rig/redis-server.ts';
+import { startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
 const viewerBytesMax = 262_144;

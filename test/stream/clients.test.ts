@@ -15,8 +15,8 @@ import {
 } from '../rig/clients.ts';
 import { type CutProxy, startCutProxy } from '../rig/cut-proxy.ts';
 import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
-import { startNginx } from '../rig/nginx-server.ts';
-import { startRedis } from '../rig/redis-server.ts';
+import { passTo, startPlainNginx } from '../rig/plain-nginx.ts';
+import { startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
 const names = ['resume', 'state', 'beat', 'comment', 'direct', 'likes', 'gap', 'end'];
@@ -109,7 +109,7 @@ async function play({ redisUrl, isBehindNginx = false }: Scene = {}): Promise<vo
     environment: { CORS_ORIGINS: site.origin, RETRY_MS: '100', COUNT_MS: '10' },
     ...(redisUrl === undefined ? {} : { redisUrl }),
   });
-  const nginx = isBehindNginx ? await startNginx(gateway.port) : null;
+  const nginx = isBehindNginx ? await startPlainNginx({ server: passTo(`127.0.0.1:${gateway.port}`) }) : null;
   const stories: Story[] = [];
   try {
     for (let n = 1; n <= 8; n += 1) await gateway.post('comment', { text: `c${n}` });

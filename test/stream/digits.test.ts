@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
-import { startRedis } from '../rig/redis-server.ts';
+import { startRedis } from '../rig/redis.ts';
 import { watch } from '../rig/stream-reader.ts';
 
 const data = '{"order":12345678901234567890,"price":1.10,"tiny":1e-400,"huge":1e999,"zero":-0.0,"s":"\\u0041"}';

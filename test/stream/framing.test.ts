@@ -11,7 +11,7 @@ import { gunzipSync, constants as zlib } from 'node:zlib';
 import { parseEventStream } from '../rig/clients.ts';
 import { dechunk, isChunked } from '../rig/dechunk.ts';
 import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
-import { startNginx } from '../rig/nginx-server.ts';
+import { passTo, startPlainNginx } from '../rig/plain-nginx.ts';
 import { pythonWithRequests } from '../rig/python.ts';
 import { watch } from '../rig/stream-reader.ts';
 import { waitFor } from '../rig/wait-for.ts';
@@ -160,7 +160,7 @@ const compressesAll = `
 
 describe('a proxy that compresses what it passes on', () => {
   it('such as a stock nginx that buffers, too, brings each event at once', async () => {
-    const nginx = await startNginx(gateway.port, compressesAll);
+    const nginx = await startPlainNginx({ server: passTo(`127.0.0.1:${gateway.port}`, compressesAll) });
     const options = { headers: { 'accept-encoding': 'gzip' }, socketPath: nginx.socketPath };
     const stream = await watch('http://gateway', options);
     try {

@@ -13,7 +13,7 @@ import {
   startOrigin,
 } from '../rig/clients.ts';
 import { type Answer, type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
-import { startRedis } from '../rig/redis-server.ts';
+import { startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
 /** Names that a forged line would give, and those that are really used. */

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type GatewayProcess, startGateway, startGatewayProcess } from '../rig/gateway.ts';
-import { freePort } from '../rig/nginx.ts';
+import { freePorts } from '../rig/ports.ts';
 import { secret } from '../rig/tokens.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
@@ -44,7 +44,7 @@ interface Printing {
 }
 
 async function start(stdio: StdioOptions, environment: Readonly<Record<string, string>> = {}): Promise<Printing> {
-  const [port, adminPort] = [await freePort(), await freePort()];
+  const [port = 0, adminPort = 0] = await freePorts(2);
   const child = spawn(process.execPath, [...withTsx, main], {
     cwd: home,
     stdio,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { type Answer, type RunningGateway, startGateway, tokenOf } from '../rig/gateway.ts';
-import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { type ReadOptions, type StreamReader, watch } from '../rig/stream-reader.ts';
 import { nowS } from '../rig/tokens.ts';
 import { waitFor } from '../rig/wait-for.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { type RunningGateway, startGateway, tokenOf } from '../rig/gateway.ts';
-import { type RedisServer, startRedis } from '../rig/redis-server.ts';
+import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { watch } from '../rig/stream-reader.ts';
 import { waitFor } from '../rig/wait-for.ts';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, it } from 'node:test';
 import { type RunningGateway, room, startGateway, startGatewayProcess, tokenOf } from '../rig/gateway.ts';
-import { startRedis } from '../rig/redis-server.ts';
+import { startRedis } from '../rig/redis.ts';
 import { watch } from '../rig/stream-reader.ts';
 import { makeToken, nowS, secret } from '../rig/tokens.ts';
 
