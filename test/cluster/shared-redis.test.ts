@@ -5,10 +5,11 @@ import { describe, test } from 'node:test';
 import type { RoomLog } from '../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../src/model.ts';
 import { Ear } from '../contract/stage.ts';
-import { openGateway, seatViewers, type Viewer } from '../fault/stage.ts';
+import { openGateway, seatViewers } from '../fault/stage.ts';
 import { type RunningGateway, room, tokenOf } from '../rig/gateway.ts';
 import { freePorts } from '../rig/ports.ts';
 import { type RedisServer, startRedis } from '../rig/redis.ts';
+import type { Viewer } from '../rig/viewer.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
 const id = room as RoomId;

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
 import { Author } from '../rig/author.ts';
 import { startCountedGateway } from '../rig/counted-gateway.ts';
-import { PacedViewer } from '../rig/paced-viewer.ts';
+import { RawViewer } from '../rig/raw-viewer.ts';
 import { startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
@@ -36,9 +36,9 @@ async function holdsOut(redisUrl?: string): Promise<void> {
   const author = new Author(gateway.port);
   closers.push(() => author.close());
   await author.signal();
-  const viewers: PacedViewer[] = [];
+  const viewers: RawViewer[] = [];
   for (let n = 0; n < viewersBefore; n += 1) {
-    const viewer = new PacedViewer(gateway.port, { sub: `user-${n}`, ...(n % 2 ? { acceptEncoding: 'gzip' } : {}) });
+    const viewer = new RawViewer(gateway.port, { sub: `user-${n}`, ...(n % 2 ? { acceptEncoding: 'gzip' } : {}) });
     closers.push(() => viewer.close());
     viewers.push(await viewer.seated());
   }
@@ -65,7 +65,7 @@ async function holdsOut(redisUrl?: string): Promise<void> {
   for (const viewer of viewers.slice(0, 5)) viewer.close();
   const late = await waitFor(
     async () => {
-      const viewer = new PacedViewer(gateway.port, { sub: 'late' });
+      const viewer = new RawViewer(gateway.port, { sub: 'late' });
       closers.push(() => viewer.close());
       await waitFor(() => viewer.isOver || viewer.head !== '', { what: 'an answer, or the end' });
       return viewer.isOver ? null : viewer.seated();

@@ -10,8 +10,9 @@ import { type GatewayProcess, type RunningGateway, startGatewayProcess } from '.
 import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { type RedisProxy, startRedisProxy } from '../rig/redis-proxy.ts';
 import { secret } from '../rig/tokens.ts';
+import type { Viewer } from '../rig/viewer.ts';
 import { waitFor } from '../rig/wait-for.ts';
-import { allReach, assertNobodyLost, historyOf, openGateway, seatViewers, type Viewer, Writers } from './stage.ts';
+import { allReach, assertNobodyLost, historyOf, openGateway, seatViewers, Writers } from './stage.ts';
 
 /** Longer than a lease, on a busy machine. */
 const lapseMs = 40_000;

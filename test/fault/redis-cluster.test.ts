@@ -11,17 +11,9 @@ import { leaveBehind, type RedisServer } from '../rig/redis.ts';
 import { type RedisCluster, startRedisCluster } from '../rig/redis-cluster.ts';
 import { readStream } from '../rig/stream-reader.ts';
 import { makeToken } from '../rig/tokens.ts';
+import type { Viewer } from '../rig/viewer.ts';
 import { waitFor } from '../rig/wait-for.ts';
-import {
-  allReach,
-  assertNobodyLost,
-  historyOf,
-  judgeViewer,
-  openGateway,
-  seatViewers,
-  type Viewer,
-  Writers,
-} from './stage.ts';
+import { allReach, assertNobodyLost, historyOf, judgeViewer, openGateway, seatViewers, Writers } from './stage.ts';
 
 /** Longer than a slot takes to move, however busy the machine: until then no write is to be refused. */
 const longDeadlineMs = 6000;

@@ -10,8 +10,9 @@ import { type RunningGateway, room } from '../rig/gateway.ts';
 import { logKey, metaKey, stateKey } from '../rig/keys.ts';
 import { freePorts } from '../rig/ports.ts';
 import { type RedisServer, startRedis } from '../rig/redis.ts';
+import type { Viewer } from '../rig/viewer.ts';
 import { waitFor } from '../rig/wait-for.ts';
-import { allReach, historyOf, judgeViewer, openGateway, seatViewers, type Viewer, Writers } from './stage.ts';
+import { allReach, historyOf, judgeViewer, openGateway, seatViewers, Writers } from './stage.ts';
 
 describe('a log that comes back older in the same process', () => {
   let first: RedisServer;

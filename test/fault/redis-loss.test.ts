@@ -8,8 +8,9 @@ import { type RunningGateway, room } from '../rig/gateway.ts';
 import { logKey, metaKey } from '../rig/keys.ts';
 import { splitId } from '../rig/ledger.ts';
 import { type RedisServer, startRedis } from '../rig/redis.ts';
+import type { Viewer } from '../rig/viewer.ts';
 import { waitFor } from '../rig/wait-for.ts';
-import { allReach, historyOf, judgeViewer, openGateway, seatViewers, type Viewer, Writers } from './stage.ts';
+import { allReach, historyOf, judgeViewer, openGateway, seatViewers, Writers } from './stage.ts';
 
 describe('a Redis that loses data', () => {
   let server: RedisServer;

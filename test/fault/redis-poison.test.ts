@@ -18,17 +18,9 @@ import {
 import { splitId } from '../rig/ledger.ts';
 import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { makeToken } from '../rig/tokens.ts';
+import type { Viewer } from '../rig/viewer.ts';
 import { waitFor } from '../rig/wait-for.ts';
-import {
-  allReach,
-  assertNobodyLost,
-  historyOf,
-  judgeViewer,
-  openGateway,
-  seatViewers,
-  type Viewer,
-  Writers,
-} from './stage.ts';
+import { allReach, assertNobodyLost, historyOf, judgeViewer, openGateway, seatViewers, Writers } from './stage.ts';
 
 const id = room as RoomId;
 

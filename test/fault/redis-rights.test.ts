@@ -9,17 +9,9 @@ import type { RoomId } from '../../src/model.ts';
 import { type RunningGateway, room } from '../rig/gateway.ts';
 import { logKey } from '../rig/keys.ts';
 import { type GuardedRedis, leastRights, startGuardedRedis } from '../rig/least-rights.ts';
+import { Viewer } from '../rig/viewer.ts';
 import { waitFor } from '../rig/wait-for.ts';
-import {
-  allReach,
-  assertNobodyLost,
-  historyOf,
-  openGateway,
-  readinessOf,
-  seatViewers,
-  Viewer,
-  Writers,
-} from './stage.ts';
+import { allReach, assertNobodyLost, historyOf, openGateway, readinessOf, seatViewers, Writers } from './stage.ts';
 
 const id = room as RoomId;
 const gift = { gift: 'rose', count: 1 };

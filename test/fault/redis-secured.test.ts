@@ -12,8 +12,9 @@ import { clusterRights, leastRights } from '../rig/least-rights.ts';
 import { freePorts } from '../rig/ports.ts';
 import { startRedis } from '../rig/redis.ts';
 import { startRedisCluster } from '../rig/redis-cluster.ts';
+import type { Viewer } from '../rig/viewer.ts';
 import { waitFor } from '../rig/wait-for.ts';
-import { allReach, assertNobodyLost, historyOf, openGateway, seatViewers, type Viewer, Writers } from './stage.ts';
+import { allReach, assertNobodyLost, historyOf, openGateway, seatViewers, Writers } from './stage.ts';
 
 const run = promisify(execFile);
 const user = 'ring-side';

@@ -9,17 +9,9 @@ import type { RunningGateway } from '../rig/gateway.ts';
 import { splitId } from '../rig/ledger.ts';
 import { leaveBehind } from '../rig/redis.ts';
 import { primaryName, type SentinelStage, startSentinelStage } from '../rig/redis-sentinel.ts';
+import type { Viewer } from '../rig/viewer.ts';
 import { waitFor } from '../rig/wait-for.ts';
-import {
-  allReach,
-  assertNobodyLost,
-  historyOf,
-  judgeViewer,
-  openGateway,
-  seatViewers,
-  type Viewer,
-  Writers,
-} from './stage.ts';
+import { allReach, assertNobodyLost, historyOf, judgeViewer, openGateway, seatViewers, Writers } from './stage.ts';
 
 /** So rare that no viewer could wait for it: what is heard again is heard because it was subscribed again. */
 const environment = { RENEW_MS: '10000' };

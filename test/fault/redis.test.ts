@@ -8,6 +8,7 @@ import { type RunningGateway, room } from '../rig/gateway.ts';
 import { logKey } from '../rig/keys.ts';
 import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { type RedisProxy, startRedisProxy } from '../rig/redis-proxy.ts';
+import type { Viewer } from '../rig/viewer.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import {
   allReach,
@@ -17,7 +18,6 @@ import {
   openGateway,
   seatViewers,
   slackMs,
-  type Viewer,
   Writers,
 } from './stage.ts';
 

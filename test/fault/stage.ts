@@ -5,17 +5,14 @@
  */
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
-import { constants, createGunzip } from 'node:zlib';
-import { createParser } from 'eventsource-parser';
 import type { RoomId } from '../../src/model.ts';
 import { type RunningGateway, room, startGateway, tokenOf } from '../rig/gateway.ts';
 import { metaKey } from '../rig/keys.ts';
 import { Ledger, type Person, type Seen, splitId } from '../rig/ledger.ts';
+import { judge, type Told } from '../rig/oracle.ts';
+import { Viewer } from '../rig/viewer.ts';
 import { waitFor } from '../rig/wait-for.ts';
-import { Watcher } from '../rig/watcher.ts';
 
 export const deadlineMs = 800;
 /** What a busy machine may add to a deadline. */
@@ -54,79 +51,6 @@ const people: readonly Person[] = [
   { id: 'bob', isStaff: false, tags: ['gold'] },
   { id: 'cat', isStaff: true, tags: [] },
 ];
-
-/** One viewer, who keeps every byte of every stream that it had. */
-export class Viewer {
-  readonly person: Person;
-  readonly isGzip: boolean;
-  readonly room: string;
-  lastId: string | null = null;
-  /** The bodies of the streams that began with a `resume`, each in portions. */
-  readonly streams: Buffer[][] = [];
-  isOpen = false;
-  #request: ClientRequest | null = null;
-
-  constructor(person: Person, isGzip: boolean, at = room) {
-    this.person = person;
-    this.isGzip = isGzip;
-    this.room = at;
-  }
-
-  get lastOffset(): number {
-    return this.lastId === null ? 0 : splitId(this.lastId).offset;
-  }
-
-  /** Watches until it has its seat, coming again where it is told to, as a browser would. */
-  async come(gateway: Pick<RunningGateway, 'url'>): Promise<void> {
-    await waitFor(() => this.#tryToCome(gateway), { what: `${this.person.id} to be seated`, timeoutMs: 15_000 });
-  }
-
-  leave(): void {
-    this.#request?.destroy();
-  }
-
-  async #tryToCome(gateway: Pick<RunningGateway, 'url'>): Promise<boolean> {
-    const { id, isStaff, tags } = this.person;
-    const headers = {
-      authorization: `Bearer ${tokenOf(id, 'viewer', { tags, rooms: { [this.room]: isStaff ? 'moderator' : 'viewer' } })}`,
-      ...(this.lastId === null ? {} : { 'last-event-id': this.lastId }),
-      ...(this.isGzip ? { 'accept-encoding': 'gzip' } : {}),
-    };
-    const asked = request(`${gateway.url}/rooms/${this.room}/stream`, { agent: false, headers });
-    asked.end();
-    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
-    asked.on('error', () => undefined);
-    assert.equal(answer.statusCode, 200);
-    assert.equal(answer.headers['content-encoding'] === 'gzip', this.isGzip && answer.headers.connection === 'close');
-    const stream: Buffer[] = [];
-    let isSeated = false;
-    let isOver = false;
-    const parser = createParser({
-      onEvent: ({ event, id }) => {
-        if (event === 'resume') isSeated = true;
-        if (id !== undefined) this.lastId = id;
-      },
-    });
-    answer.on('data', (bytes: Buffer) => void stream.push(bytes));
-    const body =
-      this.isGzip && answer.headers['content-encoding'] === 'gzip' ? answer.pipe(createGunzip(flush)) : answer;
-    body.on('data', (bytes: Buffer) => parser.feed(bytes.toString()));
-    body.on('error', () => undefined);
-    answer
-      .on('error', () => undefined)
-      .on('close', () => {
-        isOver = true;
-        if (this.#request === asked) this.isOpen = false;
-      });
-    await waitFor(() => isSeated || isOver, { what: 'a resume, or the end', timeoutMs: 15_000 });
-    if (!isSeated) return false;
-    this.#request = asked;
-    this.isOpen = !isOver;
-    this.streams.push(stream);
-    return true;
-  }
-}
-const flush = { flush: constants.Z_SYNC_FLUSH };
 
 /** A Redis, of whatever kind, that answers commands. */
 type Asked = { cli(...args: string[]): Promise<string> };
@@ -294,27 +218,12 @@ function inOrder(heardOf: ReadonlySet<string>, present: readonly string[]): Set<
   return new Set([...ordered, ...present]);
 }
 
-/** What a viewer was told, once its bytes are held against the history. */
-export interface Told {
-  /** Gaps and resets that were declared. */
-  readonly declared: readonly string[];
-  /** The verdict of each stream. */
-  readonly verdicts: readonly string[];
-}
-
-/** Fails where a viewer lacks something that it was not told of, or has something twice, too early or not for it. */
-export function judgeViewer(viewer: Viewer, ledger: Ledger): Told {
-  const watcher = new Watcher(viewer.person, ledger);
-  const verdicts = viewer.streams.map((stream) => {
-    watcher.connect(viewer.isGzip);
-    watcher.feed(Buffer.concat(stream));
-    const left = watcher.gaps.filter(({ cause, isLeast }) => cause === 'failover' && !isLeast);
-    assert.deepEqual(left, [], `${viewer.person.id} was not given what there is`);
-    return String(watcher.resume?.verdict);
-  });
-  watcher.assertComplete();
-  return { declared: watcher.declared, verdicts };
-}
+export const judgeViewer = ({ person, isGzip, streams }: Viewer, ledger: Ledger): Told =>
+  judge(
+    person,
+    streams.map((parts) => ({ bytes: Buffer.concat(parts), isGzip })),
+    ledger,
+  );
 
 /** Holds everybody to having had everything: no gap, no reset, and every return exact. */
 export function assertNobodyLost(viewers: readonly Viewer[], ledger: Ledger): void {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { packageVersion } from '../../src/version.ts';
 import { type RunningGateway, room, type StartOptions, startGateway, tokenOf } from '../rig/gateway.ts';
 import { MetricsText } from '../rig/metrics-text.ts';
-import { openRawViewer, type RawViewer, type RawViewerOptions } from '../rig/raw-viewer.ts';
+import { RawViewer, type RawViewerOptions } from '../rig/raw-viewer.ts';
 import { startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
@@ -29,7 +29,7 @@ async function inHall(options: StartOptions, run: (hall: Hall) => Promise<void>)
       gateway,
       text,
       async join(how = {}) {
-        const viewer = await openRawViewer(gateway.port, how);
+        const viewer = new RawViewer(gateway.port, how);
         viewers.push(viewer);
         const isAnswered = (): boolean => viewer.events.some(({ event }) => event === 'state' || event === 'end');
         await waitFor(() => isAnswered() || viewer.isOver, { what: 'a viewer to be greeted' });
@@ -57,12 +57,8 @@ const sum = (viewers: readonly RawViewer[], of: (viewer: RawViewer) => number): 
 describe('the metrics of a gateway', () => {
   it('count viewers, joins, deliveries and bytes as the viewers themselves do', () =>
     inHall({}, async (hall) => {
-      const plain = [
-        await hall.join(),
-        await hall.join({ user: 'bob' }),
-        await hall.join({ user: 'mo', role: 'host' }),
-      ];
-      const zipped = await hall.join({ user: 'zoe', gzip: true });
+      const plain = [await hall.join(), await hall.join({ sub: 'bob' }), await hall.join({ sub: 'mo', role: 'host' })];
+      const zipped = await hall.join({ sub: 'zoe', acceptEncoding: 'gzip' });
       const all = [...plain, zipped];
       await say(hall, 12);
       for (const viewer of all) await heard(viewer, 'comment', 12);
@@ -88,7 +84,7 @@ describe('the metrics of a gateway', () => {
 
   it('say what gzip spared', () =>
     inHall({}, async (hall) => {
-      const viewer = await hall.join({ gzip: true });
+      const viewer = await hall.join({ acceptEncoding: 'gzip' });
       const greeting = { plain: viewer.plain.length, zipped: viewer.byteCount };
       await say(hall, 5);
       await heard(viewer, 'comment', 5);
@@ -106,14 +102,14 @@ describe('the metrics of a gateway', () => {
       const lastId = first.named('comment').at(1)?.lastId ?? '';
       const firstId = first.named('resume')[0]?.lastId ?? '';
       first.close();
-      const exact = await hall.join({ lastId });
+      const exact = await hall.join({ lastEventId: lastId });
       await heard(exact, 'comment', 2);
-      await hall.join({ lastId: 'zzz.3' });
+      await hall.join({ lastEventId: 'zzz.3' });
       // Redis and the embedded log alike keep some more than they must.
       for (let n = 0; n < 30; n += 1) await say(hall, 10);
       await heard(exact, 'comment', 302);
       const before = (await hall.metrics()).of('ringside_deliveries_total');
-      const gap = await hall.join({ lastId: firstId });
+      const gap = await hall.join({ lastEventId: firstId });
       const metrics = await hall.metrics();
       assert.deepEqual(metrics.by('ringside_joins_total', 'verdict'), { fresh: 1, exact: 1, reset: 1, gap: 1 });
       assert.deepEqual(metrics.by('ringside_gaps_total', 'cause'), { trimmed: 1 });
@@ -127,17 +123,17 @@ describe('the metrics of a gateway', () => {
 
   it('tell endings and those who were turned away by their causes', () =>
     inHall({ environment: { VIEWERS_MAX: '2' } }, async (hall) => {
-      const bob = await hall.join({ user: 'bob' });
-      const ann = await hall.join({ user: 'ann' });
-      const third = await hall.join({ user: 'cleo' });
+      const bob = await hall.join({ sub: 'bob' });
+      const ann = await hall.join({ sub: 'ann' });
+      const third = await hall.join({ sub: 'cleo' });
       assert.ok(third.named('end').length === 1, 'more than VIEWERS_MAX');
       const host = { as: tokenOf('hanna', 'host') };
       await hall.gateway.post('ban', { user: 'bob' }, host);
       await waitFor(() => bob.isOver, { what: 'the banned one to go' });
-      const back = await openRawViewer(hall.gateway.port, { user: 'bob' });
+      const back = new RawViewer(hall.gateway.port, { sub: 'bob' });
       await hall.gateway.post('end', {}, host);
       await waitFor(() => ann.isOver, { what: 'the stream to end' });
-      const late = await openRawViewer(hall.gateway.port, { user: 'ann' });
+      const late = new RawViewer(hall.gateway.port, { sub: 'ann' });
       await waitFor(async () => (await hall.metrics()).by('ringside_turned_away_total', 'cause')['ended'] === 1, {
         what: 'who comes to an ended room to be turned away',
       });
@@ -151,7 +147,7 @@ describe('the metrics of a gateway', () => {
 
   it('count a gap for each viewer that is told of chat beyond what people can read', () =>
     inHall({ environment: { CHAT_PER_SECOND: '2' } }, async (hall) => {
-      const viewers = [await hall.join({ user: 'a' }), await hall.join({ user: 'b' }), await hall.join({ user: 'c' })];
+      const viewers = [await hall.join({ sub: 'a' }), await hall.join({ sub: 'b' }), await hall.join({ sub: 'c' })];
       await say(hall, 10);
       await hall.gateway.post('end', {});
       for (const viewer of viewers) await waitFor(() => viewer.isOver, { what: 'the room to have ended' });
@@ -162,7 +158,7 @@ describe('the metrics of a gateway', () => {
 
   it('hold no room, no user and no token', () =>
     inHall({ environment: { NODE_ID: 'blue-1', GROUP: 'blue' } }, async (hall) => {
-      await hall.join({ user: 'ursula-of-the-sea' });
+      await hall.join({ sub: 'ursula-of-the-sea' });
       await say(hall, 2);
       const text = await hall.text();
       for (const secret of [room, 'ursula', 'hanna', tokenOf('ursula-of-the-sea'), 'eyJ']) {
@@ -184,7 +180,7 @@ describe('the metrics of a gateway', () => {
     const redis = await startRedis();
     try {
       await inHall({ redisUrl: redis.url, environment: { LOG_DEADLINE_MS: '500' } }, async (hall) => {
-        const viewers = [await hall.join({ user: 'a' }), await hall.join({ user: 'b' })];
+        const viewers = [await hall.join({ sub: 'a' }), await hall.join({ sub: 'b' })];
         await say(hall, 3);
         for (const viewer of viewers) await heard(viewer, 'comment', 3);
         const metrics = await hall.metrics();

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { type Ledger, maySee, type Person, splitId, type Written } from '../rig/ledger.ts';
-import type { Resume } from '../rig/watcher.ts';
+import type { Resume } from '../rig/oracle.ts';
 
 /** The log as it was when it answered. */
 export interface Moment {

@@ -14,7 +14,7 @@ import { readSettings } from '../../src/settings.ts';
 import { FakeClock } from '../rig/fake-clock.ts';
 import { FakeSocket } from '../rig/fake-socket.ts';
 import { Ledger } from '../rig/ledger.ts';
-import { Watcher } from '../rig/watcher.ts';
+import { Oracle } from '../rig/oracle.ts';
 import { people, room, toIdentity, turn } from './cast.ts';
 import { Chronicle } from './chronicle.ts';
 import { Writers } from './writers.ts';
@@ -77,7 +77,7 @@ const order: fc.Arbitrary<Order> = fc.record({
 class Stage {
   readonly clock = new FakeClock();
   readonly ledger = new Ledger();
-  readonly watchers: readonly Watcher[];
+  readonly watchers: readonly Oracle[];
   readonly #sockets: FakeSocket[] = [];
   readonly #writers: Writers;
   readonly #hub: Hub;
@@ -93,7 +93,7 @@ class Stage {
       throw error;
     });
     this.#rhythm = rhythm;
-    this.watchers = people.slice(0, viewers).map((person) => new Watcher(person, this.ledger));
+    this.watchers = people.slice(0, viewers).map((person) => new Oracle(person, this.ledger));
   }
 
   write(): void {

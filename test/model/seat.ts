@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type { Identity } from '../../src/model.ts';
 import { type Ledger, type Person, splitId, type Written } from '../rig/ledger.ts';
-import { Watcher } from '../rig/watcher.ts';
+import { Oracle } from '../rig/oracle.ts';
 import { type TimedSocket, toIdentity } from './cast.ts';
 import type { Chronicle, Moment } from './chronicle.ts';
 
@@ -26,7 +26,7 @@ export interface Excuses {
 export class Seat {
   /** What the newest token says. */
   person: Person;
-  readonly watcher: Watcher;
+  readonly watcher: Oracle;
   socket: TimedSocket | null = null;
   visit: Visit | null = null;
   isComing = false;
@@ -53,7 +53,7 @@ export class Seat {
 
   constructor(person: Person, ledger: Ledger) {
     this.person = person;
-    this.watcher = new Watcher(person, ledger);
+    this.watcher = new Oracle(person, ledger);
   }
 
   get isConnected(): boolean {

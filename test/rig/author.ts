@@ -5,9 +5,10 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { Agent, type IncomingMessage, request } from 'node:http';
-import { room, tokenOf } from './gateway.ts';
+import { Agent } from 'node:http';
+import { room } from './gateway.ts';
 import { Ledger, type Written } from './ledger.ts';
+import { sendWrite } from './send-write.ts';
 
 export class Author {
   readonly ledger = new Ledger();
@@ -27,7 +28,9 @@ export class Author {
     this.#writes += 1;
     const mark = `mark ${this.#writes}`;
     const padding = randomBytes(Math.ceil((bytes * 3) / 4)).toString('base64url');
-    const { status, text } = await this.#post('signal', { type: 'note', data: { text: mark, padding } });
+    const body = { type: 'note', data: { text: mark, padding } };
+    const to = { port: this.#port, room, agent: this.#agent };
+    const { status, text } = await sendWrite(to, { method: 'POST', path: 'actions/signal', body, key: null });
     assert.equal(status, 202, text);
     this.paddedBytes += padding.length;
     return this.ledger.add(JSON.parse(text).id, { seen: 'all', mark, part: null });
@@ -35,23 +38,5 @@ export class Author {
 
   close(): void {
     this.#agent.destroy();
-  }
-
-  #post(kind: string, body: unknown): Promise<{ status: number; text: string }> {
-    const headers = { authorization: `Bearer ${tokenOf('hanna', 'host')}`, 'content-type': 'application/json' };
-    const path = `/rooms/${room}/actions/${kind}`;
-    return new Promise((resolve, reject) => {
-      const take = (answer: IncomingMessage): void => {
-        let text = '';
-        answer.setEncoding('utf8');
-        answer.on('data', (part: string) => {
-          text += part;
-        });
-        answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text }));
-        answer.on('error', reject);
-      };
-      const asked = request({ host: '127.0.0.1', port: this.#port, path, method: 'POST', agent: this.#agent, headers });
-      asked.on('response', take).on('error', reject).end(JSON.stringify(body));
-    });
   }
 }

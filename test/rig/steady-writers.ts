@@ -5,13 +5,12 @@
  */
 
 import assert from 'node:assert/strict';
-import { type IncomingMessage, request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Crowd } from './crowd.ts';
-import { tokenOf } from './gateway.ts';
 import { Ledger, splitId, type What } from './ledger.ts';
+import { judge } from './oracle.ts';
+import { sendWrite, type Write } from './send-write.ts';
 import { waitFor } from './wait-for.ts';
-import { Watcher } from './watcher.ts';
 
 export interface WritersOptions {
   readonly port: number;
@@ -27,11 +26,7 @@ interface Acknowledged extends What {
   readonly id: string;
 }
 
-interface Write {
-  readonly method: 'POST' | 'PUT';
-  readonly path: string;
-  readonly body: object;
-  readonly key: string | null;
+interface Planned extends Write {
   readonly part: What['part'];
 }
 
@@ -106,43 +101,20 @@ export class SteadyWriters {
     const room = rooms[number % rooms.length] ?? '';
     const mark = `mark ${number}`;
     const write = writeOf(Math.floor(number / rooms.length) % 4, mark, isKeyed);
-    const { status, text } = await send(port, room, write);
+    const { status, text } = await sendWrite({ port, room }, write);
     const id = status < 300 ? String(JSON.parse(text).id) : '';
     if (status >= 300) this.failures.push(`${write.method} ${write.path}, key ${write.key}: ${status} ${text}`);
     else this.acknowledged.get(room)?.push({ id, seen: 'all', mark, part: write.part });
   }
 }
 
-function writeOf(form: number, mark: string, isKeyed: boolean): Write {
+function writeOf(form: number, mark: string, isKeyed: boolean): Planned {
   const key = form % 2 === 0 || isKeyed ? mark.replace(' ', '-') : null;
   if (form === 2) {
     return { method: 'PUT', path: 'state/title', body: { mark }, key, part: { name: 'title', mark } };
   }
   if (form === 3) return { method: 'POST', path: 'actions/comment', body: { text: mark }, key, part: null };
   return { method: 'POST', path: 'actions/signal', body: { type: 'beat', data: { text: mark } }, key, part: null };
-}
-
-/** Over a connection of its own. An answer that never comes is the status 599. */
-function send(port: number, room: string, { method, path, body, key }: Write) {
-  const headers = {
-    authorization: `Bearer ${tokenOf('hanna', 'host', { rooms: { [room]: 'host' } })}`,
-    'content-type': 'application/json',
-    ...(key === null ? {} : { 'idempotency-key': key }),
-  };
-  return new Promise<{ status: number; text: string }>((resolve) => {
-    const take = (answer: IncomingMessage): void => {
-      let text = '';
-      answer.setEncoding('utf8');
-      answer.on('data', (part: string) => {
-        text += part;
-      });
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text }));
-    };
-    const to = { host: '127.0.0.1', port, path: `/rooms/${room}/${path}`, method, agent: false, headers };
-    const asked = request(to, take);
-    asked.on('error', (error) => resolve({ status: 599, text: error.message }));
-    asked.end(JSON.stringify(body));
-  });
 }
 
 /** Holds the raw bytes of those who kept them against what was acknowledged; answers with how many that were. */
@@ -152,13 +124,10 @@ export function judgeKept(crowd: Crowd, writers: SteadyWriters): number {
   for (const { room, user, isGzip, streams } of crowd.viewers) {
     const ledger = ledgers.get(room.room);
     if (streams === null || ledger === undefined) continue;
-    const watcher = new Watcher({ id: user, isStaff: false, tags: [] }, ledger);
-    for (const stream of streams.filter(({ length }) => length > 0)) {
-      watcher.connect(isGzip && stream[0]?.[0] === 0x1f);
-      watcher.feed(Buffer.concat(stream));
-    }
-    watcher.assertComplete();
-    assert.deepEqual(watcher.declared, [], `${user} was told of a loss`);
+    const kept = streams.filter(({ length }) => length > 0).map((parts) => Buffer.concat(parts));
+    const all = kept.map((bytes) => ({ bytes, isGzip: isGzip && bytes[0] === 0x1f }));
+    const { declared } = judge({ id: user, isStaff: false, tags: [] }, all, ledger);
+    assert.deepEqual(declared, [], `${user} was told of a loss`);
     judged += 1;
   }
   return judged;

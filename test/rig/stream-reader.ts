@@ -39,6 +39,8 @@ export class StreamReader {
   readonly audiences: { readonly viewers: number; readonly users: number; readonly after: number }[] = [];
   readonly comments: string[] = [];
   retryMs: number | null = null;
+  /** The body as it came. */
+  readonly parts: Buffer[] = [];
   /** Everything that was read, decoded. */
   text = '';
   isOver = false;
@@ -76,6 +78,7 @@ export class StreamReader {
     });
     // Our gzip streams have no trailer, so their end reads like a cut.
     body.on('error', over).on('end', over).on('close', over);
+    answer.on('data', (bytes: Buffer) => void this.parts.push(bytes));
     answer.on('error', over).on('aborted', over);
   }
 

@@ -5,7 +5,7 @@ import { afterEach, describe, it } from 'node:test';
 import { Author } from '../rig/author.ts';
 import { type CountedGateway, type CountedOptions, type Figures, startCountedGateway } from '../rig/counted-gateway.ts';
 import { room, tokenOf } from '../rig/gateway.ts';
-import { PacedViewer, streamRequest } from '../rig/paced-viewer.ts';
+import { RawViewer, streamRequest } from '../rig/raw-viewer.ts';
 import { startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
@@ -74,7 +74,7 @@ describe('a client that goes in the middle of its request', () => {
     const author = new Author(gateway.port);
     closers.push(() => author.close());
     await author.signal();
-    const witness = await new PacedViewer(gateway.port).seated();
+    const witness = await new RawViewer(gateway.port).seated();
     closers.push(() => witness.close());
     const before = await gateway.figures();
     const whole = `${streamRequest({ sub: 'bob' })}\r\n`;
@@ -110,7 +110,7 @@ describe('a client that goes in the middle of its request', () => {
     const author = new Author(gateway.port);
     closers.push(() => author.close());
     await author.signal();
-    const witness = await new PacedViewer(gateway.port).seated();
+    const witness = await new RawViewer(gateway.port).seated();
     closers.push(() => witness.close());
     const before = await gateway.figures();
     const head = streamRequest({ sub: 'bob' });
@@ -166,8 +166,8 @@ async function survives(count: number, redisUrl?: string): Promise<void> {
   closers.push(() => author.close());
   await author.signal();
   const viewers = [
-    await new PacedViewer(gateway.port, { sub: 'ann' }).seated(),
-    await new PacedViewer(gateway.port, { sub: 'bob', acceptEncoding: 'gzip' }).seated(),
+    await new RawViewer(gateway.port, { sub: 'ann' }).seated(),
+    await new RawViewer(gateway.port, { sub: 'bob', acceptEncoding: 'gzip' }).seated(),
   ];
   closers.push(() => viewers.forEach((viewer) => void viewer.close()));
   const cold = await gateway.collected();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Author } from '../rig/author.ts';
 import { type RunningGateway, startGateway } from '../rig/gateway.ts';
-import { PacedViewer } from '../rig/paced-viewer.ts';
+import { RawViewer } from '../rig/raw-viewer.ts';
 
 /** What a client may say, and whether it gets gzip. Undefined: it says nothing. */
 const cases: readonly (readonly [said: string | undefined, isGzip: boolean])[] = [
@@ -50,7 +50,7 @@ describe('Accept-Encoding', () => {
   for (const [said, isGzip] of cases) {
     const shown = said === undefined ? 'that is absent' : `"${said.length > 60 ? `${said.slice(0, 20)}…` : said}"`;
     it(`${shown} gets ${isGzip ? 'gzip' : 'plain bytes'}`, async () => {
-      const viewer = new PacedViewer(gateway.port, said === undefined ? {} : { acceptEncoding: said });
+      const viewer = new RawViewer(gateway.port, said === undefined ? {} : { acceptEncoding: said });
       try {
         await viewer.seated();
         const { id } = await author.signal(2000);

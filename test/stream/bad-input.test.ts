@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { Author } from '../rig/author.ts';
 import { type CountedGateway, startCountedGateway } from '../rig/counted-gateway.ts';
-import { type PacedOptions, PacedViewer } from '../rig/paced-viewer.ts';
+import { RawViewer, type RawViewerOptions } from '../rig/raw-viewer.ts';
 import { startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
@@ -34,7 +34,7 @@ afterEach(async () => {
 interface Stage {
   readonly gateway: CountedGateway;
   readonly author: Author;
-  seat(sub: string, more?: Omit<PacedOptions, 'sub'>): Promise<PacedViewer>;
+  seat(sub: string, more?: Omit<RawViewerOptions, 'sub'>): Promise<RawViewer>;
 }
 
 async function stage(more: Readonly<Record<string, string>> = {}): Promise<Stage> {
@@ -43,7 +43,7 @@ async function stage(more: Readonly<Record<string, string>> = {}): Promise<Stage
   const author = new Author(gateway.port);
   closers.push(() => author.close());
   const seat: Stage['seat'] = async (sub, options = {}) => {
-    const viewer = new PacedViewer(gateway.port, { sub, ...options });
+    const viewer = new RawViewer(gateway.port, { sub, ...options });
     closers.push(() => viewer.close());
     return viewer.seated();
   };
@@ -56,11 +56,7 @@ const atATime = 10;
 /**
  * Writes until it is so, as fast as a witness that reads gets it, and holds what waits for a viewer to its bound.
  */
-async function writeUntil(
-  { gateway, author }: Stage,
-  witness: PacedViewer,
-  isSo: () => Promise<boolean>,
-): Promise<void> {
+async function writeUntil({ gateway, author }: Stage, witness: RawViewer, isSo: () => Promise<boolean>): Promise<void> {
   const until = performance.now() + writeWithinMs;
   do {
     for (let n = 1; n < atATime; n += 1) await author.signal(signalBytes);
@@ -82,7 +78,7 @@ async function endsSleepers(redisUrl?: string): Promise<void> {
   const healthy = [ann, await seat('bob', { acceptEncoding: 'gzip' }), await seat('cat')];
   await author.signal(signalBytes);
   const before = await gateway.collected();
-  const sleepers: PacedViewer[] = [];
+  const sleepers: RawViewer[] = [];
   for (let n = 0; n < 24; n += 1) {
     sleepers.push(await seat(`sleeper-${n}`, n % 3 === 0 ? { acceptEncoding: 'gzip' } : {}));
   }

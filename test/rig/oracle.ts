@@ -36,7 +36,7 @@ export interface Gap {
 /** The part that holds the sum of likes, of which `likes` events tell too. */
 const counterPart = 'likes';
 
-export class Watcher {
+export class Oracle {
   /** As whom it is served on this connection. */
   person: Person;
   readonly #ledger: Ledger;
@@ -336,6 +336,42 @@ export class Watcher {
     this.#likesTold = total;
     this.likes = total;
   }
+}
+
+/** The body of one stream, as it came. */
+export interface Stream {
+  readonly bytes: Buffer;
+  readonly isGzip: boolean;
+}
+
+/** What a viewer was told, once its bytes are held against the history. */
+export interface Told {
+  /** Gaps and resets that were declared. */
+  readonly declared: readonly string[];
+  /** The verdict of each stream. */
+  readonly verdicts: readonly string[];
+}
+
+/**
+ * Fails where a viewer lacks something that it was not told of, or has something twice, too early or not for it. Owed is
+ * everything, or what a stream that was cut began with.
+ */
+export function judge(
+  person: Person,
+  streams: readonly Stream[],
+  ledger: Ledger,
+  owed: 'everything' | 'a beginning' = 'everything',
+): Told {
+  const oracle = new Oracle(person, ledger);
+  const verdicts = streams.map(({ bytes, isGzip }) => {
+    oracle.connect(isGzip);
+    oracle.feed(bytes);
+    const left = oracle.gaps.filter(({ cause, isLeast }) => cause === 'failover' && !isLeast);
+    assert.deepEqual(left, [], `${person.id} was not given what there is`);
+    return String(oracle.resume?.verdict);
+  });
+  if (owed === 'everything') oracle.assertComplete();
+  return { declared: oracle.declared, verdicts };
 }
 
 interface StateData {
