@@ -1,7 +1,7 @@
 /**
- * The two catalogues of what can go wrong on purpose. A refusal answers a request (RFC 9457 problem+json, with a code
- * that never changes its meaning); an ending closes a stream and says whether to come back. Anything else that goes
- * wrong is a bug and is not listed here. `docs/protocol.md` lists both; a test compares.
+ * The catalogue of refusals. A refusal answers a request (RFC 9457 problem+json, with a code that never changes its
+ * meaning). What ends a stream is listed in `stream/viewer.ts`; anything else that goes wrong is a bug.
+ * `docs/protocol.md` lists both; a test compares.
  */
 
 export const refusals = {
@@ -59,22 +59,3 @@ export class Refusal extends Error {
     this.extras = extras;
   }
 }
-
-/** Why a stream closes. `comeBack` tells a client whether returning makes sense, and with what. */
-export const endings = {
-  ended: { comeBack: 'no', meaning: 'The room has ended.' },
-  banned: { comeBack: 'no', meaning: 'The user was banned from the room.' },
-  expired: { comeBack: 'with-new-token', meaning: 'The token expired and was not prolonged.' },
-  reauthorized: {
-    comeBack: 'yes',
-    meaning:
-      'The user came with a token of another role or other tags, or gave its token up: come back as what it is now.',
-  },
-  stuck: { comeBack: 'yes', meaning: 'The viewer read nothing for too long.' },
-  closing: { comeBack: 'yes', meaning: 'The gateway is shutting down.' },
-  moved: { comeBack: 'yes', meaning: 'Another gateway has the room now; told by `move` and not by `end`.' },
-  overloaded: { comeBack: 'yes', meaning: 'The gateway is at a limit: come back when `retry:` says.' },
-  failed: { comeBack: 'yes', meaning: 'The gateway could not go on with this stream.' },
-} as const satisfies Record<string, { comeBack: 'yes' | 'no' | 'with-new-token'; meaning: string }>;
-
-export type EndingCause = keyof typeof endings;

@@ -5,9 +5,9 @@
  */
 
 import { Histogram } from 'prom-client';
-import { type EndingCause, endings } from '../errors.ts';
 import type { GapCause, Judgement } from '../log/position.ts';
 import { StreamCounters } from '../stream/stream-counters.ts';
+import { type EndingCause, endings } from '../stream/viewer.ts';
 import type { Swept } from './flush.ts';
 
 /**
@@ -42,8 +42,8 @@ export class HubCounters {
   readonly turnedAway = noneOf<TurnedAway>(turnedAwayCauses);
   /** Gaps told, one for each viewer that a live stream or a resume told it to. */
   readonly gaps = noneOf<GapCause>(['slow', 'sampled', 'trimmed', 'failover']);
-  /** Streams that are over. `left`: the viewer went by itself. */
-  readonly endings = noneOf<EndingCause | 'left'>([...(Object.keys(endings) as EndingCause[]), 'left']);
+  /** Streams that were open and are over. */
+  readonly endings = noneOf(Object.keys(endings) as EndingCause[]);
   /** Spans that drafts were made into, on the tapes of all classes. */
   spans = 0;
   /** The work of one sweep over a room, without the pauses in it. */

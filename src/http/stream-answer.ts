@@ -5,9 +5,8 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply } from 'fastify';
-import { type EndingCause, endings } from '../errors.ts';
-import { eventFrame, retryFrame } from '../stream/frame.ts';
 import type { Encoding, Framing } from '../stream/piece.ts';
+import { type EndingCause, lastFrame } from '../stream/viewer.ts';
 
 type Headers = Readonly<Record<string, string | number | readonly string[] | undefined>>;
 
@@ -52,9 +51,5 @@ const eventStreamHeaders = {
 
 /** Not now: 200, when to come back, and the end of the stream. */
 export function comeBackLater(reply: FastifyReply, cause: EndingCause, retryMs: number): FastifyReply {
-  const data = JSON.stringify({ cause, comeBack: endings[cause].comeBack });
-  return reply
-    .code(200)
-    .headers(eventStreamHeaders)
-    .send(retryFrame(retryMs) + eventFrame({ event: 'end', data }));
+  return reply.code(200).headers(eventStreamHeaders).send(lastFrame(cause, { retryMs }));
 }

@@ -233,7 +233,7 @@ export class CatchUp implements ViewerListener {
     const { identity } = this.#viewer;
     // The room ends its stream too, but may hear of it later than this page.
     const ban = page.bans.find((one) => binds(one, identity) && isSince(one, this.#joining.tail));
-    if (ban !== undefined) return this.#viewer.end('banned', ban.reason);
+    if (ban !== undefined) return this.#viewer.end('banned', { reason: ban.reason });
     const user = identity.id;
     for (const { piece, upTo } of page.replayFor(this.#joining.viewerSet.audience, user, this.#stateAsOf.offset)) {
       if (this.#viewer.isWaiting) await this.#flowing();

@@ -7,7 +7,6 @@
 
 import type { Clock, Timer } from '../clock.ts';
 import { sliceViewers } from '../fanout/flush.ts';
-import { eventFrame, retryFrame } from '../stream/frame.ts';
 import type { Viewer } from '../stream/viewer.ts';
 
 /** Viewers are told this often, those of one turn at once; they come back one after the other all the same. */
@@ -77,7 +76,8 @@ export class Handover {
     while (order.next < order.viewers.length && told < sliceViewers) {
       const dueMs = this.#dueMs(order);
       if (dueMs >= passedMs + turnMs) break;
-      tell(order.viewers[order.next], leastRetryMs + Math.max(0, dueMs - passedMs));
+      const retryMs = Math.round(leastRetryMs + Math.max(0, dueMs - passedMs));
+      order.viewers[order.next]?.end('moved', { retryMs });
       order.next += 1;
       told += 1;
     }
@@ -94,11 +94,6 @@ export class Handover {
   #dueMs({ viewers, overMs, next }: Order): number {
     return (next / viewers.length) * overMs;
   }
-}
-
-function tell(viewer: Viewer | undefined, ms: number): void {
-  const retryMs = Math.round(ms);
-  viewer?.endWith('moved', retryFrame(retryMs) + eventFrame({ event: 'move', data: JSON.stringify({ retryMs }) }));
 }
 
 /** Fisher and Yates. */

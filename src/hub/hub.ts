@@ -5,7 +5,7 @@
 
 import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
-import { type EndingCause, Refusal } from '../errors.ts';
+import { Refusal } from '../errors.ts';
 import { HubCounters, type TurnedAway } from '../fanout/hub-counters.ts';
 import { inSlices } from '../fanout/slices.ts';
 import { StreamTimers, type StreamTimersSettings } from '../fanout/stream-timers.ts';
@@ -15,10 +15,9 @@ import type { Identity, RoomId } from '../model.ts';
 import type { Room } from '../room/room.ts';
 import { Visitor } from '../room/visitor.ts';
 import type { Settings } from '../settings.ts';
-import { eventFrame, retryFrame } from '../stream/frame.ts';
 import type { Encoding, Framing } from '../stream/piece.ts';
 import { SendQueueProbe } from '../stream/send-queue-probe.ts';
-import { type StreamContext, Viewer, type ViewerListener } from '../stream/viewer.ts';
+import { type EndingCause, type StreamContext, Viewer, type ViewerListener } from '../stream/viewer.ts';
 import { type Asker, askerOf } from './asker.ts';
 import { CatchUp, type From, type Joining } from './catch-up.ts';
 import { JoinLimiter, type JoinLimiterSettings } from './join-limiter.ts';
@@ -231,9 +230,8 @@ export class Hub {
   }
 
   *#endAll(): Generator<void> {
-    const data = JSON.stringify({ cause: 'closing', comeBack: 'yes' });
     for (const viewer of this.#streamTimers.viewers()) {
-      viewer.endWith('closing', retryFrame(this.retryMs()) + eventFrame({ event: 'end', data }));
+      viewer.end('closing', { retryMs: this.retryMs() });
       yield;
     }
   }
@@ -272,7 +270,7 @@ export class Hub {
     });
     const why = this.#whyEnd(visit);
     if (why !== null) {
-      viewer.end(why.cause, why.reason);
+      viewer.end(why.cause, { reason: why.reason });
       return;
     }
     const { from, history, isOtherUser = false } = request;

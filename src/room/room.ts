@@ -218,7 +218,7 @@ export class Room implements Sink {
   }
 
   #endBanned(isBanned: (who: Bannable) => boolean, reason: string | null): void {
-    for (const viewer of [...this.viewers()]) if (isBanned(viewer.identity)) viewer.end('banned', reason);
+    for (const viewer of [...this.viewers()]) if (isBanned(viewer.identity)) viewer.end('banned', { reason });
   }
 
   /** The size to which bytes are handed to one viewer at a time. */

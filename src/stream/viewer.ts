@@ -12,12 +12,10 @@
 
 import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
-import type { EndingCause } from '../errors.ts';
-import { endings } from '../errors.ts';
 import type { Identity } from '../model.ts';
 import { chunk } from './chunk.ts';
 import { gzipHead } from './deflate.ts';
-import { eventFrame, heartbeatFrame } from './frame.ts';
+import { eventFrame, heartbeatFrame, retryFrame } from './frame.ts';
 import { type Encoding, type Framing, Piece } from './piece.ts';
 import type { Place } from './place.ts';
 import type { SendQueueProbe, Sounded } from './send-queue-probe.ts';
@@ -33,7 +31,7 @@ export const lastBytesMs = 5_000;
 /** What a viewer tells whoever keeps it. Replaced as a whole when it is handed from the door to a tape. */
 export interface ViewerListener {
   onDrained(viewer: Viewer): void;
-  onGone(viewer: Viewer, cause: EndingCause | 'left'): void;
+  onGone(viewer: Viewer, cause: EndingCause): void;
 }
 
 /** What all viewers of a process share. */
@@ -43,6 +41,49 @@ export interface StreamContext {
   /** Bytes that may be on their way to one viewer, in this process and in the kernel. */
   readonly viewerBytesMax: number;
   readonly streamCounters: StreamCounters;
+}
+
+/**
+ * Every way in which a stream ends. `comeBack` tells the client whether to return, and with what. `lastEvent` is the
+ * event that says so; a viewer for whom bytes still wait gets none. A stream that was open counts in
+ * `ringside_endings_total` by its cause; one that was turned away counts in `ringside_turned_away_total`.
+ */
+export const endings = {
+  ended: { comeBack: 'no', lastEvent: 'end', meaning: 'The room has ended.' },
+  banned: { comeBack: 'no', lastEvent: 'end', meaning: 'The user was banned from the room.' },
+  expired: { comeBack: 'with-new-token', lastEvent: 'end', meaning: 'The token expired and was not prolonged.' },
+  reauthorized: {
+    comeBack: 'yes',
+    lastEvent: 'end',
+    meaning: 'The user has a token of another role or other tags now, or gave its token up: return as what it is now.',
+  },
+  stuck: { comeBack: 'yes', lastEvent: 'none', meaning: 'The viewer read nothing for too long.' },
+  closing: { comeBack: 'yes', lastEvent: 'end', meaning: 'The gateway is shutting down.' },
+  moved: { comeBack: 'yes', lastEvent: 'move', meaning: 'Another gateway has the room now.' },
+  overloaded: { comeBack: 'yes', lastEvent: 'end', meaning: 'The gateway is at a limit: return when `retry:` says.' },
+  failed: { comeBack: 'yes', lastEvent: 'end', meaning: 'The gateway could not go on with this stream.' },
+  left: { comeBack: 'yes', lastEvent: 'none', meaning: 'The viewer closed the connection, or it was cut.' },
+} as const satisfies Record<
+  string,
+  { comeBack: 'yes' | 'no' | 'with-new-token'; lastEvent: 'end' | 'move' | 'none'; meaning: string }
+>;
+
+export type EndingCause = keyof typeof endings;
+
+export interface EndingDetails {
+  /** The reason that whoever ended the stream gave. */
+  readonly reason?: string | null;
+  /** How long the client waits before it returns. */
+  readonly retryMs?: number;
+}
+
+/** The last frame of a stream; empty where it has none. */
+export function lastFrame(cause: EndingCause, { reason = null, retryMs }: EndingDetails = {}): string {
+  const { comeBack, lastEvent } = endings[cause];
+  if (lastEvent === 'none') return '';
+  const retry = retryMs === undefined ? '' : retryFrame(retryMs);
+  const data = lastEvent === 'move' ? { retryMs } : { cause, comeBack, ...(reason === null ? {} : { reason }) };
+  return retry + eventFrame({ event: lastEvent, data: JSON.stringify(data) });
 }
 
 export class Viewer implements Sounded {
@@ -125,20 +166,14 @@ export class Viewer implements Sounded {
     if (!this.isWaiting) this.send(heartbeat);
   }
 
-  /** Says why, and closes. Every ending but the viewer's own leaving comes through here. `reason`: of who ended it. */
-  end(cause: EndingCause, reason: string | null = null): void {
-    const { comeBack } = endings[cause];
-    const data = JSON.stringify({ cause, comeBack, ...(reason === null ? {} : { reason }) });
-    this.endWith(cause, eventFrame({ event: 'end', data }));
-  }
-
-  /** Closes with a last frame of the caller's own. */
-  endWith(cause: EndingCause, lastFrame: string): void {
+  /** Says why, and closes. Every ending but the viewer's own leaving comes through here. */
+  end(cause: EndingCause, details?: EndingDetails): void {
     if (this.#isGone) return;
-    const isStuck = this.#isBlocked || cause === 'stuck';
-    if (!isStuck) this.#write(Piece.last(lastFrame));
+    const frame = lastFrame(cause, details);
+    const isCut = this.#isBlocked || frame === '';
+    if (!isCut) this.#write(Piece.last(frame));
     this.#go(cause);
-    if (isStuck) this.#cut();
+    if (isCut) this.#cut();
     else this.#closeSoon();
   }
 
@@ -214,7 +249,7 @@ export class Viewer implements Sounded {
     this.listener.onDrained(this);
   }
 
-  #go(cause: EndingCause | 'left'): void {
+  #go(cause: EndingCause): void {
     if (this.#isGone) return;
     this.#isGone = true;
     if (this.isWaiting) this.#streamContext.streamCounters.waiting -= 1;

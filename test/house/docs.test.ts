@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { actions } from '../../src/actions/index.ts';
-import { endings, refusals } from '../../src/errors.ts';
+import { refusals } from '../../src/errors.ts';
 import { reservedNames } from '../../src/model.ts';
+import { endings } from '../../src/stream/viewer.ts';
 import { documents } from '../../tools/write-docs.ts';
 import { filesUnder, root, textOf } from './sources.ts';
 
@@ -51,8 +52,9 @@ test('the protocol lists every refusal with its status, and none that is gone', 
   );
 });
 
-test('the protocol lists every ending with whether to come back, and none that is gone', () => {
-  const listed = [...tableIn(protocol, 'cause')].map(([cause, [comeBack, meaning]]) => [cause, { comeBack, meaning }]);
+test('the protocol lists every ending with whether to come back and what is said last, and none that is gone', () => {
+  const rows = [...tableIn(protocol, 'cause')];
+  const listed = rows.map(([cause, [comeBack, lastEvent, meaning]]) => [cause, { comeBack, lastEvent, meaning }]);
   assert.deepEqual(Object.fromEntries(listed), endings);
 });
 
