@@ -20,11 +20,11 @@ export class ViewerSet {
   readonly tape: Tape;
   readonly #stateFrame: () => string;
   readonly #hubCounters: HubCounters;
-  readonly #viewers = new Set<Viewer>();
-  /** On their way to a seat: the tape gathers for them, and they are given nothing from it yet. */
-  readonly #expected = new Set<Viewer>();
+  readonly #attached = new Set<Viewer>();
+  /** On their way in: the tape gathers for them, and they are given nothing from it yet. */
+  readonly #joining = new Set<Viewer>();
   /** Far behind: they get no chat until they have caught up. */
-  readonly #lean = new Set<Viewer>();
+  readonly #withoutChat = new Set<Viewer>();
   /** Where the sweep that runs or ran last began, and the one before it. */
   #begun: Place;
   #begunBefore: Place;
@@ -44,48 +44,48 @@ export class ViewerSet {
     this.#begunBefore = this.#begun;
   }
 
-  /** Viewers, those who are expected among them. */
+  /** Viewers, those on their way in among them. */
   get size(): number {
-    return this.#viewers.size + this.#expected.size;
+    return this.#attached.size + this.#joining.size;
   }
 
   *viewers(): Generator<Viewer> {
-    yield* this.#viewers;
-    yield* this.#expected;
+    yield* this.#attached;
+    yield* this.#joining;
   }
 
-  expect(viewer: Viewer): void {
-    this.#expected.add(viewer);
+  add(viewer: Viewer): void {
+    this.#joining.add(viewer);
   }
 
-  /** Seats a viewer that has everything up to the tape's end. */
-  seat(viewer: Viewer): void {
+  /** Attaches a viewer that has everything up to the tape's end. */
+  attach(viewer: Viewer): void {
     this.tape.seal();
     viewer.place = this.tape.sealedEnd;
-    this.#expected.delete(viewer);
-    this.#viewers.add(viewer);
+    this.#joining.delete(viewer);
+    this.#attached.add(viewer);
   }
 
-  unseat(viewer: Viewer): void {
-    this.#viewers.delete(viewer);
-    this.#expected.delete(viewer);
-    this.#lean.delete(viewer);
+  remove(viewer: Viewer): void {
+    this.#attached.delete(viewer);
+    this.#joining.delete(viewer);
+    this.#withoutChat.delete(viewer);
   }
 
   /** A gap was laid on the tape, for everybody here. */
-  toldOf(cause: GapCause): void {
+  countGaps(cause: GapCause): void {
     this.#hubCounters.gaps[cause] += this.size;
   }
 
   /**
-   * Hands everybody what is new, one viewer a step, so that whoever runs it can pause between any two. Whoever comes
-   * later in a sweep gets what was said meanwhile with it.
+   * Delivers what is new to everybody, one viewer a step, so that the caller can pause between any two. A viewer later in
+   * the sweep gets what was added meanwhile with it.
    */
   *sweep(): Generator<void> {
     this.tape.seal();
     this.#begunBefore = this.#begun;
     this.#begun = this.tape.sealedEnd;
-    for (const viewer of this.#viewers) {
+    for (const viewer of this.#attached) {
       this.tape.seal();
       if (viewer.isWaiting || viewer.place === this.tape.sealedEnd) continue;
       this.feed(viewer);
@@ -103,23 +103,24 @@ export class ViewerSet {
         this.#skip(viewer, place);
         return;
       }
-      const handed = this.tape.next(place, { user: viewer.identity.id, withoutChat: this.#isLean(viewer, place) });
-      if (handed === null) {
+      const reader = { user: viewer.identity.id, withoutChat: this.#isWithoutChat(viewer, place) };
+      const next = this.tape.next(place, reader);
+      if (next === null) {
         viewer.place = this.tape.sealedEnd;
-        if (this.#lean.size > 0) this.#lean.delete(viewer);
+        if (this.#withoutChat.size > 0) this.#withoutChat.delete(viewer);
         return;
       }
-      viewer.place = handed.end;
-      if (handed.piece !== null) viewer.send(handed.piece);
-      if (handed.gaps > 0) this.#hubCounters.gaps.slow += handed.gaps;
+      viewer.place = next.end;
+      if (next.piece !== null) viewer.send(next.piece);
+      if (next.gaps > 0) this.#hubCounters.gaps.slow += next.gaps;
     }
   }
 
-  #isLean(viewer: Viewer, place: Place): boolean {
-    // Who has got what was there when the last sweep began keeps up, however much was said since.
+  #isWithoutChat(viewer: Viewer, place: Place): boolean {
+    // A viewer that has what was there when the last sweep began keeps up, however much was added since.
     const isBehind = place.seq < this.#begunBefore.seq;
-    if (isBehind && this.tape.isFarBehind(place)) this.#lean.add(viewer);
-    return this.#lean.size > 0 && this.#lean.has(viewer);
+    if (isBehind && this.tape.isFarBehind(place)) this.#withoutChat.add(viewer);
+    return this.#withoutChat.size > 0 && this.#withoutChat.has(viewer);
   }
 
   /** The viewer's place has left the tape: it is told, gets the state, and goes on at the end. */
@@ -129,7 +130,7 @@ export class ViewerSet {
     const missed = this.tape.shownSince(place);
     const gap = gapFrame({ from: place.position, to: end.position, missed, lane: 'all', cause: 'slow' });
     viewer.place = end;
-    this.#lean.delete(viewer);
+    this.#withoutChat.delete(viewer);
     this.#hubCounters.gaps.slow += 1;
     viewer.send(Piece.private(gap + this.#stateFrame()));
   }

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { findToken } from '../auth/authenticator.ts';
 import { type CookieSettings, giveCookie, userCookieName } from '../auth/cookies.ts';
-import type { From } from '../hub/catch-up.ts';
+import type { From } from '../hub/join.ts';
 import { offsetPattern } from '../log/position.ts';
 import type { Identity, RoomId } from '../model.ts';
 

@@ -9,7 +9,8 @@ import type { Authenticator } from '../auth/authenticator.ts';
 import type { CookieSettings } from '../auth/cookies.ts';
 import { Refusal } from '../errors.ts';
 import type { Drain } from '../hub/drain.ts';
-import type { Admitted, Hub, StreamRequest } from '../hub/hub.ts';
+import type { Hub } from '../hub/hub.ts';
+import type { From, Join } from '../hub/join.ts';
 import { parsePosition } from '../log/position.ts';
 import { headBytes, isInTurn, takeOver } from '../stream/take-over.ts';
 import { ambientUser } from './ambient-user.ts';
@@ -31,7 +32,7 @@ interface StreamQuery {
 }
 
 /** An id is read as one; an empty one is none. The header wins, as it is what an EventSource knows last. */
-function readFrom(request: FastifyRequest): StreamRequest['from'] {
+function readFrom(request: FastifyRequest): From {
   const { lastEventId } = request.query as StreamQuery;
   const header = request.headers['last-event-id'];
   const text = (typeof header === 'string' && header !== '' ? header : lastEventId) ?? '';
@@ -115,26 +116,28 @@ export function getStream({ hub, drain, authenticator, settings }: GetStreamOpti
         const admission = await hub.admit(identity.id === null ? { ...asked, address: request.ip } : asked);
         if (admission.outcome === 'overloaded') return comeBackLater(reply, 'overloaded', admission.retryMs);
         if (admission.outcome !== 'admitted') return reply.code(204).header('cache-control', 'no-store').send();
-        user.note(reply, admission.tailOffset);
-        seat(admission, request, reply);
+        try {
+          user.note(reply, admission.tail.offset);
+          open(hub, admission, request, reply);
+        } catch (error) {
+          admission.release();
+          if (!reply.sent) throw error;
+          request.log.error({ err: error }, 'stream not opened: internal error');
+          request.raw.socket.destroy();
+        }
         return reply;
       },
     });
   };
 }
 
-/** Hands the connection over, from Node's server to a viewer. */
-function seat(admitted: Admitted, request: FastifyRequest, reply: FastifyReply): void {
+/** Gives the connection to the hub, from Node's server. */
+function open(hub: Hub, join: Join, request: FastifyRequest, reply: FastifyReply): void {
   const encoding = encodingFor(request.headers['accept-encoding']);
   const framing = framingFor(request.raw);
   const head = headBytes(streamHeaders(reply, encoding, framing));
   reply.hijack();
   const socket = takeOver(reply.raw);
-  try {
-    if (socket === null) admitted.release();
-    else admitted.seat(socket, encoding, head, framing);
-  } catch (error) {
-    request.log.error({ err: error }, 'stream not opened: internal error');
-    socket?.destroy();
-  }
+  if (socket === null) join.release();
+  else hub.open(join, socket, encoding, head, framing);
 }

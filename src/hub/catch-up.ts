@@ -1,6 +1,6 @@
 /**
- * How a viewer comes to its seat: it is told what its id is worth, gets the state, gets what it missed, and is seated
- * at the end of the tape, so that between history and live nothing is lost and nothing comes twice.
+ * How a viewer is attached: it is told what its id is worth, gets the state, gets what it missed, and is attached at the
+ * end of the tape, so that between history and live nothing is lost and nothing comes twice.
  *
  * The tape gathers for it from before the first read. While its place lies before the tape, pages are read from the
  * log; as soon as the tape covers its place, what is left is taken from there in one turn, in which nothing can be
@@ -11,7 +11,6 @@
 import { isFor } from '../fanout/audience.ts';
 import { gapFrame } from '../fanout/gap.ts';
 import type { HubCounters } from '../fanout/hub-counters.ts';
-import type { ViewerSet } from '../fanout/viewer-set.ts';
 import {
   type Followed,
   formatPosition,
@@ -23,101 +22,75 @@ import {
 } from '../log/position.ts';
 import type { RoomLog } from '../log/room-log.ts';
 import type { Entry, UserId } from '../model.ts';
-import { binds, isSince } from '../room/bans.ts';
+import { binds } from '../room/bans.ts';
 import { type Page, pageEntries } from '../room/page.ts';
-import type { Room } from '../room/room.ts';
 import { eventFrame, retryFrame } from '../stream/frame.ts';
 import { Piece } from '../stream/piece.ts';
-import type { Viewer, ViewerListener } from '../stream/viewer.ts';
+import type { Viewer } from '../stream/viewer.ts';
+import type { Join } from './join.ts';
 
-/** What a client came with: an id, none, or something that is no id of ours. */
-export type From = Position | null | 'unreadable';
-
-export interface Joining {
-  readonly room: Room;
-  readonly viewerSet: ViewerSet;
-  readonly viewer: Viewer;
-  readonly from: From;
-  /** How many of the latest events a first visit wants. */
-  readonly history: number;
-  /** The id that it came with may have been given to another user. */
-  readonly isOtherUser: boolean;
-  /** Read from the log after the user was put on record. */
-  readonly tail: Tail;
-  readonly retryMs: number;
+export interface CatchUpOptions {
+  readonly log: Pick<RoomLog, 'read'>;
   readonly hubCounters: HubCounters;
-}
-
-export interface CatchUpSettings {
   readonly replayEntriesMax: number;
+  readonly retryMs: number;
 }
 
 /** How much further than asked history is looked for where entries are not for everybody. */
 const historyLookback = 4;
 
-export class CatchUp implements ViewerListener {
-  readonly #log: RoomLog;
-  readonly #settings: CatchUpSettings;
-  readonly #joining: Joining;
+export class CatchUp {
+  readonly #join: Join;
+  readonly #options: CatchUpOptions;
   readonly #viewer: Viewer;
   #after: Followed;
   /** State up to here is in the snapshot that the viewer has. It may be of a later epoch than the viewer's place. */
   #stateAsOf: Position;
-  /** The number of those who watch that it was told last, as a frame. */
-  #watched = '';
-  #wake: (() => void) | null = null;
+  /** The viewer count that it was sent last, as a frame. */
+  #viewerCount = '';
 
-  constructor(log: RoomLog, settings: CatchUpSettings, joining: Joining) {
-    this.#log = log;
-    this.#settings = settings;
-    this.#joining = joining;
-    this.#viewer = joining.viewer;
-    const { epoch, offset, lineage } = joining.tail;
+  constructor(join: Join, options: CatchUpOptions) {
+    this.#join = join;
+    this.#options = options;
+    this.#viewer = join.viewer;
+    const { epoch, offset, lineage } = join.tail;
     this.#after = { epoch, offset, lineage };
     this.#stateAsOf = this.#after;
   }
 
-  onDrained(): void {
-    this.#wake?.();
-  }
-
-  onGone(): void {
-    this.#wake?.();
-  }
-
-  /** Settled when the viewer has its seat or is gone. Rejects with the log's refusal where the log is away. */
+  /** Settled when the viewer is attached or gone. Rejects with the log's refusal. */
   async run(): Promise<void> {
-    const tail = await this.#reach(this.#joining.tail);
+    const tail = await this.#reach(this.#join.tail);
     if (tail === null) return;
     const judged = await this.#startFrom(tail);
     if (this.#viewer.isGone) return;
     this.#greet(judged, tail);
     while (!this.#viewer.isGone) {
-      if (this.#takeSeat()) return;
-      if (this.#viewer.isWaiting) await this.#flowing();
+      if (this.#attach()) return;
+      if (this.#viewer.isWaiting) await this.#join.flowing();
       else await this.#readPage();
     }
   }
 
   /** Brings the room up to a tail, or to a later one if the history changed meanwhile; null where the viewer left. */
   async #reach(tail: Tail): Promise<Tail | null> {
-    const { room } = this.#joining;
+    const { room } = this.#join;
     let reached = tail;
     for (;;) {
       await room.intake.reach(reached);
       if (this.#viewer.isGone) return null;
       if (room.intake.position.epoch === reached.epoch) return reached;
-      reached = (await this.#log.read(room.id, null, 1)).tail;
+      reached = (await this.#options.log.read(room.id, null, 1)).tail;
     }
   }
 
   async #startFrom(tail: Tail): Promise<Judgement> {
-    const { from, history } = this.#joining;
+    const { from, history } = this.#join.request;
     const judged = judge(from, tail);
     if (judged.verdict === 'fresh' && history > 0) {
       return { ...judged, to: { epoch: tail.epoch, offset: await this.#historyStart(tail, history) } };
     }
-    const oldest = tail.offset - this.#settings.replayEntriesMax;
+    const oldest = tail.offset - this.#options.replayEntriesMax;
     if (judged.to.offset >= oldest) return judged;
     const missed = judged.missed === null ? null : judged.missed + oldest - judged.to.offset;
     return { verdict: 'gap', to: { epoch: tail.epoch, offset: oldest }, missed, cause: judged.cause ?? 'trimmed' };
@@ -136,15 +109,16 @@ export class CatchUp implements ViewerListener {
 
   /** From a page that a crowd shares, unless it was read before the tail was. */
   async #entriesAfter(after: Position, tail: Tail): Promise<readonly Entry[]> {
-    const { room } = this.#joining;
+    const { room } = this.#join;
     const { reading } = await room.pages.read(after);
     if (reading.tail.epoch === tail.epoch && reading.tail.offset >= tail.offset) return reading.entries;
-    return (await this.#log.read(room.id, after, pageEntries)).entries;
+    return (await this.#options.log.read(room.id, after, pageEntries)).entries;
   }
 
   /** `retry`, `resume`, `state`, and how many watch: what every stream begins with. */
   #greet(judged: Judgement, tail: Tail): void {
-    const { room, from, isOtherUser, retryMs } = this.#joining;
+    const { room, request } = this.#join;
+    const { from, isOtherUser = false } = request;
     const { id, role } = this.#viewer.identity;
     const to = formatPosition({ epoch: tail.epoch, offset: judged.to.offset });
     const data = JSON.stringify({
@@ -160,19 +134,19 @@ export class CatchUp implements ViewerListener {
     this.#stateAsOf = { epoch: room.intake.position.epoch, offset: room.state.asOf };
     const state = judged.verdict === 'exact' ? room.state.frameSince(judged.to.offset) : room.state.wholeFrame();
     const resume = eventFrame({ event: 'resume', id: to, data });
-    this.#watched = room.watchedFrame();
-    this.#viewer.send(Piece.private(retryFrame(retryMs) + resume + state + this.#watched));
+    this.#viewerCount = room.watchedFrame();
+    this.#viewer.send(Piece.private(retryFrame(this.#options.retryMs) + resume + state + this.#viewerCount));
   }
 
   #count({ verdict, cause }: Judgement): void {
-    const { hubCounters } = this.#joining;
+    const { hubCounters } = this.#options;
     hubCounters.joins[verdict] += 1;
     if (cause !== null) hubCounters.gaps[cause] += 1;
   }
 
-  /** Where the tape covers the viewer's place: gives it the rest and its seat. False where it cannot be seated yet. */
-  #takeSeat(): boolean {
-    const { room, viewerSet } = this.#joining;
+  /** If the tape covers the viewer's place: gives it the rest and attaches it. False if it cannot be attached yet. */
+  #attach(): boolean {
+    const { room, viewerSet } = this.#join;
     if (this.#viewer.isWaiting) return false;
     const { tape } = viewerSet;
     if (tape.end.position.epoch !== this.#after.epoch || !tape.covers(this.#after.offset)) return false;
@@ -183,27 +157,27 @@ export class CatchUp implements ViewerListener {
       this.#after = { ...this.#after, offset: upTo };
       if (this.#viewer.isWaiting) return false;
     }
-    // A number is laid on the tape once, for those who sit, and is no part of what is replayed.
+    // A viewer count is laid on the tape once, for those who are attached, and is no part of what is replayed.
     const watched = room.watchedFrame();
-    if (watched !== this.#watched) this.#viewer.send(Piece.private(watched));
-    viewerSet.seat(this.#viewer);
+    if (watched !== this.#viewerCount) this.#viewer.send(Piece.private(watched));
+    viewerSet.attach(this.#viewer);
     return true;
   }
 
   /** Before the user was on record here, what named it passed this node by; from then on the tape has it. */
   #mayLackItsOwn(user: UserId): boolean {
-    const { room, tail } = this.#joining;
+    const { room, tail } = this.#join;
     const { offset } = this.#after;
     return offset < tail.offset && offset < room.replayFloor.before(user);
   }
 
   async #readPage(): Promise<void> {
-    const { room } = this.#joining;
+    const { room } = this.#join;
     const { drops } = room.pages;
     const page = await room.pages.read(this.#after);
     const { reading } = page;
     if (this.#viewer.isGone) return;
-    const judged = judgeFollowed(this.#after, reading.tail, this.#settings.replayEntriesMax);
+    const judged = judgeFollowed(this.#after, reading.tail, this.#options.replayEntriesMax);
     if (judged.verdict !== 'exact' || this.#isStateLost(reading.tail)) return this.#declare(judged, reading.tail);
     this.#after = { ...judged.to, lineage: reading.tail.lineage };
     await this.#send(page, drops);
@@ -217,40 +191,31 @@ export class CatchUp implements ViewerListener {
 
   /** The log was trimmed or lost under the replay. */
   async #declare(judged: Judgement, tail: Tail): Promise<void> {
-    const { room } = this.#joining;
+    const { room } = this.#join;
     if ((await this.#reach(tail)) === null) return;
     const cause = judged.cause ?? 'failover';
     const missed = judged.verdict === 'gap' ? judged.missed : null;
     const gap = gapFrame({ from: this.#after, to: judged.to, missed, lane: 'all', cause });
-    this.#joining.hubCounters.gaps[cause] += 1;
+    this.#options.hubCounters.gaps[cause] += 1;
     this.#after = { ...judged.to, lineage: tail.lineage };
     this.#stateAsOf = { epoch: room.intake.position.epoch, offset: room.state.asOf };
     this.#viewer.send(Piece.private(gap + room.state.wholeFrame()));
   }
 
-  /** Hands a page over in parts, each when the one before it has been taken, as long as nothing in it was retracted. */
+  /** Delivers a page in parts, each when the one before it has gone, as long as nothing in it was retracted. */
   async #send(page: Page, drops: number): Promise<void> {
     const { identity } = this.#viewer;
-    // The room ends its stream too, but may hear of it later than this page.
-    const ban = page.bans.find((one) => binds(one, identity) && isSince(one, this.#joining.tail));
-    if (ban !== undefined) return this.#viewer.end('banned', { reason: ban.reason });
+    // The room notifies it too, but may hear of the ban later than this page.
+    for (const ban of page.bans) if (binds(ban, identity)) this.#join.banned(ban);
+    if (this.#viewer.isGone) return;
     const user = identity.id;
-    for (const { piece, upTo } of page.replayFor(this.#joining.viewerSet.audience, user, this.#stateAsOf.offset)) {
-      if (this.#viewer.isWaiting) await this.#flowing();
-      if (this.#joining.room.pages.drops !== drops) return;
+    for (const { piece, upTo } of page.replayFor(this.#join.viewerSet.audience, user, this.#stateAsOf.offset)) {
+      if (this.#viewer.isWaiting) await this.#join.flowing();
+      if (this.#join.room.pages.drops !== drops) return;
       this.#viewer.send(piece);
       this.#after = { ...this.#after, offset: upTo };
     }
     const last = page.reading.entries.at(-1);
     if (last !== undefined) this.#after = { ...this.#after, offset: last.offset };
-  }
-
-  #flowing(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#wake = null;
-        resolve();
-      };
-    });
   }
 }

@@ -8,9 +8,11 @@ import { type Judgement, judge, type Position, type Tail } from '../log/position
 import type { Entry, Identity, RoomId } from '../model.ts';
 import { binds, isSince } from '../room/bans.ts';
 import { type Page, pageEntries } from '../room/page.ts';
+import type { Room } from '../room/room.ts';
+import type { Visitor } from '../room/visitor.ts';
 import { type Asker, askerOf } from './asker.ts';
-import type { From } from './catch-up.ts';
-import type { Hub, Visit } from './hub.ts';
+import type { Hub } from './hub.ts';
+import type { From } from './join.ts';
 import { ReadLine } from './read-line.ts';
 import { Shares } from './shares.ts';
 
@@ -63,6 +65,15 @@ interface Look extends Pulled {
  */
 export type NotPulled = 'banned' | 'overloaded' | 'share' | 'expired';
 
+/** A pull that the log has let in. */
+interface Visit {
+  readonly room: Room;
+  readonly visitor: Visitor;
+  /** Aborted when the user is not any more what its token says. */
+  readonly outdated: AbortSignal;
+  readonly tail: Tail;
+}
+
 export class Pull {
   readonly #hub: Hub;
   readonly #settings: PullSettings;
@@ -95,22 +106,36 @@ export class Pull {
   }
 
   async #pull(request: PullRequest, asker: Asker): Promise<Pulled | NotPulled> {
-    const visit = await this.#hub.visit(request.room, request.identity, asker);
-    if (typeof visit === 'string') return visit;
+    const found = await this.#hub.use(request.room, asker);
+    if (found === null) return 'overloaded';
+    const { room, done } = found;
+    const outdated = new AbortController();
+    const visitor = {
+      identity: request.identity,
+      prolonged: (identity: Identity) => {
+        visitor.identity = identity;
+      },
+      outdated: () => outdated.abort(),
+      // `upToBan` ends its events with the ban.
+      banned: () => undefined,
+    };
     try {
+      const { banned, ended, tail } = await room.attendance.enter(visitor);
+      if (banned) return 'banned';
+      const visit = { room, visitor, outdated: outdated.signal, tail };
       const first = await this.#firstLook(request, visit);
       if (first === null) return 'overloaded';
-      const mayWait = request.waitMs > 0 && first.judged.verdict !== 'reset' && !visit.isEnded;
+      const mayWait = request.waitMs > 0 && first.judged.verdict !== 'reset' && !ended;
       const isOver = first.count > 0 || !mayWait || this.#waiting >= this.#settings.pullsMax;
       const last = isOver ? first : await this.#wait(request, visit, first);
-      const { identity, isOutdated } = visit.visitor;
-      if (identity.expiresAtMs <= this.#clock.now()) return 'expired';
+      if (visitor.identity.expiresAtMs <= this.#clock.now()) return 'expired';
       // Its events were chosen for what the user was: the client asks again at once, as what it is.
-      return isOutdated
+      return outdated.signal.aborted
         ? { ...last, judged: first.judged, events: noEvents, next: first.judged.to, nextPollMs: 0 }
         : last;
     } finally {
-      visit.leave();
+      room.attendance.leave(visitor);
+      done();
     }
   }
 
@@ -127,13 +152,11 @@ export class Pull {
   }
 
   async #wait(request: PullRequest, visit: Visit, first: Look): Promise<Pulled> {
-    const { room, visitor } = visit;
+    const { room, visitor, outdated } = visit;
     this.#waiting += 1;
     const found = new AbortController();
-    visitor.serveBy({ prolonged: () => undefined, outdated: () => found.abort() });
-    if (visitor.isOutdated) found.abort();
     try {
-      const signal = AbortSignal.any([request.signal, found.signal]);
+      const signal = AbortSignal.any([request.signal, outdated, found.signal]);
       const leftMs = visitor.identity.expiresAtMs - this.#clock.now();
       const heard = room.nextFor(request.identity, Math.min(request.waitMs, leftMs), signal);
       // What came between the first look and the waiting is found by a second look.

@@ -4,10 +4,10 @@
  */
 
 import type { Entered, RoomLog } from '../log/room-log.ts';
-import type { Role, RoomId, UserId } from '../model.ts';
-import type { Bannable } from './bans.ts';
+import type { Grant, Role, RoomId, UserId } from '../model.ts';
+import { type Ban, binds } from './bans.ts';
 import type { Intake } from './intake.ts';
-import type { Visitor } from './visitor.ts';
+import { renew, type Visitor } from './visitor.ts';
 
 /** Users put on record at a time when a directory has to be filled again. */
 const registerAtOnce = 200;
@@ -35,24 +35,20 @@ export class Attendance {
     return this.#visitors.has(user);
   }
 
-  visitorsOf(user: UserId): readonly Visitor[] {
-    return [...(this.#visitors.get(user) ?? [])];
-  }
-
-  /** Somebody is about to come in, or comes to look. Rejects with the log's refusal. */
+  /** Puts a visitor's user on record. Rejects with the log's refusal. */
   async enter(visitor: Visitor): Promise<Entered> {
     const { id, role } = visitor.identity;
-    // Noted before the log is told, so that no leaving can overtake it.
+    // Noted before the log is asked, so that no leaving overtakes it, and no ban or newer token misses it.
     if (id !== null) this.#note(id, visitor);
     const call = this.#intake.leaseCall();
     const entered = await this.#log.enter(this.#room, id, role);
-    // Who comes alone finds a lease that nobody has needed.
+    // A user that comes alone finds a lease that nobody has needed.
     if (id !== null && !entered.banned)
       this.#intake.leased(call, { ...entered, lapsed: entered.lapsed && this.#size > 1 });
     return entered;
   }
 
-  /** A visit is over, or never began; with the user's last one the directory forgets the user on this node. */
+  /** A visit is over, or never began. With the user's last one the directory forgets the user on this node. */
   leave(visitor: Visitor): void {
     const { id } = visitor.identity;
     if (id === null) return;
@@ -67,16 +63,30 @@ export class Attendance {
     this.#log.leave(this.#room, id).catch(() => undefined);
   }
 
-  /** Puts everybody on record again; answers who may not be here. Rejects with the log's refusal. */
-  async register(): Promise<Bannable[]> {
+  /** The user came with a token that allows this; null: it has given its token up. */
+  renew(user: UserId, grant: Grant | null): void {
+    for (const visitor of this.#of(user)) renew(visitor, grant);
+  }
+
+  ban(ban: Ban): void {
+    for (const visitor of this.#of(ban.user)) if (binds(ban, visitor.identity)) visitor.banned(ban);
+  }
+
+  /** Puts everybody on record again, and notifies those who are banned by now. Rejects with the log's refusal. */
+  async register(): Promise<void> {
     const here = [...this.#visitors].flatMap(([id, visitors]) => rolesOf(visitors).map((role) => ({ id, role })));
-    const banned: Bannable[] = [];
     for (let from = 0; from < here.length; from += registerAtOnce) {
       const some = here.slice(from, from + registerAtOnce).filter(({ id }) => this.#visitors.has(id));
       const entered = await Promise.all(some.map(({ id, role }) => this.#log.enter(this.#room, id, role)));
-      banned.push(...some.filter((_, index) => entered[index]?.banned));
+      for (const { id, role } of some.filter((_, index) => entered[index]?.banned)) {
+        for (const visitor of this.#of(id)) if (visitor.identity.role === role) visitor.banned(null);
+      }
     }
-    return banned;
+  }
+
+  /** As they are now: a visitor may leave when it is notified. */
+  #of(user: UserId): readonly Visitor[] {
+    return [...(this.#visitors.get(user) ?? [])];
   }
 
   #note(user: UserId, visitor: Visitor): void {

@@ -18,7 +18,7 @@ import type { Entry, Grant, RoomId, UserId } from '../model.ts';
 import type { Settings } from '../settings.ts';
 import { spansPerViewer, type Viewer } from '../stream/viewer.ts';
 import { Attendance } from './attendance.ts';
-import { type Bannable, Bans, binds } from './bans.ts';
+import { readBan } from './bans.ts';
 import { frameFor, frameOf, ownFrame } from './entry-frame.ts';
 import { Intake, type Sink } from './intake.ts';
 import { Pages } from './page.ts';
@@ -43,7 +43,6 @@ export class Room implements Sink {
   readonly pages: Pages;
   /** Unix milliseconds since when nobody needs the room here; null while somebody does. */
   idleSinceMs: number | null;
-  readonly bans = new Bans();
   readonly shownViewerCount = new ShownViewerCount();
   /** What the tapes may lack for those who come back. */
   readonly replayFloor = new ReplayFloor();
@@ -52,6 +51,9 @@ export class Room implements Sink {
   readonly #hubCounters: HubCounters;
   readonly #flush: Flush;
   readonly #viewerSets = new Map<string, ViewerSet>();
+  /** Viewers of whom the log has not answered yet. */
+  readonly #entering = new Set<Viewer>();
+  #openStreams = 0;
   readonly #sums = new Sums();
   readonly #waiters: Waiters;
   /** The newest entry that was taken; a jump beyond the next one passes over peer entries for other nodes. */
@@ -109,34 +111,47 @@ export class Room implements Sink {
     };
   }
 
-  /** The viewer set of a receiver's class; null where there may be no more classes. Its tape grows from now on. */
-  viewerSetFor(receiver: Receiver): ViewerSet | null {
-    const audience = classOf(receiver);
-    const viewerSet = this.#viewerSets.get(audience.key);
-    if (viewerSet !== undefined) return viewerSet;
-    if (this.#viewerSets.size >= this.#settings.audienceClassesMax) this.#dropEmptyViewerSets();
-    return this.#viewerSets.size >= this.#settings.audienceClassesMax ? null : this.#openViewerSet(audience);
+  reserve(viewer: Viewer): void {
+    this.#entering.add(viewer);
+  }
+
+  /** The log let a viewer in. Its class's set, whose tape grows from now on; null if there may be no more classes. */
+  admit(viewer: Viewer): ViewerSet | null {
+    const audience = classOf(viewer.identity);
+    const known = this.#viewerSets.get(audience.key);
+    if (known === undefined && this.#viewerSets.size >= this.#settings.audienceClassesMax) return null;
+    const viewerSet = known ?? this.#openViewerSet(audience);
+    viewerSet.add(viewer);
+    this.#entering.delete(viewer);
+    return viewerSet;
+  }
+
+  /** A viewer has its socket. */
+  opened(): void {
+    this.#openStreams += 1;
   }
 
   get isEnded(): boolean {
     return this.#endsAt !== null && this.intake.position.offset >= this.#endsAt;
   }
 
-  /** Viewers here, those on their way to a seat among them. */
+  /** Open streams. */
   get size(): number {
-    let size = 0;
-    for (const viewerSet of this.#viewerSets.values()) size += viewerSet.size;
-    return size;
+    return this.#openStreams;
   }
 
+  /** Viewers here, those on their way in among them. */
   *viewers(): Generator<Viewer> {
     for (const viewerSet of this.#viewerSets.values()) yield* viewerSet.viewers();
+    yield* this.#entering;
   }
 
   /** A viewer left. An empty viewer set is dropped, and its tape with it. */
-  unseat(viewerSet: ViewerSet, viewer: Viewer): void {
-    viewerSet.unseat(viewer);
-    if (viewerSet.size === 0) this.#viewerSets.delete(viewerSet.audience.key);
+  remove(viewer: Viewer, viewerSet: ViewerSet | null): void {
+    if (viewer.isOpen) this.#openStreams -= 1;
+    this.#entering.delete(viewer);
+    viewerSet?.remove(viewer);
+    if (viewerSet?.size === 0) this.#viewerSets.delete(viewerSet.audience.key);
   }
 
   /** Settled when an entry comes that the receiver may see, or at the latest after `ms`. */
@@ -151,8 +166,8 @@ export class Room implements Sink {
     // What was written in an older history says nothing of the present one.
     if (this.#sums.isDoubted && entry.epoch === position.epoch) this.#explainFall(counterOf(entry));
     const isNews = this.state.apply(entry);
-    const ban = this.bans.heed(entry, (user) => this.attendance.has(user));
-    if (ban !== null) this.#endBanned((who) => binds(ban, who), ban.reason);
+    const ban = entry.kind === 'ban' ? readBan(entry) : null;
+    if (ban !== null) this.attendance.ban(ban);
     if (entry.kind === 'end') this.#endsAt = entry.offset;
     const frame = isNews || entry.kind !== 'state' ? this.#frame(entry, position) : null;
     const own = frame !== null && frame.targets === null ? this.#forNamed(entry, frame) : null;
@@ -173,10 +188,10 @@ export class Room implements Sink {
   }
 
   prolonged(user: UserId, grant: Grant | null): void {
-    for (const visitor of this.attendance.visitorsOf(user)) visitor.renewed(grant);
+    this.attendance.renew(user, grant);
   }
 
-  /** How many watch, for a newcomer. What is not told yet is laid on the tapes first, for those alone who sit already. */
+  /** The viewer count for a newcomer. News of it is laid on the tapes first, for those alone who are attached. */
   watchedFrame(): string {
     this.#say(this.shownViewerCount.news());
     return this.shownViewerCount.frame;
@@ -186,7 +201,6 @@ export class Room implements Sink {
     this.#setState(state);
     this.#takenUpTo = loss.to.offset;
     this.replayFloor.clear();
-    this.bans.clear();
     const gap = Buffer.from(gapFrame({ ...loss, lane: 'all' }) + this.state.wholeFrame());
     for (const viewerSet of this.#viewerSets.values()) {
       viewerSet.tape.restart(loss.to);
@@ -202,11 +216,8 @@ export class Room implements Sink {
     for (const { tape } of this.#viewerSets.values()) tape.pass(position);
   }
 
-  async register(): Promise<void> {
-    // Where entries were lost, a ban may be among them, or the lifting of one.
-    for (const who of await this.attendance.register()) {
-      this.#endBanned(({ id, role }) => id === who.id && role === who.role, null);
-    }
+  register(): Promise<void> {
+    return this.attendance.register();
   }
 
   hasUsers(): boolean {
@@ -215,10 +226,6 @@ export class Room implements Sink {
 
   isHere(users: readonly UserId[]): boolean {
     return users.some((user) => this.attendance.has(user));
-  }
-
-  #endBanned(isBanned: (who: Bannable) => boolean, reason: string | null): void {
-    for (const viewer of [...this.viewers()]) if (isBanned(viewer.identity)) viewer.end('banned', { reason });
   }
 
   /** The size to which bytes are handed to one viewer at a time. */
@@ -231,11 +238,6 @@ export class Room implements Sink {
     const viewerSet = new ViewerSet(audience, tape, () => this.state.wholeFrame(), this.#hubCounters);
     this.#viewerSets.set(audience.key, viewerSet);
     return viewerSet;
-  }
-
-  /** Stands whose viewer was admitted and never came. */
-  #dropEmptyViewerSets(): void {
-    for (const [key, viewerSet] of this.#viewerSets) if (viewerSet.size === 0) this.#viewerSets.delete(key);
   }
 
   #setState(state: RoomState): void {
@@ -265,7 +267,7 @@ export class Room implements Sink {
 
   #lay(viewerSet: ViewerSet, entry: Entry, frame: Frame | null, own: Frame | null): void {
     const { audience, tape } = viewerSet;
-    if (entry.kind === 'gap' && isFor(entry, audience.receiver)) viewerSet.toldOf('sampled');
+    if (entry.kind === 'gap' && isFor(entry, audience.receiver)) viewerSet.countGaps('sampled');
     const its = frameFor(audience, entry, frame, own);
     if (its === null) tape.pass(this.intake.position);
     else tape.add(its);
@@ -273,7 +275,7 @@ export class Room implements Sink {
 
   #tellLoss(viewerSet: ViewerSet, gap: Buffer, cause: GapCause): void {
     viewerSet.tape.addControl(gap);
-    viewerSet.toldOf(cause);
+    viewerSet.countGaps(cause);
   }
 
   /** A counter runs back only after a gap and the whole state. */

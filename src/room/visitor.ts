@@ -1,61 +1,34 @@
 /**
- * Somebody who is served in a room on this node, from the door on: a stream, or a pull. It knows what its token allows
- * now. Where the user comes with another token, a visit to the same rights lasts longer; one to other rights is over,
- * and so is each where the user gave its token up: whoever serves it is told, and ends.
+ * What is served in a room on this node, from before the log is asked about it until it is over: a stream, or a pull.
+ * The room's attendance knows it by its user, and notifies it of what its token allows now and of bans.
  */
 
 import type { Grant, Identity } from '../model.ts';
+import type { Ban } from './bans.ts';
 
-/** Who serves a visitor. */
-export interface VisitorListener {
-  /** Its token expires later now. */
-  prolonged(expiresAtMs: number): void;
-  /** What it was let in as is not what it is now. Told once. */
+export interface Visitor {
+  readonly identity: Identity;
+  /** The user came with another token of the same rights: the identity is good for longer. */
+  prolonged(identity: Identity): void;
+  /** The user came with a token of other rights, or gave its token up. May come more than once. */
   outdated(): void;
+  /** A ban binds the user in its role. Null: the log answered so when the user was put on record again. */
+  banned(ban: Ban | null): void;
 }
 
-export class Visitor {
-  #identity: Identity;
-  #isOutdated = false;
-  #listener: VisitorListener | null = null;
+/** Notifies a visitor of the token that its user came with; null: the user has given its token up. */
+export function renew(visitor: Visitor, grant: Grant | null): void {
+  const { identity } = visitor;
+  if (grant !== null && hasSameRights(grant, identity)) visitor.prolonged(longer(identity, grant));
+  // Sent late or again: what the user was before says nothing of what it is.
+  else if (grant === null || !isOlder(grant, identity)) visitor.outdated();
+}
 
-  constructor(identity: Identity) {
-    this.#identity = identity;
-  }
-
-  get identity(): Identity {
-    return this.#identity;
-  }
-
-  get isOutdated(): boolean {
-    return this.#isOutdated;
-  }
-
-  /** The listener is told of what comes from now on. */
-  serveBy(listener: VisitorListener): void {
-    this.#listener = listener;
-  }
-
-  /** The user came with a token that allows this; null: it has given its token up. */
-  renewed(grant: Grant | null): void {
-    if (this.#isOutdated) return;
-    if (grant === null || !hasSameRights(grant, this.#identity)) {
-      // Sent late or again: what the user was before says nothing of what it is.
-      if (grant !== null && isOlder(grant, this.#identity)) return;
-      this.#isOutdated = true;
-      this.#listener?.outdated();
-      return;
-    }
-    const { expiresAtMs, issuedAtMs } = this.#identity;
-    const issued = Math.max(issuedAtMs ?? 0, grant.issuedAtMs ?? 0);
-    this.#identity = {
-      ...this.#identity,
-      // A token that expires earlier does not cut anything short.
-      expiresAtMs: Math.max(expiresAtMs, grant.expiresAtMs),
-      ...(issued === 0 ? {} : { issuedAtMs: issued }),
-    };
-    if (this.#identity.expiresAtMs > expiresAtMs) this.#listener?.prolonged(this.#identity.expiresAtMs);
-  }
+/** A token that expires earlier does not cut anything short. */
+function longer(identity: Identity, grant: Grant): Identity {
+  const expiresAtMs = Math.max(identity.expiresAtMs, grant.expiresAtMs);
+  const issuedAtMs = Math.max(identity.issuedAtMs ?? 0, grant.issuedAtMs ?? 0);
+  return { ...identity, expiresAtMs, ...(issuedAtMs === 0 ? {} : { issuedAtMs }) };
 }
 
 type Rights = Pick<Grant, 'role' | 'tags'>;

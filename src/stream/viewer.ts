@@ -3,6 +3,7 @@
  * It knows nothing of rooms; the hub moves its place and decides what it gets.
  *
  * A viewer is always in one of these modes:
+ * - **reserved**: it has no socket yet. It is given nothing. An ending is kept, and is all that its stream will say.
  * - **flowing**: everything that it was given is in the kernel's hands. It may be given more.
  * - **waiting**: the kernel took no more, or, as far as it can be sounded, holds as much for it as it may: in this
  *   process and the kernel, `VIEWER_BYTES_MAX` are on their way to it. Whoever has something for it skips it; when half
@@ -28,7 +29,7 @@ const heartbeat = Piece.private(heartbeatFrame);
 /** How long a viewer that we ended may take to read its last bytes before its socket is closed for it. */
 export const lastBytesMs = 5_000;
 
-/** What a viewer tells whoever keeps it. Replaced as a whole when it is handed from the door to a tape. */
+/** Is notified of a viewer that has a socket. */
 export interface ViewerListener {
   onDrained(viewer: Viewer): void;
   onGone(viewer: Viewer, cause: EndingCause): void;
@@ -88,18 +89,20 @@ export function lastFrame(cause: EndingCause, { reason = null, retryMs }: Ending
 
 export class Viewer implements Sounded {
   identity: Identity;
-  /** Up to where it was given everything, or was told what it missed; null before it has a seat. Moved by the hub. */
+  /** Up to where it was given everything, or was told what it missed; null until it is attached. Moved by the hub. */
   place: Place | null = null;
-  listener: ViewerListener;
   /** Unix milliseconds of the last write, and of the moment since when bytes have been waiting (0: none). */
   lastWriteMs: number;
   waitingSinceMs = 0;
-  readonly #socket: Socket;
-  readonly #encoding: Encoding;
-  readonly #framing: Framing;
-  /** What must precede the first bytes of the stream, and goes out in one write with them; null afterwards. */
-  #opening: Buffer | null;
+  readonly #listener: ViewerListener;
   readonly #streamContext: StreamContext;
+  #socket: Socket | null = null;
+  #encoding: Encoding = 'identity';
+  #framing: Framing = 'close';
+  /** What must precede the first bytes of the stream, and goes out in one write with them; null afterwards. */
+  #opening: Buffer | null = null;
+  /** Ends it as it was to end before it had a socket. */
+  #endReserved: (() => void) | null = null;
   #isGone = false;
   /** Whether bytes wait in this process. */
   #isBlocked = false;
@@ -108,26 +111,28 @@ export class Viewer implements Sounded {
   /** Of them, those written before the probe that is under way; null where none is. */
   #beingSounded: number | null = null;
 
-  /** `head`: what the connection begins with, such as a response head, which names the framing of what follows. */
-  constructor(
-    socket: Socket,
-    encoding: Encoding,
-    identity: Identity,
-    streamContext: StreamContext,
-    listener: ViewerListener,
-    head: Buffer = nothing,
-    framing: Framing = 'close',
-  ) {
+  constructor(identity: Identity, streamContext: StreamContext, listener: ViewerListener) {
+    this.identity = identity;
+    this.#streamContext = streamContext;
+    this.#listener = listener;
+    this.lastWriteMs = streamContext.clock.now();
+  }
+
+  /** Takes its socket. `head`: what the connection begins with, such as a response head, which names the framing. */
+  open(socket: Socket, encoding: Encoding, head: Buffer = nothing, framing: Framing = 'close'): void {
     this.#socket = socket;
     this.#encoding = encoding;
     this.#framing = framing;
-    this.#streamContext = streamContext;
-    this.identity = identity;
-    this.listener = listener;
-    this.lastWriteMs = streamContext.clock.now();
+    this.lastWriteMs = this.#streamContext.clock.now();
     const ownHead = framing === 'chunked' ? chunk(gzipHead) : gzipHead;
     this.#opening = encoding === 'gzip' ? Buffer.concat([head, ownHead]) : head;
     socket.once('close', () => this.#go('left'));
+    this.#endReserved?.();
+  }
+
+  /** Whether it has, or had, a socket. */
+  get isOpen(): boolean {
+    return this.#socket !== null;
   }
 
   get isGone(): boolean {
@@ -141,23 +146,25 @@ export class Viewer implements Sounded {
 
   /** Hands bytes to the socket. The caller has looked at `isWaiting` first, so that what is on its way stays bounded. */
   send(piece: Piece): void {
-    if (this.#isGone) return;
-    this.#inKernel += this.#write(piece);
+    const socket = this.#socket;
+    if (socket === null || this.#isGone) return;
+    this.#inKernel += this.#write(socket, piece);
     this.lastWriteMs = this.#streamContext.clock.now();
-    if (this.#socket.writableLength > 0) this.#waitForProcess();
-    if (this.#inKernel * 2 >= this.#streamContext.viewerBytesMax) this.#sound({ isUrgent: true });
+    if (socket.writableLength > 0) this.#waitForProcess(socket);
+    if (this.#inKernel * 2 >= this.#streamContext.viewerBytesMax) this.#sound(socket, { isUrgent: true });
   }
 
   /** The kernel holds as much for it as this, of what it was given before it was asked. */
   sounded(queuedBytes: number): void {
-    if (this.#isGone) return;
+    const socket = this.#socket;
+    if (socket === null || this.#isGone) return;
     const before = this.#beingSounded ?? 0;
     this.#beingSounded = null;
     this.#inKernel += queuedBytes - before;
     const hasRead = queuedBytes < before;
     // However slowly it reads: that is not being stuck.
     if (hasRead && this.isWaiting && !this.#isBlocked) this.waitingSinceMs = this.#streamContext.clock.now();
-    if (this.#inKernel * 2 >= this.#streamContext.viewerBytesMax) this.#sound({ isUrgent: hasRead });
+    if (this.#inKernel * 2 >= this.#streamContext.viewerBytesMax) this.#sound(socket, { isUrgent: hasRead });
     else this.#flowAgain();
   }
 
@@ -166,26 +173,28 @@ export class Viewer implements Sounded {
     if (!this.isWaiting) this.send(heartbeat);
   }
 
-  /** Says why, and closes. Every ending but the viewer's own leaving comes through here. */
+  /** Says why, and closes. The first ending counts. Every one but the viewer's own leaving comes through here. */
   end(cause: EndingCause, details?: EndingDetails): void {
-    if (this.#isGone) return;
+    const socket = this.#socket;
+    if (socket === null) this.#endReserved ??= () => this.end(cause, details);
+    if (socket === null || this.#isGone) return;
     const frame = lastFrame(cause, details);
     const isCut = this.#isBlocked || frame === '';
-    if (!isCut) this.#write(Piece.last(frame));
+    if (!isCut) this.#write(socket, Piece.last(frame));
     this.#go(cause);
-    if (isCut) this.#cut();
-    else this.#closeSoon();
+    if (isCut) cut(socket);
+    else this.#closeSoon(socket);
   }
 
   /** How many bytes it was. */
-  #write(piece: Piece): number {
+  #write(socket: Socket, piece: Piece): number {
     const { streamCounters } = this.#streamContext;
     const bytes = piece.bytes(this.#encoding, this.#framing);
     streamCounters.writes += 1;
     streamCounters.bytes += bytes.length;
     streamCounters.deliveries += piece.entries;
     if (bytes.length < piece.plain.length) streamCounters.savedBytes += piece.plain.length - bytes.length;
-    this.#socket.write(this.#opening === null ? bytes : this.#opened(this.#opening, bytes));
+    socket.write(this.#opening === null ? bytes : this.#opened(this.#opening, bytes));
     return bytes.length;
   }
 
@@ -195,33 +204,27 @@ export class Viewer implements Sounded {
     return Buffer.concat([opening, bytes]);
   }
 
-  #closeSoon(): void {
-    const timer = this.#streamContext.clock.after(lastBytesMs, () => this.#cut());
-    this.#socket.once('close', () => timer.cancel());
-    this.#socket.end();
+  #closeSoon(socket: Socket): void {
+    const timer = this.#streamContext.clock.after(lastBytesMs, () => cut(socket));
+    socket.once('close', () => timer.cancel());
+    socket.end();
   }
 
-  /** Without a reset, the kernel would keep what nobody reads for minutes more. */
-  #cut(): void {
-    if (this.#socket.remoteAddress === undefined) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
-  }
-
-  #waitForProcess(): void {
+  #waitForProcess(socket: Socket): void {
     if (this.#isBlocked) return;
     this.#isBlocked = true;
     this.#beginWaiting();
     // An empty write is called back after the bytes before it, which 'drain' does only past the high-water mark.
-    this.#socket.write(nothing, () => {
+    socket.write(nothing, () => {
       this.#isBlocked = false;
       this.#flowAgain();
     });
   }
 
   /** Asks the kernel how much of it is left; at half of what there may be, so that who reads never has to wait. */
-  #sound(how: { readonly isUrgent: boolean }): void {
+  #sound(socket: Socket, how: { readonly isUrgent: boolean }): void {
     if (this.#beingSounded === null) {
-      const canBeSounded = this.#streamContext.sendQueueProbe.ask(this.#socket, this, how);
+      const canBeSounded = this.#streamContext.sendQueueProbe.ask(socket, this, how);
       // Where nothing can be known, the count stays below any bound.
       if (canBeSounded) this.#beingSounded = this.#inKernel;
       else this.#inKernel = Number.NEGATIVE_INFINITY;
@@ -246,7 +249,7 @@ export class Viewer implements Sounded {
     if (this.#isGone || !this.isWaiting || this.#isBlocked || isStillDeep) return;
     this.waitingSinceMs = 0;
     this.#streamContext.streamCounters.waiting -= 1;
-    this.listener.onDrained(this);
+    this.#listener.onDrained(this);
   }
 
   #go(cause: EndingCause): void {
@@ -254,6 +257,12 @@ export class Viewer implements Sounded {
     this.#isGone = true;
     if (this.isWaiting) this.#streamContext.streamCounters.waiting -= 1;
     this.#streamContext.sendQueueProbe.forget(this);
-    this.listener.onGone(this, cause);
+    this.#listener.onGone(this, cause);
   }
+}
+
+/** Without a reset, the kernel would keep what nobody reads for minutes more. */
+function cut(socket: Socket): void {
+  if (socket.remoteAddress === undefined) socket.destroy();
+  else socket.resetAndDestroy();
 }

@@ -113,7 +113,7 @@ class Stage {
     const socket = new FakeSocket();
     this.#sockets[viewer] = socket;
     watcher.connect(false);
-    admission.seat(socket.asSocket, 'identity', Buffer.alloc(0));
+    this.#hub.open(admission, socket.asSocket, 'identity', Buffer.alloc(0));
   }
 
   read(): void {

@@ -182,6 +182,32 @@ const told: Readonly<Record<string, (world: World, luck: number) => Promise<void
       await world.turns(5);
     }
   },
+  'a user is banned at every moment of an arrival': async (world) => {
+    for (let wait = 0; wait < 15; wait += 1) {
+      world.connect(0, 0, false);
+      await world.turns(wait);
+      world.ban(0);
+      await world.turns(40);
+      world.assertEnded(0);
+      world.unban(0);
+      await world.turns(5);
+    }
+  },
+  'a node reads late of a ban that was lifted before its user came': async (world) => {
+    world.connect(1, 0, false);
+    await world.turns(40);
+    for (let wait = 0; wait < 15; wait += 1) {
+      world.cutNode(0);
+      world.ban(0);
+      world.unban(0);
+      world.connect(0, 0, false);
+      await world.turns(wait);
+      world.healNodes();
+      await world.turns(40);
+      world.cut(0);
+      await world.turns(5);
+    }
+  },
   'a moderator tries to lift the ban of a host': async (world) => {
     world.ban(0, 'host');
     world.unban(0, 'moderator');

@@ -170,6 +170,12 @@ export class World {
     assert.ok(watcher.declared.includes(cause), `the viewer ${person.id} was never told of the loss`);
   }
 
+  /** Whoever is banned now is not served. */
+  assertEnded(viewer: number): void {
+    const { bound, isConnected } = this.#seat(viewer);
+    assert.ok(!(isConnected && this.writers.isBanned(bound)), `${bound.id} is banned, and is served`);
+  }
+
   async pass(ms: number): Promise<void> {
     if (ms >= longMs) this.#isDisturbed = true;
     await this.clock.advanceGently(ms, Math.max(20, ms / 10));
@@ -238,13 +244,14 @@ export class World {
     this.#noteBans();
     const from = watcher.lastId === null ? null : (parsePosition(watcher.lastId) ?? 'unreadable');
     const hub = this.#hubs[visit.node];
+    assert.ok(hub);
     const admission = await hub
-      ?.admit({ room, identity, from, history: visit.history })
+      .admit({ room, identity, from, history: visit.history })
       .catch((error: unknown) => assert.ok(error instanceof Refusal, String(error)));
     if (admission?.outcome !== 'admitted') return;
     const socket = new TimedSocket(this.clock);
     seat.sit(socket, this.clock.now());
-    admission.seat(socket.asSocket, visit.isGzip ? 'gzip' : 'identity', Buffer.alloc(0));
+    hub.open(admission, socket.asSocket, visit.isGzip ? 'gzip' : 'identity', Buffer.alloc(0));
   }
 
   /** Hands to each watcher what its socket got, also from one that was closed. */

@@ -18,15 +18,23 @@ const told = (reader: StreamReader): string =>
     .map(({ event, data }) => `${event} ${data['reason']}`)
     .join(', ');
 
-/** Settled when the gateway has let the next one in. */
+/** Settled when the gateway has let the next pull in. */
 function oneVisit({ gateway: { hub } }: RunningGateway): Promise<void> {
-  const visit = hub.visit.bind(hub);
+  const use = hub.use.bind(hub);
   return new Promise((resolve) => {
-    hub.visit = async (...asked) => {
-      hub.visit = visit;
-      const answer = await visit(...asked);
-      resolve();
-      return answer;
+    hub.use = async (...asked) => {
+      hub.use = use;
+      const found = await use(...asked);
+      assert.ok(found !== null);
+      const { attendance } = found.room;
+      const enter = attendance.enter.bind(attendance);
+      attendance.enter = async (visitor) => {
+        attendance.enter = enter;
+        const answer = await enter(visitor);
+        resolve();
+        return answer;
+      };
+      return found;
     };
   });
 }

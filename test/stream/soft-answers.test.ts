@@ -136,6 +136,26 @@ describe('a head that is none', () => {
   });
 });
 
+describe('a stream that breaks when its connection is taken over', () => {
+  it('is cut, and gives back all that it held', async () => {
+    const gateway = await start({ LINGER_MS: '0', RENEW_MS: '50' });
+    const { hub } = gateway.gateway;
+    const open = hub.open.bind(hub);
+    hub.open = () => {
+      throw new TypeError('a bug');
+    };
+    const broken = await openWire(gateway.port);
+    broken.socket.write(stream(bearer));
+    await waitFor(broken.isOver, { what: 'the connection to be cut' });
+    assert.equal(hub.viewers, 0);
+    await waitFor(() => hub.rooms === 0, { what: 'the room to be let go' });
+    hub.open = open;
+    const wire = await openWire(gateway.port);
+    wire.socket.write(stream(bearer));
+    await waitFor(() => wire.text().includes('event: resume'), { what: 'the stream to open' });
+  });
+});
+
 describe('requests on one connection', () => {
   it('a stream behind others is opened in its turn', async () => {
     const gateway = await start();

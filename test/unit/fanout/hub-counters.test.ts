@@ -36,7 +36,7 @@ function open() {
     hubCounters,
     tape,
     viewerSet,
-    sit(name: string, encoding: Encoding = 'identity') {
+    attach(name: string, encoding: Encoding = 'identity') {
       const identity: Identity = {
         id: name as UserId,
         name: null,
@@ -46,8 +46,9 @@ function open() {
       };
       const socket = new FakeSocket();
       const listener = { onDrained: (viewer: Viewer) => viewerSet.feed(viewer), onGone: () => undefined };
-      const viewer = new Viewer(socket.asSocket, encoding, identity, streamContext, listener);
-      viewerSet.seat(viewer);
+      const viewer = new Viewer(identity, streamContext, listener);
+      viewer.open(socket.asSocket, encoding);
+      viewerSet.attach(viewer);
       return { socket, viewer };
     },
     say(count: number, lane: Lane = 'must', targets: ReadonlySet<UserId> | null = null) {
@@ -73,8 +74,8 @@ const readBy = (socket: FakeSocket, event: string): number =>
 
 describe('the meter', () => {
   it('counts entries, writes and spans as they are handed out, and no word of the hub itself', () => {
-    const { hubCounters, tape, viewerSet, sit, say } = open();
-    const [ann, bob] = [sit('ann'), sit('bob')];
+    const { hubCounters, tape, viewerSet, attach, say } = open();
+    const [ann, bob] = [attach('ann'), attach('bob')];
     say(3);
     say(2, 'must', new Set(['bob' as UserId]));
     tape.addControl(Buffer.from('event: likes\ndata: {}\n\n'));
@@ -87,9 +88,9 @@ describe('the meter', () => {
   });
 
   it('counts the bytes as they go out, and what gzip spared, to the byte', () => {
-    const { hubCounters, sit, say } = open();
-    const plain = sit('ann').socket;
-    const zipped = [sit('bob', 'gzip').socket, sit('cleo', 'gzip').socket];
+    const { hubCounters, attach, say } = open();
+    const plain = attach('ann').socket;
+    const zipped = [attach('bob', 'gzip').socket, attach('cleo', 'gzip').socket];
     say(4);
     const [plainBytes, ...zippedBytes] = [plain, ...zipped].map((socket) => socket.take().length);
     assert.ok(plainBytes !== undefined && zippedBytes.every((bytes) => bytes < plainBytes / 4));
@@ -100,10 +101,10 @@ describe('the meter', () => {
   });
 
   it('counts each gap that a slow viewer is told, be it for chat that was left out or for all that left the tape', async () => {
-    const { hubCounters, sit, say } = open();
-    const reader = sit('quick');
-    const lean = sit('lean').socket;
-    const lost = sit('lost').socket;
+    const { hubCounters, attach, say } = open();
+    const reader = attach('quick');
+    const lean = attach('lean').socket;
+    const lost = attach('lost').socket;
     lean.stall();
     lost.stall();
     say(1);
@@ -126,8 +127,8 @@ describe('the meter', () => {
   });
 
   it('knows how many viewers bytes wait for, also when they go meanwhile', async () => {
-    const { hubCounters, sit, say } = open();
-    const [ann, bob] = [sit('ann'), sit('bob')];
+    const { hubCounters, attach, say } = open();
+    const [ann, bob] = [attach('ann'), attach('bob')];
     ann.socket.stall();
     bob.socket.stall();
     say(1);

@@ -24,7 +24,8 @@ function build() {
       },
     };
     const identity = { id: name as UserId, name: null, role: 'viewer' as const, tags: [], expiresAtMs };
-    const viewer = new Viewer(socket.asSocket, 'identity', identity, surroundingsOf(clock), listener);
+    const viewer = new Viewer(identity, surroundingsOf(clock), listener);
+    viewer.open(socket.asSocket, 'identity');
     streamTimers.add(viewer);
     return { socket, viewer };
   };
@@ -98,7 +99,8 @@ test('turns fall on full seconds also where the wheel began between two', () => 
   const streamTimers = new StreamTimers(clock, { heartbeatMs: 5_000, viewerStuckMs: 3_000 });
   const identity = { id: null, name: null, role: 'viewer' as const, tags: [], expiresAtMs: startMs + 1_000 };
   const listener = { onDrained: () => undefined, onGone: () => undefined };
-  const viewer = new Viewer(new FakeSocket().asSocket, 'identity', identity, surroundingsOf(clock), listener);
+  const viewer = new Viewer(identity, surroundingsOf(clock), listener);
+  viewer.open(new FakeSocket().asSocket, 'identity');
   streamTimers.add(viewer);
   clock.advance(363);
   assert.equal(viewer.isGone, true);

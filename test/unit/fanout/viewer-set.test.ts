@@ -29,7 +29,7 @@ function open() {
   return {
     tape,
     viewerSet,
-    sit(name: string) {
+    attach(name: string) {
       const identity: Identity = {
         id: name as UserId,
         name: null,
@@ -39,7 +39,9 @@ function open() {
       };
       const socket = new FakeSocket();
       const listener = { onDrained: (viewer: Viewer) => viewerSet.feed(viewer), onGone: () => undefined };
-      viewerSet.seat(new Viewer(socket.asSocket, 'identity', identity, streamContext, listener));
+      const viewer = new Viewer(identity, streamContext, listener);
+      viewer.open(socket.asSocket, 'identity');
+      viewerSet.attach(viewer);
       return socket;
     },
     say(count: number, lane: Lane = 'must') {
@@ -65,9 +67,9 @@ const offsetsIn = (bytes: Buffer): number[] =>
 
 describe('a viewer that reads nothing', () => {
   it('has at most one span waiting for it, however much is said', () => {
-    const { viewerSet, sit, say, tape } = open();
-    const stalled = sit('slow');
-    const reader = sit('quick');
+    const { viewerSet, attach, say, tape } = open();
+    const stalled = attach('slow');
+    const reader = attach('quick');
     stalled.stall();
     for (let flush = 0; flush < 50; flush += 1) {
       say(40);
@@ -82,8 +84,8 @@ describe('a viewer that reads nothing', () => {
   });
 
   it('is told what it missed when it reads again, and goes on at the end', async () => {
-    const { sit, say } = open();
-    const stalled = sit('slow');
+    const { attach, say } = open();
+    const stalled = attach('slow');
     stalled.stall();
     for (let flush = 0; flush < 20; flush += 1) say(10);
     stalled.drain();
@@ -114,8 +116,8 @@ describe('a viewer far behind', () => {
     });
 
   it('gets what must be, and is told in its place how much chat was left out, until it has caught up', async () => {
-    const { sit, say } = open();
-    const slow = sit('slow');
+    const { attach, say } = open();
+    const slow = attach('slow');
     slow.stall();
     say(1, 'chat');
     say(20, 'chat');
@@ -129,9 +131,9 @@ describe('a viewer far behind', () => {
   });
 
   it('shares what it gets with others who are as far behind', async () => {
-    const { sit, say, tape } = open();
+    const { attach, say, tape } = open();
     const place = tape.end;
-    const [ann, bob] = [sit('ann'), sit('bob')];
+    const [ann, bob] = [attach('ann'), attach('bob')];
     for (const socket of [ann, bob]) socket.stall();
     say(1, 'chat');
     say(20, 'chat');
@@ -147,8 +149,8 @@ describe('a viewer far behind', () => {
 
 describe('a viewer that keeps up', () => {
   it('gets a burst in full that is longer than half of the tape', () => {
-    const { sit, say } = open();
-    const reader = sit('quick');
+    const { attach, say } = open();
+    const reader = attach('quick');
     say(10, 'chat');
     reader.take();
     say(60, 'chat');
@@ -158,8 +160,8 @@ describe('a viewer that keeps up', () => {
 
 describe('a sweep', () => {
   it('takes along what was said before the turn of a viewer came, and misses nobody', () => {
-    const { sit, say, viewerSet, tape } = open();
-    const [ann, bob] = [sit('ann'), sit('bob')];
+    const { attach, say, viewerSet, tape } = open();
+    const [ann, bob] = [attach('ann'), attach('bob')];
     const bytes = (offset: number): Buffer => Buffer.from(`id: e.${offset}\ndata\n\n`);
     const add = (offset: number): void =>
       tape.add({

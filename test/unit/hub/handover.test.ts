@@ -22,10 +22,9 @@ function build(count: number) {
       const atMs = clock.now() - startMs;
       told.push({ name, atMs, backAtMs: atMs + retryMs });
     };
-    return new Viewer(socket.asSocket, 'identity', identity, surroundingsOf(clock), {
-      onDrained: () => undefined,
-      onGone,
-    });
+    const viewer = new Viewer(identity, surroundingsOf(clock), { onDrained: () => undefined, onGone });
+    viewer.open(socket.asSocket, 'identity');
+    return viewer;
   });
   return { clock, handover: new Handover(clock), viewers, told };
 }

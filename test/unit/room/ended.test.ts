@@ -19,19 +19,19 @@ const comment: Change = {
   body: '{"text":"before"}',
 };
 
-/** A hub on an embedded store, whose answers at the door wait for `gate`. */
+/** A hub on an embedded store, whose answers on entering wait for `gate`. */
 function open() {
   const clock = new FakeClock();
   const settings = readSettings({ LOG_TTL_S: '60', RENEW_MS: '1000' });
   const store = new MemoryStore(settings, clock);
   const node = store.open('node');
-  const authenticator = { gate: Promise.resolve() };
+  const door = { gate: Promise.resolve() };
   const log: RoomLog = new Proxy(node, {
     get: (target, name: keyof RoomLog) =>
       name === 'enter'
         ? async (...asked: Parameters<RoomLog['enter']>) => {
             const entered = await target.enter(...asked);
-            await authenticator.gate;
+            await door.gate;
             return entered;
           }
         : target[name].bind(target),
@@ -48,20 +48,20 @@ function open() {
     const admission = await hub.admit({ room, identity, from: null, history: 0 });
     assert.ok(admission.outcome === 'admitted', admission.outcome);
     const socket = new FakeSocket();
-    admission.seat(socket.asSocket, 'identity', Buffer.alloc(0));
+    hub.open(admission, socket.asSocket, 'identity', Buffer.alloc(0));
     return socket;
   };
   const write = (change: Change) =>
     node.append({ room, by, role: 'host', once: null, rate: null, mutable: false, change });
-  return { clock, store, authenticator, hub, come, write };
+  return { clock, store, door, hub, come, write };
 }
 
-test('a viewer that was let in before the end and seated after it gets its end', async () => {
-  const { clock, authenticator, hub, come, write } = open();
+test('a viewer that was let in before the end and opened after it gets its end', async () => {
+  const { clock, door, hub, come, write } = open();
   const early = await come('ann');
   await clock.advanceGently(100);
   let release = (): void => undefined;
-  authenticator.gate = new Promise((resolve) => {
+  door.gate = new Promise((resolve) => {
     release = resolve;
   });
   const coming = come('bob');

@@ -11,19 +11,39 @@ const identity: Identity = { id: 'ann' as UserId, name: null, role: 'viewer', ta
 const piece = (text: string): Piece => Piece.private(text);
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-function seat() {
+function reserve() {
   const clock = new FakeClock();
   const socket = new FakeSocket();
   const told: string[] = [];
-  const viewer = new Viewer(socket.asSocket, 'identity', identity, surroundingsOf(clock), {
+  const viewer = new Viewer(identity, surroundingsOf(clock), {
     onDrained: () => told.push('drained'),
     onGone: (_viewer, cause) => told.push(`gone: ${cause}`),
   });
   return { clock, socket, told, viewer };
 }
 
+function open() {
+  const reserved = reserve();
+  reserved.viewer.open(reserved.socket.asSocket, 'identity');
+  return reserved;
+}
+
+test('a viewer that is ended before it has a socket says the first ending once it has one, and nothing else', () => {
+  const { socket, viewer, told, clock } = reserve();
+  viewer.send(piece('early'));
+  viewer.end('moved', { retryMs: 70 });
+  viewer.end('banned', { reason: 'spam' });
+  clock.advance(60_000);
+  viewer.beat();
+  assert.deepEqual([told, viewer.isOpen, viewer.isGone], [[], false, false]);
+  viewer.open(socket.asSocket, 'identity', Buffer.from('head '));
+  viewer.send(piece('late'));
+  assert.equal(`${socket.take()}`, 'head retry: 70\n\nevent: move\ndata: {"retryMs":70}\n\n');
+  assert.deepEqual([told, viewer.isOpen, viewer.isGone], [['gone: moved'], true, true]);
+});
+
 test('a flowing viewer gets what it is sent at once and in order', () => {
-  const { socket, viewer, clock } = seat();
+  const { socket, viewer, clock } = open();
   clock.advance(5);
   viewer.send(piece('one '));
   viewer.send(piece('two'));
@@ -33,7 +53,7 @@ test('a flowing viewer gets what it is sent at once and in order', () => {
 });
 
 test('a viewer whose bytes are not taken is waiting, from the moment that they were not', () => {
-  const { socket, viewer, clock } = seat();
+  const { socket, viewer, clock } = open();
   socket.stall();
   viewer.send(piece('one'));
   const sinceMs = clock.now();
@@ -43,7 +63,7 @@ test('a viewer whose bytes are not taken is waiting, from the moment that they w
 });
 
 test('a waiting viewer is sent no heartbeat', () => {
-  const { socket, viewer } = seat();
+  const { socket, viewer } = open();
   viewer.beat();
   assert.equal(`${socket.take()}`, ':\n\n');
   socket.stall();
@@ -54,7 +74,7 @@ test('a waiting viewer is sent no heartbeat', () => {
 });
 
 test('when the bytes have gone its keeper is told once, and it flows again', async () => {
-  const { socket, viewer, told } = seat();
+  const { socket, viewer, told } = open();
   socket.stall();
   viewer.send(piece('one'));
   viewer.send(piece('two'));
@@ -69,7 +89,7 @@ test('when the bytes have gone its keeper is told once, and it flows again', asy
 });
 
 test('an ended viewer gets a last frame that says why and whether to come back, and nothing after it', async () => {
-  const { socket, viewer, told, clock } = seat();
+  const { socket, viewer, told, clock } = open();
   viewer.end('expired');
   viewer.send(piece('late'));
   viewer.beat();
@@ -82,7 +102,7 @@ test('an ended viewer gets a last frame that says why and whether to come back, 
 });
 
 test('a viewer that is stuck is closed without a word, and its bytes are let go', async () => {
-  const { socket, viewer, told } = seat();
+  const { socket, viewer, told } = open();
   socket.stall();
   viewer.send(piece('one'));
   viewer.end('stuck');
@@ -93,7 +113,7 @@ test('a viewer that is stuck is closed without a word, and its bytes are let go'
 });
 
 test('a viewer that leaves by itself is gone, and its keeper is told once', async () => {
-  const { socket, viewer, told } = seat();
+  const { socket, viewer, told } = open();
   socket.destroy();
   await turn();
   viewer.end('closing');
@@ -103,7 +123,7 @@ test('a viewer that leaves by itself is gone, and its keeper is told once', asyn
 });
 
 test('a viewer that was ended while it waited is not told of draining', async () => {
-  const { socket, viewer, told } = seat();
+  const { socket, viewer, told } = open();
   socket.stall();
   viewer.send(piece('one'));
   socket.drain();
@@ -113,7 +133,7 @@ test('a viewer that was ended while it waited is not told of draining', async ()
 });
 
 test('a reader that leaves its last bytes lying is closed after a while', () => {
-  const { viewer, socket, clock } = seat();
+  const { viewer, socket, clock } = open();
   // A socket whose end is not taken stays open until somebody closes it.
   socket.end = () => undefined;
   viewer.end('closing');
@@ -132,14 +152,8 @@ test('what a stream opens with goes out in one write with its first bytes, and o
     return write(bytes, done);
   };
   const listener = { onDrained: () => undefined, onGone: () => undefined };
-  const viewer = new Viewer(
-    socket.asSocket,
-    'identity',
-    identity,
-    surroundingsOf(new FakeClock()),
-    listener,
-    Buffer.from('head '),
-  );
+  const viewer = new Viewer(identity, surroundingsOf(new FakeClock()), listener);
+  viewer.open(socket.asSocket, 'identity', Buffer.from('head '));
   viewer.send(piece('one'));
   viewer.send(piece('two'));
   assert.deepEqual(writes, ['head one', 'two']);
@@ -164,7 +178,8 @@ test('a viewer for which the kernel holds as much as it may is given nothing unt
     onGone: () => undefined,
   };
   const streamContext = surroundingsOf(clock, { sendQueueProbe, viewerBytesMax: 1_000 });
-  const viewer = new Viewer(socket.asSocket, 'identity', identity, streamContext, listener);
+  const viewer = new Viewer(identity, streamContext, listener);
+  viewer.open(socket.asSocket, 'identity');
   const give = (bytes: number): void => viewer.send(Piece.private(Buffer.alloc(bytes)));
 
   give(400);
