@@ -82,7 +82,7 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   const app = openServer(options);
   const logCalls = new LogCalls();
   const log = watchLog(options.log ?? (await openLog(settings, clock, app)), logCalls, clock);
-  const report = (error: unknown): void => app.log.error({ err: error }, 'a stream failed by our mistake');
+  const report = (error: unknown): void => app.log.error({ err: error }, 'stream failed: internal error');
   const hub = new Hub(log, settings, clock, report);
   const announcer = new Announcer({ log, clock, viewerCountMs: settings.viewerCountMs, report });
   hub.tellCrowds(announcer);

@@ -12,7 +12,7 @@ else if (['version', '--version', '-v'].includes(word)) process.stdout.write(`${
 else if (word === 'groups') process.exitCode = await runGroups(rest, systemTerminal());
 else {
   process.stdout.write(
-    `ringside          runs one gateway; settings are environment variables\nringside --version prints which version this is\n${usage}\n`,
+    `ringside            runs one gateway; settings are environment variables\nringside --version  prints the version\n${usage}\n`,
   );
   process.exitCode = ['help', '--help', '-h'].includes(word) ? 0 : 2;
 }

@@ -35,12 +35,12 @@ async function main(): Promise<void> {
   closeWithGrace({ delay: settings.drainMs + closeExtraMs, logger: false }, async ({ signal, err }) => {
     // Beside the time that this has, in case that even leaving by it does not end us.
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), settings.drainMs + closeExtraMs + lastResortMs).unref();
-    if (err) log.fatal({ err }, 'the gateway closes because of a mistake of its own');
-    else log.info(`closing on ${signal}`);
+    if (err) log.fatal({ err }, 'shutting down after an uncaught error');
+    else log.info(`shutting down on ${signal}`);
     if (!err) await gateway.leave();
     await gateway.close();
   });
-  for (const { name, meant } of misspeltIn(environment)) log.warn(`${name} is no setting; ${meant} is, and is not set`);
+  for (const { name, meant } of misspeltIn(environment)) log.warn(`unknown setting ${name}; did you mean ${meant}?`);
   const address = await listen(gateway, settings);
   if (gateway.servesDemo && settings.listenSocket === null) tellOfDemo(gateway, `${address}${settings.basePath}`);
 }
@@ -63,7 +63,7 @@ async function open(listening: Promise<string>, names: string): Promise<string> 
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error;
-    throw new SettingsError(`${names} must name an address that is free and ours to open (${code}).`);
+    throw new SettingsError(`${names} must name a free address that this process may open (${code}).`);
   }
 }
 
@@ -74,14 +74,14 @@ async function removeStale(path: string): Promise<void> {
     const socket = connect(path, () => resolve(true)).on('error', () => resolve(false));
     socket.on('connect', () => socket.destroy());
   });
-  if (isAnswered) throw new SettingsError(`LISTEN_SOCKET must be free; something answers on ${path}.`);
+  if (isAnswered) throw new SettingsError(`LISTEN_SOCKET must be free; another process answers on ${path}.`);
   await rm(path, { force: true });
 }
 
 /** With tokens only where the gateway has made their key itself: one of the operator's opens more than this process. */
 function tellOfDemo(gateway: Gateway, address: string): void {
   if (gateway.hasOwnKey) process.stdout.write(demoLinks(gateway, address));
-  else gateway.app.log.info(`the demo room is ${address}/demo/?room=${demoRoom}#token= and a token of yours`);
+  else gateway.app.log.info(`demo room at ${address}/demo/?room=${demoRoom}#token=<your token>`);
 }
 
 function demoLinks({ app }: Gateway, address: string): string {
@@ -91,7 +91,7 @@ function demoLinks({ app }: Gateway, address: string): string {
   };
   const lines = [
     '',
-    `  Ringside is open: ${address}`,
+    `  Ringside is ready: ${address}`,
     '',
     '  Watch the demo room as a viewer:',
     `  ${link('vera', 'Vera', 'viewer')}`,

@@ -13,7 +13,7 @@ export function originOf(address: string): string | null {
 
 /** Why this text cannot be an origin that is let in, to follow it in a sentence; null where it can. */
 export function faultOfOrigin(text: string): string | null {
-  if (text === 'null') return 'is what every sandboxed page sends, whoever wrote it';
+  if (text === 'null') return 'is sent by every sandboxed page';
   if (text.includes('*')) return 'is a pattern; name each origin';
   const origin = originOf(text);
   if (origin === null) return 'is not one';

@@ -70,14 +70,14 @@ export const settingsTable = [
     name: 'ADMIN_HOST',
     kind: 'text',
     default: '127.0.0.1',
-    meaning: 'Address of the admin port. Keep it out of reach of the public.',
+    meaning: 'Address of the admin port. The public must not reach it.',
   },
   {
     name: 'ADMIN_HOSTS',
     kind: 'list',
     default: [],
     meaning:
-      'Host names by which the admin port may be called, such as blue-1, besides its own address and localhost. Others are refused, so that no page can reach it by a name of its own.',
+      'Host names that the admin port answers to, such as blue-1, besides its own address and localhost. It refuses all others, which stops DNS rebinding.',
   },
   {
     name: 'ADMIN_TOKEN',
@@ -87,21 +87,21 @@ export const settingsTable = [
     pattern: '^[!-~]{16,}$',
     patternMeaning: '16 or more printable ASCII characters without spaces',
     meaning:
-      'Token that orders on the admin port (move, drain, undrain) must show as `Authorization: Bearer`; `ringside groups` sends it. Absent: orders need none.',
+      'Token that move, drain and undrain on the admin port require as `Authorization: Bearer`; `ringside groups` sends it. Absent: no token is required.',
   },
   {
     name: 'TRUSTED_PROXIES',
     kind: 'list',
     default: [],
     meaning:
-      'Addresses or CIDR ranges of the proxies whose X-Forwarded-For and X-Forwarded-Proto count; `unix` for whoever reaches LISTEN_SOCKET. Empty: none.',
+      'Addresses or CIDR ranges of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted; `unix` trusts every client of LISTEN_SOCKET. Empty: none.',
   },
   {
     name: 'CORS_ORIGINS',
     kind: 'list',
     default: [],
     meaning:
-      'Origins of pages that may call the gateway from elsewhere, such as https://example.org or capacitor://localhost. A cookie counts only from these and from the gateway itself.',
+      'Other origins whose pages may call the gateway, such as https://example.org or capacitor://localhost. The cookie is accepted only from these and from the gateway itself.',
   },
   {
     name: 'BASE_PATH',
@@ -110,7 +110,7 @@ export const settingsTable = [
     pattern: '^(?:/(?!\\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*/?$',
     patternMeaning: 'a path such as /live',
     meaning:
-      'Path that the public sees before every path of the gateway: for the cookie, the demo and links. Requests are served with it and without it, as proxies may take it off.',
+      'Public path prefix of the gateway, used in the cookie, the demo and links. Requests are served with and without it, because proxies may strip it.',
   },
   // Who it is.
   {
@@ -119,7 +119,7 @@ export const settingsTable = [
     default: null,
     pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$',
     patternMeaning: '1 to 32 of A-Z a-z 0-9 . _ -, the first a letter or digit',
-    meaning: 'Name of this gateway, different for each. Absent: the host name and a random part.',
+    meaning: 'Unique name of this gateway. Absent: the host name and a random suffix.',
   },
   {
     name: 'GROUP',
@@ -134,7 +134,7 @@ export const settingsTable = [
     kind: 'choice',
     default: 'info',
     choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
-    meaning: 'Least level of the lines that are printed.',
+    meaning: 'Lowest level that is logged.',
   },
   {
     name: 'DEMO',
@@ -142,7 +142,7 @@ export const settingsTable = [
     default: 'auto',
     choices: ['auto', 'on', 'off'],
     meaning:
-      'Serve the demo room under /demo/. auto: only where no token key is set, so only on loopback. Links with tokens are printed only there; elsewhere whoever opens it brings a token.',
+      'Serve the demo room under /demo/. auto: only without a token key, so only on loopback. Only then does the gateway print links with tokens; otherwise the visitor supplies a token.',
   },
   // Tokens.
   { name: 'TOKEN_SECRET', kind: 'text', default: null, isSecret: true, meaning: 'HS256 secret of at least 32 bytes.' },
@@ -160,14 +160,14 @@ export const settingsTable = [
     isSecret: true,
     pattern: '^https?://',
     patternMeaning: 'an http or https address',
-    meaning: 'Address of a JSON Web Key Set. An unknown key id makes it fetch again, at most every 30 s.',
+    meaning: 'Address of a JSON Web Key Set. An unknown key id causes a new fetch, at most every 30 s.',
   },
   {
     name: 'TOKEN_ALGORITHMS',
     kind: 'list',
     default: [],
     meaning:
-      'Signature algorithms that count, of HS256, RS256, ES256, EdDSA. Empty: what the key is for (for a key set: RS256, ES256, EdDSA).',
+      'Accepted signature algorithms, of HS256, RS256, ES256, EdDSA. Empty: the algorithm of the key (for a key set: RS256, ES256, EdDSA).',
   },
   { name: 'TOKEN_ISSUER', kind: 'text', default: null, meaning: 'Required `iss` of a token. Absent: not checked.' },
   { name: 'TOKEN_AUDIENCE', kind: 'text', default: null, meaning: 'Required `aud` of a token. Absent: not checked.' },
@@ -178,13 +178,13 @@ export const settingsTable = [
     min: 0,
     max: 300,
     unit: 'seconds',
-    meaning: 'How far clocks may differ when `exp` and `nbf` are judged.',
+    meaning: 'Clock difference that is tolerated when `exp` and `nbf` are checked.',
   },
   {
     name: 'ANONYMOUS_VIEWERS',
     kind: 'switch',
     default: false,
-    meaning: 'Whether rooms may be watched without a token. Nothing can be written without one.',
+    meaning: 'Whether viewers may watch rooms without a token. Every write requires one.',
   },
   {
     name: 'COOKIE_SAME_SITE',
@@ -192,7 +192,7 @@ export const settingsTable = [
     default: 'lax',
     choices: ['lax', 'none'],
     meaning:
-      'Pages of which sites the cookie is sent for. lax: the own. none: any, for CORS_ORIGINS of another site; then it is `Secure` always, so only https works.',
+      '`SameSite` of the cookie. lax: sent by pages of the same site. none: sent by pages of any site, for CORS_ORIGINS of another site; the cookie is then always `Secure` and needs https.',
   },
   // The log.
   {
@@ -204,7 +204,7 @@ export const settingsTable = [
     patternMeaning:
       'redis://host:port, rediss:// for TLS, unix:/path, redis+cluster://host:port,host:port or redis+sentinel://host:port,host:port/primary',
     meaning:
-      'Redis 7 or later: one server, some nodes of a cluster, or some sentinels and the name of their primary, each with user:password@ where needed. Absent: the embedded log, for one process.',
+      'Redis 7 or later: one server, some nodes of a cluster, or some sentinels and the name of their primary, with user:password@ if required. Absent: the embedded log, for one process.',
   },
   {
     name: 'REDIS_PREFIX',
@@ -213,7 +213,7 @@ export const settingsTable = [
     pattern: '^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$',
     patternMeaning: '1 to 64 of A-Z a-z 0-9 . _ : -, the first a letter or digit',
     meaning:
-      'Begins the name of every key and channel, so that several platforms can share one Redis. A database other than 0 is added to it: `rs/3`.',
+      'Prefix of every key and channel, so that several platforms can share one Redis. A database other than 0 is appended: `rs/3`.',
   },
   {
     name: 'LOG_DEADLINE_MS',
@@ -222,8 +222,8 @@ export const settingsTable = [
     min: 50,
     max: 60000,
     unit: 'milliseconds',
-    meaning: 'How long a call to the log may take.',
-    atBound: 'The write is answered 503; streams stay open.',
+    meaning: 'Deadline of a call to the room log.',
+    atBound: 'The write gets 503; streams stay open.',
   },
   {
     name: 'LOG_ENTRIES_MAX',
@@ -232,8 +232,8 @@ export const settingsTable = [
     min: 1,
     max: 1000000,
     unit: 'entries',
-    meaning: 'Entries that a room keeps for those who come back.',
-    atBound: 'The oldest is trimmed; an id before it gets a `gap` with cause `trimmed`.',
+    meaning: 'Entries that a room keeps for viewers that resume.',
+    atBound: 'The oldest entry is trimmed; an id before it gets a `gap` with cause `trimmed`.',
   },
   {
     name: 'LOG_BYTES_MAX',
@@ -242,8 +242,8 @@ export const settingsTable = [
     min: 65536,
     max: 1073741824,
     unit: 'bytes',
-    meaning: 'Bytes of entries that a room keeps, each counted with 128 more for its place.',
-    atBound: 'The oldest is trimmed, as above.',
+    meaning: 'Bytes of entries that a room keeps; each entry counts 128 more for overhead.',
+    atBound: 'The oldest entry is trimmed, as above.',
   },
   {
     name: 'LOG_TTL_S',
@@ -262,8 +262,8 @@ export const settingsTable = [
     min: 60,
     max: 31536000,
     unit: 'seconds',
-    meaning: 'How long a room that nobody writes or watches keeps its state and numbering.',
-    atBound: 'The room is forgotten but for its bans, mutes and end; its ids get `reset`.',
+    meaning: 'How long a room without writes and viewers keeps its state and numbering.',
+    atBound: 'The room is deleted except for its bans, mutes and end; its ids get `reset`.',
   },
   {
     name: 'RULES_TTL_S',
@@ -273,8 +273,8 @@ export const settingsTable = [
     max: 315_360_000,
     unit: 'seconds',
     meaning:
-      'How long bans and mutes that are for good, and the end of a room, outlive the room, counted from when ROOM_TTL_S is over. A rule with an end is kept until then in any case.',
-    atBound: 'They are forgotten: whoever was banned may come back, and a room that ended may begin anew.',
+      'How long permanent bans and mutes, and the end of a room, are kept after ROOM_TTL_S has passed. A temporary rule is always kept until it expires.',
+    atBound: 'They are deleted: banned users may return, and an ended room may begin again.',
   },
   {
     name: 'RULES_MAX',
@@ -283,8 +283,8 @@ export const settingsTable = [
     min: 1,
     max: 100_000,
     unit: 'rules',
-    meaning: 'Bans and mutes that a room may have in force.',
-    atBound: 'Another is refused with `rules-full`; lift some first.',
+    meaning: 'Bans and mutes in force in a room.',
+    atBound: 'Another is refused with `rules-full` until one is lifted.',
   },
   {
     name: 'STATE_PARTS_MAX',
@@ -293,7 +293,7 @@ export const settingsTable = [
     min: 1,
     max: 1024,
     unit: 'parts',
-    meaning: 'State parts that a room may have.',
+    meaning: 'State parts of a room.',
     atBound: 'A new part is refused with `state-full`.',
   },
   {
@@ -303,8 +303,8 @@ export const settingsTable = [
     min: 0,
     max: 16384,
     unit: 'bytes',
-    meaning: 'Size up to which a state value travels in events.',
-    atBound: 'Only its version does; readers fetch it.',
+    meaning: 'Largest state value that `state` events carry.',
+    atBound: 'The event carries only the version; readers fetch the value.',
   },
   {
     name: 'COUNT_MS',
@@ -313,7 +313,7 @@ export const settingsTable = [
     min: 10,
     max: 60000,
     unit: 'milliseconds',
-    meaning: 'How often a counter (likes) becomes state while it moves.',
+    meaning: 'How often a changing counter (likes) is written to the state.',
   },
   {
     name: 'CHAT_PER_SECOND',
@@ -322,9 +322,9 @@ export const settingsTable = [
     min: 0,
     max: 100000,
     unit: 'events/s',
-    meaning: 'How much chat of a room is for everyone. 0: all of it.',
+    meaning: 'Chat events of a room that reach every viewer. 0: all of them.',
     atBound:
-      'More is kept and answered all the same, but only its author and staff get it; a `gap` with cause `sampled` declares it to the others.',
+      'Further chat is accepted and logged, but reaches only its author and staff; a `gap` with cause `sampled` declares it to the others.',
   },
   {
     name: 'RATE_SCALE',
@@ -333,7 +333,7 @@ export const settingsTable = [
     min: 1,
     max: 1000000,
     unit: 'percent',
-    meaning: 'Scales the rate of every action: 200 doubles it.',
+    meaning: 'Scales the rate limit of every action: 200 doubles it.',
     atBound: 'Faster writes are refused with `rate-limited`.',
   },
   // The hub.
@@ -344,7 +344,7 @@ export const settingsTable = [
     min: 0,
     max: 1000,
     unit: 'milliseconds',
-    meaning: 'How long entries are gathered while traffic lasts. The first after a quiet time goes out at once.',
+    meaning: 'How long entries are batched under traffic. The first entry after a quiet time is sent at once.',
   },
   {
     name: 'TAPE_BYTES_MAX',
@@ -354,7 +354,7 @@ export const settingsTable = [
     max: 268435456,
     unit: 'bytes',
     meaning: 'Bytes of recent spans that a node keeps per room and audience.',
-    atBound: 'The oldest span goes; a viewer that still needed it gets a `gap` with cause `slow`.',
+    atBound: 'The oldest span is dropped; a viewer that still needs it gets a `gap` with cause `slow`.',
   },
   {
     name: 'ROOMS_MAX',
@@ -363,8 +363,8 @@ export const settingsTable = [
     min: 1,
     max: 1000000,
     unit: 'rooms',
-    meaning: 'Rooms that a node follows at a time.',
-    atBound: 'A viewer of one more is told to come back later.',
+    meaning: 'Rooms that a node follows at once.',
+    atBound: 'Viewers of further rooms are asked to retry later.',
   },
   {
     name: 'UNCLAIMED_ROOMS_MAX',
@@ -374,8 +374,8 @@ export const settingsTable = [
     max: 1000000,
     unit: 'rooms',
     meaning:
-      'Rooms that one user, or one address without a token, may have a node follow though no token names them and nothing was written there. All of these together take half of ROOMS_MAX at most.',
-    atBound: 'A viewer of one more is told to come back later.',
+      'Rooms per user, or per address without a token, that a node follows although no token names them and nothing was written there. Together they take at most half of ROOMS_MAX.',
+    atBound: 'Viewers of further rooms are asked to retry later.',
   },
   {
     name: 'VIEWERS_MAX',
@@ -384,8 +384,8 @@ export const settingsTable = [
     min: 1,
     max: 1000000,
     unit: 'viewers',
-    meaning: 'Streams that a node holds at a time.',
-    atBound: 'One more is told to come back later.',
+    meaning: 'Concurrent streams of a node.',
+    atBound: 'Further viewers are asked to retry later.',
   },
   {
     name: 'JOINS_PER_SECOND',
@@ -394,9 +394,9 @@ export const settingsTable = [
     min: 1,
     max: 1000000,
     unit: 'streams per second',
-    meaning: 'How fast streams may be opened on a node; after a quiet second as many may come at once.',
+    meaning: 'Rate limit of new streams on a node, with a burst of one second.',
     atBound:
-      'One more is told to come back later, each at a time of its own. Clients without a token get what users leave, and one address of them a quarter.',
+      'Further viewers are asked to retry later, each at its own time. Clients without a token get what users leave, and one address a quarter of that.',
   },
   {
     name: 'USER_STREAMS_MAX',
@@ -405,8 +405,9 @@ export const settingsTable = [
     min: 1,
     max: 1000000,
     unit: 'streams',
-    meaning: 'Streams that one user may have on a node, over all rooms, and open within 10 seconds. Role service: any.',
-    atBound: 'One more is told to come back later.',
+    meaning:
+      'Streams of one user on a node, over all rooms, and streams that one user may open within 10 seconds. Role service: unlimited.',
+    atBound: 'Further viewers are asked to retry later.',
   },
   {
     name: 'ADDRESS_STREAMS_MAX',
@@ -415,9 +416,8 @@ export const settingsTable = [
     min: 1,
     max: 1000000,
     unit: 'streams',
-    meaning:
-      'Streams without a token that one address (of IPv6: one /64) may have on a node. A stadium may be one address.',
-    atBound: 'One more is told to come back later.',
+    meaning: 'Streams without a token from one address (IPv6: one /64) on a node. A stadium may be one address.',
+    atBound: 'Further viewers are asked to retry later.',
   },
   {
     name: 'AUDIENCE_CLASSES_MAX',
@@ -426,8 +426,8 @@ export const settingsTable = [
     min: 2,
     max: 4096,
     unit: 'audiences',
-    meaning: 'Different combinations of staff and tags among the viewers of a room on a node.',
-    atBound: 'A viewer with one more is told to come back later.',
+    meaning: 'Distinct combinations of staff and tags among the viewers of a room on a node.',
+    atBound: 'Viewers with a further combination are asked to retry later.',
   },
   {
     name: 'LINGER_MS',
@@ -436,7 +436,7 @@ export const settingsTable = [
     min: 0,
     max: 3600000,
     unit: 'milliseconds',
-    meaning: 'How long a node follows a room after its last viewer left.',
+    meaning: 'How long a node keeps following a room after its last viewer left.',
   },
   {
     name: 'VIEWER_COUNT_MS',
@@ -445,8 +445,8 @@ export const settingsTable = [
     min: 50,
     max: 10000,
     unit: 'milliseconds',
-    meaning: 'How often `audience` tells a room how many watch, and a node reports its number for it, at most.',
-    atBound: 'What changes meanwhile is told together.',
+    meaning: 'Shortest interval between two `audience` events of a room, and between two reports of a node.',
+    atBound: 'Changes in between are published together.',
   },
   {
     name: 'RENEW_MS',
@@ -455,7 +455,7 @@ export const settingsTable = [
     min: 50,
     max: 10000,
     unit: 'milliseconds',
-    meaning: 'How often a node renews its lease and compares its place with the log, per room.',
+    meaning: 'How often a node renews its lease and compares its position with the log, per room.',
   },
   // The streams.
   {
@@ -466,7 +466,7 @@ export const settingsTable = [
     max: 300000,
     unit: 'milliseconds',
     meaning:
-      'Silence after which a stream gets a comment line, at the next full second. nginx.conf ends a stream that is silent for 6 s, which must be at least three of these.',
+      'Silence after which a stream gets a comment line, at the next full second. nginx.conf closes a stream that is silent for 6 s; keep this at a third of that or less.',
   },
   {
     name: 'RETRY_MS',
@@ -475,7 +475,7 @@ export const settingsTable = [
     min: 100,
     max: 600000,
     unit: 'milliseconds',
-    meaning: 'The `retry:` of a stream, randomised by half of it either way.',
+    meaning: 'The `retry:` of a stream, randomised by up to half either way.',
   },
   {
     name: 'VIEWER_BYTES_MAX',
@@ -484,8 +484,8 @@ export const settingsTable = [
     min: 4096,
     max: 67108864,
     unit: 'bytes',
-    meaning: 'Bytes that may be on their way to one viewer: in this process and, for TCP on Linux, in the kernel.',
-    atBound: 'It gets nothing more until half of them have gone.',
+    meaning: 'Bytes in flight to one viewer: in this process and, for TCP on Linux, in the kernel.',
+    atBound: 'The stream is paused until half of them have drained.',
   },
   {
     name: 'VIEWER_STUCK_MS',
@@ -494,8 +494,8 @@ export const settingsTable = [
     min: 50,
     max: 3600000,
     unit: 'milliseconds',
-    meaning: 'How long a viewer may read nothing while bytes wait for it.',
-    atBound: 'Its stream is ended with `stuck`.',
+    meaning: 'How long a viewer may read nothing while bytes are queued for it.',
+    atBound: 'The stream ends with `stuck`.',
   },
   {
     name: 'REPLAY_ENTRIES_MAX',
@@ -514,8 +514,8 @@ export const settingsTable = [
     min: 1,
     max: 1000000,
     unit: 'requests',
-    meaning: 'Pull requests that may wait at a time.',
-    atBound: 'One more is answered at once, without events.',
+    meaning: 'Pull requests that may wait at once.',
+    atBound: 'Further requests are answered at once, without events.',
   },
   {
     name: 'USER_PULLS_MAX',
@@ -524,8 +524,8 @@ export const settingsTable = [
     min: 1,
     max: 1000000,
     unit: 'requests',
-    meaning: 'Pull requests of one user that may be under way at a time. Role service: any.',
-    atBound: 'One more is refused with `rate-limited`.',
+    meaning: 'Concurrent pull requests of one user. Role service: unlimited.',
+    atBound: 'Further requests are refused with `rate-limited`.',
   },
   {
     name: 'ADDRESS_PULLS_MAX',
@@ -534,8 +534,8 @@ export const settingsTable = [
     min: 1,
     max: 1000000,
     unit: 'requests',
-    meaning: 'Pull requests without a token from one address (of IPv6: one /64) that may be under way at a time.',
-    atBound: 'One more is refused with `rate-limited`.',
+    meaning: 'Concurrent pull requests without a token from one address (IPv6: one /64).',
+    atBound: 'Further requests are refused with `rate-limited`.',
   },
   {
     name: 'DRAIN_MS',
@@ -544,7 +544,7 @@ export const settingsTable = [
     min: 0,
     max: 600000,
     unit: 'milliseconds',
-    meaning: 'How long a shutdown may take to hand its viewers over.',
-    atBound: 'What is left is cut.',
+    meaning: 'How long a shutdown may take to hand over its viewers.',
+    atBound: 'Remaining streams are cut.',
   },
 ] as const satisfies readonly SettingRow[];

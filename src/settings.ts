@@ -57,7 +57,9 @@ export const misspeltIn = (environment: Environment): readonly Misspelt[] =>
 export function readSettings(environment: Environment): Settings {
   for (const { name, meant } of misspeltIn(environment)) {
     if (secretNames.includes(meant))
-      throw new SettingsError(`${name} is no setting; ${meant} is. Rename it, or set ${meant} too if it is not ours.`);
+      throw new SettingsError(
+        `Unknown setting ${name}; did you mean ${meant}? Rename it, or set ${meant} too if ${name} belongs to another program.`,
+      );
   }
   const values: Record<string, unknown> = {};
   for (const row of rows) values[camel(row.name)] = readOne(row, environment);
@@ -109,7 +111,7 @@ function readText(row: SettingRow, environment: Environment): string | undefined
   try {
     return bareSecret(readFileSync(path, 'utf8'));
   } catch {
-    throw new SettingsError(`${row.name}_FILE must name a file that can be read; ${path} cannot.`);
+    throw new SettingsError(`${row.name}_FILE must name a readable file; ${path} is not.`);
   }
 }
 
@@ -135,28 +137,26 @@ function checkTogether(settings: Settings): Settings {
       throw new SettingsError('TOKEN_SECRET must have at least 32 bytes.');
     if (knownSecrets.test(settings.tokenSecret)) {
       throw new SettingsError(
-        'TOKEN_SECRET must be random; this one can be guessed. `openssl rand -base64 48` makes a good one.',
+        'TOKEN_SECRET must be random; this one can be guessed. Generate one with `openssl rand -base64 48`.',
       );
     }
   }
   const unknown = settings.tokenAlgorithms.find((name) => !algorithms.includes(name));
   if (unknown !== undefined)
-    throw new SettingsError(`TOKEN_ALGORITHMS must be of ${algorithms.join(', ')}; ${unknown} is not.`);
+    throw new SettingsError(`TOKEN_ALGORITHMS must list only ${algorithms.join(', ')}; ${unknown} is not supported.`);
   const isLoopback = settings.listenSocket !== null || ['127.0.0.1', '::1', 'localhost'].includes(settings.host);
   if (keys.every((key) => key === null) && !isLoopback) {
     throw new SettingsError(
-      `Set one of ${keyNames.join(', ')}: without a token key the gateway starts only on loopback.`,
+      `Set one of ${keyNames.join(', ')}. Without a token key the gateway starts only on loopback.`,
     );
   }
   if (settings.demo === 'on' && settings.tokenSecret === null && keys.some((key) => key !== null)) {
-    throw new SettingsError(
-      'DEMO can be on only where the gateway can sign tokens: with TOKEN_SECRET or without a token key.',
-    );
+    throw new SettingsError('DEMO=on requires a key that can sign tokens: set TOKEN_SECRET, or no token key.');
   }
   for (const origin of settings.corsOrigins) {
     const fault = faultOfOrigin(origin);
     if (fault !== null)
-      throw new SettingsError(`CORS_ORIGINS must be origins such as https://example.org; ${origin} ${fault}.`);
+      throw new SettingsError(`CORS_ORIGINS must list origins such as https://example.org; ${origin} ${fault}.`);
   }
   return { ...settings, basePath: settings.basePath.replace(/\/$/, '') };
 }

@@ -16,7 +16,7 @@ const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.
   stdio: 'inherit',
 });
 if (status !== 0) {
-  console.error('The build stopped at the errors above.');
+  console.error('Build failed; see the errors above.');
   process.exit(1);
 }
 copyScripts('src', 'dist');

@@ -37,7 +37,7 @@ const programs = [
 
 const goal = process.argv[2];
 const needed = { build: [], live: ['redis-server', 'nginx'], test: programs.map(({ name }) => name) }[goal];
-if (needed === undefined) stop('Say what for: node tools/ensure.mjs build|live|test');
+if (needed === undefined) stop('Usage: node tools/ensure.mjs build|live|test');
 ensureNode();
 ensureModules();
 if (goal !== 'test') ensureBuild();
@@ -106,7 +106,9 @@ function ensurePrograms(names) {
   const { stdout } = spawnSync('redis-server', ['--version'], { encoding: 'utf8' });
   const version = /v=(\d+)\S*/.exec(stdout ?? '');
   if (!version || Number(version[1]) < redisLeast) {
-    stop(`This needs Redis ${redisLeast} or later; redis-server says: ${(stdout ?? '').trim() || 'nothing'}.`);
+    stop(
+      `Ringside needs Redis ${redisLeast} or later; \`redis-server --version\` prints: ${(stdout ?? '').trim() || 'nothing'}.`,
+    );
   }
 }
 
@@ -136,9 +138,9 @@ function isOnPath(name) {
 function howToInstall(left) {
   const packages = left.map((program) => program.package).join(' ');
   return [
-    'Programs are needed that are not on the PATH:',
+    'These programs are missing on the PATH:',
     ...left.map(({ name, use }) => `  ${name}: ${use}`),
-    'On Debian and its relatives, as root (run as root, this does it itself):',
+    'Install them on Debian (run as root, this does it itself):',
     `  apt-get update && apt-get install -y --no-install-recommends ${packages}`,
   ].join('\n');
 }

@@ -126,7 +126,7 @@ function welcome(picture: Picture): string {
   const words = nginxWords(picture).map((word) => (word.includes(' ') ? `"${word}"` : word));
   const options = `--file ${file('groups.json')} --nginx '${words.join(' ')}'`;
   return `
-  Ringside is open, behind nginx: ${url}
+  Ringside is ready, behind nginx: ${url}
 
   Watch the demo room as a viewer:
   ${linkTo(picture, 'vera', 'Vera', 'viewer')}

@@ -28,7 +28,7 @@ const endCauses = {
   expired: 'Your token has expired. Open the room with a new one.',
   stuck: 'The connection took nothing for too long.',
   closing: 'The gateway is shutting down.',
-  overloaded: 'The gateway is at its limit.',
+  overloaded: 'The gateway is at a limit.',
   reauthorized: 'Your rights in this room have changed.',
   failed: 'The gateway could not go on with this stream.',
   replaced: 'This stream was replaced by another one.',

@@ -14,7 +14,7 @@ export const comment = defineAction({
   body: Type.Object({ text: text(1, 500) }, { additionalProperties: false }),
   needsKey: false,
   decide({ speaker, body }) {
-    if (body.text.trim() === '') return new Refusal('malformed', 'text must hold more than white space.');
+    if (body.text.trim() === '') return new Refusal('malformed', 'text must not be blank.');
     return {
       change: {
         type: 'event',

@@ -45,7 +45,7 @@ const set = (kind: string, rule: Rule): Action =>
     ),
     needsKey: false,
     decide: ({ speaker, body }) => {
-      if (body.user === speaker.id) return new Refusal('not-this-role', 'Nobody acts on an equal, nor on oneself.');
+      if (body.user === speaker.id) return new Refusal('not-this-role', 'A user cannot moderate itself.');
       return decide({ kind, rule }, speaker, body.user, body.seconds ?? 0, {
         seconds: body.seconds ?? null,
         reason: body.reason ?? null,

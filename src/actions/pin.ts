@@ -17,7 +17,7 @@ export const pin = defineAction({
   decide({ speaker, body, textOf }) {
     const rest = { rate: stateRate, mutable: false };
     if (Object.keys(body).length === 0) return { change: { type: 'remove', part: 'pin', ifVersion: null }, ...rest };
-    if (body.text === undefined) return new Refusal('malformed', 'A pin has a text; an empty body takes the pin away.');
+    if (body.text === undefined) return new Refusal('malformed', 'text is missing. Send an empty body to unpin.');
     if (isTooDeep(body.data, partDepthMax)) {
       return new Refusal('malformed', `data must nest at most ${partDepthMax} levels.`);
     }

@@ -17,7 +17,7 @@ export const signal = defineAction({
   needsKey: false,
   decide({ speaker, body, textOf }) {
     if (reservedNames.has(body.type)) {
-      return new Refusal('reserved-name', `type must not be ${body.type}: the protocol gives that name a meaning.`);
+      return new Refusal('reserved-name', `type must not be ${body.type}: the protocol reserves that name.`);
     }
     if (isTooDeep(body.data)) return new Refusal('malformed', `data must nest at most ${dataDepthMax} levels.`);
     return {

@@ -1,9 +1,8 @@
 /**
- * Who is asking. Finds the token, has `@fastify/jwt` check its signature and times once and the same way for every
+ * Resolves the caller. Finds the token, has `@fastify/jwt` check its signature and times once, the same way for every
  * route, and reads the claims for one room. Decides nothing about what a role may do.
  *
- * Whoever presents a bad token learns only that it is bad: every fault gets the same refusal, and is counted by its
- * reason.
+ * A client with a bad token learns only that it is bad: every fault gets the same refusal, and is counted by its reason.
  */
 
 import cookie from '@fastify/cookie';
@@ -22,7 +21,7 @@ import { faultOf, type TokenFault, TokenRefusal, tokenFaults, unauthorizedDetail
 
 /** A longer token is refused unread. With a name, tags and some twenty rooms one has about 1,500 characters. */
 const tokenLengthMax = 4096;
-/** Verified tokens that are remembered, until they expire. */
+/** Verified tokens that are cached until they expire. */
 const rememberedMax = 5000;
 
 type TokenSource = 'header' | 'cookie' | 'query';
@@ -30,7 +29,7 @@ type TokenSource = 'header' | 'cookie' | 'query';
 export interface IdentityOptions {
   readonly settings: Settings;
   readonly clock: Clock;
-  /** The HS256 secret where no key is configured: random, made at the start, for the demo only. */
+  /** The HS256 secret if no key is configured: random, made at the start, for the demo only. */
   readonly ownSecret: string;
   readonly fetch?: typeof fetch;
 }
@@ -48,13 +47,13 @@ export interface Authenticator {
    * @throws {Refusal} `unauthorized`, `not-this-room`, `origin-refused`, or `overloaded` where no key can be had.
    */
   identify(request: FastifyRequest, room: RoomId): Promise<Identity>;
-  /** Whom the cookie alone names, whatever else the request says; null where there is none, or it does not count. */
+  /** The user that the cookie alone names, whatever else the request says; null if there is none, or it is not accepted. */
   identifyByCookie(request: FastifyRequest, room: RoomId): Promise<Identity | null>;
 }
 
 /**
- * The token as it was given, checked or not; null where none was given at all. What a page sends itself counts before
- * the cookie, which the browser adds, whoever's it is.
+ * The token as sent, checked or not; null if none was sent. A token that the page sends wins over the cookie, which the
+ * browser adds on its own.
  */
 export function findToken(request: FastifyRequest): FoundToken | null {
   const { authorization } = request.headers;
@@ -74,7 +73,7 @@ function cookieIn(request: FastifyRequest): FoundToken | null {
   return token === undefined ? null : { token, source: 'cookie' };
 }
 
-/** Whoever writes must have a name. @throws {Refusal} `unauthorized` without a token. */
+/** A writer must have a user id. @throws {Refusal} `unauthorized` without a token. */
 export function speakerOf({ id, name, role }: Identity): Speaker {
   if (id === null) throw new Refusal('unauthorized', unauthorizedDetail);
   return { id, name, role };
@@ -82,7 +81,7 @@ export function speakerOf({ id, name, role }: Identity): Speaker {
 
 /**
  * Registers the token check on the root instance, before any route that needs it.
- * @throws {SettingsError} where the key in the settings is not one that this gateway takes.
+ * @throws {SettingsError} if this gateway cannot use the key in the settings.
  */
 export async function registerIdentity(app: FastifyInstance, options: IdentityOptions): Promise<Authenticator> {
   const { settings, clock } = options;
@@ -129,7 +128,7 @@ export async function registerIdentity(app: FastifyInstance, options: IdentityOp
     }
     if (!isKnown) remembered.add(found.token, { claims, isKeyCurrent: token.isKeyCurrent });
     const role = roleIn(claims, room);
-    if (role === null) throw new TokenRefusal('room', 'not-this-room', `The token does not name the room ${room}.`);
+    if (role === null) throw new TokenRefusal('room', 'not-this-room', `The token has no role in the room ${room}.`);
     const { expMs: _expMs, rooms, ...user } = claims;
     return { ...user, role, expiresAtMs, namesRoom: Object.hasOwn(rooms, room) };
   };
@@ -192,7 +191,7 @@ function chooseKey(
       (one) => settings.tokenAlgorithms.length === 0 || settings.tokenAlgorithms.includes(one),
     );
     if (allowed.length > 0) return allowed;
-    throw new SettingsError(`TOKEN_ALGORITHMS must hold ${able.join(' or ')}, which is what ${name} is for.`);
+    throw new SettingsError(`TOKEN_ALGORITHMS must include ${able.join(' or ')}, the algorithm of ${name}.`);
   };
   if (settings.tokenPublicKey !== null) {
     const key = readPublicKey(settings.tokenPublicKey);
@@ -209,7 +208,7 @@ function chooseKey(
       url: settings.tokenJwksUrl,
       clock,
       ...(fetch === undefined ? {} : { fetch }),
-      onFailure: (reason) => app.log.warn(`The key set of TOKEN_JWKS_URL was not taken: ${reason}.`),
+      onFailure: (reason) => app.log.warn(`TOKEN_JWKS_URL fetch failed: ${reason}; keeping the last keys`),
     });
     app.addHook('onClose', async () => keySet.close());
     const find = async (request: FastifyRequest, token: { header?: unknown }): Promise<string> => {
@@ -224,7 +223,7 @@ function chooseKey(
     return { secret: { public: find as Extract<FastifyJWTOptions['secret'], () => unknown> }, algorithms };
   }
   const secret = settings.tokenSecret ?? ownSecret;
-  // What is public can be no secret: whoever reads the key could sign.
+  // A public key is no secret: every reader of it could sign.
   if (/-----BEGIN |"kty"/.test(secret)) {
     throw new SettingsError('TOKEN_SECRET must be a random secret; a public key belongs in TOKEN_PUBLIC_KEY.');
   }
@@ -245,15 +244,15 @@ async function verify(request: FastifyRequest): Promise<Verified['payload']> {
     if (error instanceof Refusal) throw error;
     throw new TokenRefusal(faultOf(error));
   }
-  // RFC 7515, section 4.1.11: what is critical must be understood, and there is nothing here that understands any. The
-  // library lets an empty one pass.
+  // RFC 7515, section 4.1.11: critical headers must be understood, and this gateway understands none. The library lets an
+  // empty list pass.
   if (Object.hasOwn(verified.header, 'crit')) throw new TokenRefusal('malformed');
   return verified.payload;
 }
 
 /**
- * A browser sends a cookie whoever wrote the page, so a cookie counts only for our own pages and those of CORS_ORIGINS.
- * A write must say where it comes from; a read may be silent, as a page of another origin could not see the answer.
+ * A browser sends a cookie with requests of any page, so a cookie is accepted only from the gateway's own pages and those
+ * of CORS_ORIGINS. A write must name its origin. A read may omit it, because a page of another origin cannot see the answer.
  */
 function checkOrigin(request: FastifyRequest, allowed: readonly string[]): void {
   const { origin, referer, host } = request.headers;
@@ -265,6 +264,6 @@ function checkOrigin(request: FastifyRequest, allowed: readonly string[]): void 
     const isOwn = /^https?:/.test(its) && its.replace(/^https?:\/\//, '') === host?.toLowerCase();
     if (isOwn || allowed.includes(its)) return;
   }
-  const detail = 'Send the token as `Authorization: Bearer`, or call from an allowed origin.';
+  const detail = 'Send the token as `Authorization: Bearer`, or call from an origin in CORS_ORIGINS.';
   throw new TokenRefusal('origin', 'origin-refused', detail);
 }

@@ -127,7 +127,7 @@ export class KeySet {
       found = this.#lookUp(kid, alg);
     }
     if (found === null && this.#loadedAtMs === Number.NEGATIVE_INFINITY) {
-      throw new Refusal('overloaded', 'The keys that tokens are checked with are out of reach.', {
+      throw new Refusal('overloaded', 'The token keys are unavailable.', {
         retryAfterS: Math.ceil(firstRetryMs / 1000),
       });
     }
@@ -174,7 +174,7 @@ export class KeySet {
       this.#take(await readKeys(response));
       this.#loadedAtMs = this.#options.clock.now();
     } catch (error) {
-      this.#options.onFailure?.(error instanceof KeySetError ? error.message : 'it could not be reached');
+      this.#options.onFailure?.(error instanceof KeySetError ? error.message : 'unreachable');
     }
   }
 
@@ -187,7 +187,7 @@ export class KeySet {
       all.push(read.key);
       if (read.kid !== null) byId.set(read.kid, read.key);
     }
-    if (all.length === 0) throw new KeySetError('it holds no key for RS256, ES256 or EdDSA');
+    if (all.length === 0) throw new KeySetError('no key for RS256, ES256 or EdDSA');
     this.#byId = byId;
     this.#all = all;
   }
@@ -198,23 +198,23 @@ class KeySetError extends Error {}
 async function readKeys(response: Response): Promise<readonly unknown[]> {
   if (!response.ok || response.body === null) {
     await response.body?.cancel();
-    throw new KeySetError(`its answer has status ${response.status}`);
+    throw new KeySetError(`status ${response.status}`);
   }
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   // Leaving the loop early cancels the body, so no more than this is ever read.
   for await (const chunk of response.body) {
     bytes += chunk.byteLength;
-    if (bytes > answerBytesMax) throw new KeySetError(`its answer has more than ${answerBytesMax} bytes`);
+    if (bytes > answerBytesMax) throw new KeySetError(`more than ${answerBytesMax} bytes`);
     chunks.push(chunk);
   }
   let parsed: unknown;
   try {
     parsed = JSON.parse(Buffer.concat(chunks).toString('utf8'));
   } catch {
-    throw new KeySetError('its answer is not JSON');
+    throw new KeySetError('not JSON');
   }
   const keys = typeof parsed === 'object' && parsed !== null ? (parsed as { keys?: unknown }).keys : undefined;
-  if (!Array.isArray(keys)) throw new KeySetError('its answer has no list of keys');
+  if (!Array.isArray(keys)) throw new KeySetError('no list of keys');
   return keys;
 }

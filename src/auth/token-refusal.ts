@@ -27,7 +27,7 @@ export class TokenRefusal extends Refusal {
 }
 
 /** The same for every fault. */
-export const unauthorizedDetail = 'Send a valid token that has not expired, as `Authorization: Bearer`.';
+export const unauthorizedDetail = 'Send a valid, unexpired token as `Authorization: Bearer`.';
 
 /** By the sentences of @fastify/jwt and fast-jwt, as their codes tell less. They never leave this file. */
 const byMessage: readonly (readonly [RegExp, TokenFault])[] = [

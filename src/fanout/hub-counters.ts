@@ -49,14 +49,14 @@ export class HubCounters {
   /** The work of one sweep over a room, without the pauses in it. */
   readonly flush = new Histogram({
     name: 'ringside_flush_seconds',
-    help: 'Work of one sweep over a room.',
+    help: 'Time of one flush sweep over a room.',
     buckets: [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25],
     registers: [],
   });
   /** From the time that the log gave the oldest entry of a sweep to the end of the sweep: the last viewer's delay. */
   readonly publishToWrite = new Histogram({
     name: 'ringside_publish_to_write_seconds',
-    help: 'From the oldest entry of a sweep being taken by the log until the last viewer was given it.',
+    help: 'From the log time of the oldest entry in a sweep to its write to the last viewer.',
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers: [],
   });

@@ -59,7 +59,7 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   const { running, now } = await groupsNow(groups, folder);
   if (running === null)
     throw new GroupsRefusal([
-      `No nginx of ours answers at ${groups.listen.join(' or ')}; render the file and start it.`,
+      `No nginx with rendered groups answers at ${groups.listen.join(' or ')}. Render the file and start nginx.`,
     ]);
   const plan = await planNow(now, groups);
   const sentences = tooSlow(plan, pace);
@@ -90,8 +90,8 @@ async function leftUndone({ unasked }: Plan, before: Groups | null, after: Group
       if (reason === undefined || (admin === null && !isLeaving)) return [];
       if (isNotRunning(await addressFault(address))) return [];
       return isLeaving
-        ? [`${name} was not drained: ${reason}. Whoever watches there stays until it ends.`]
-        : [`Nobody was moved from ${name}: ${reason}. Apply again when it answers.`];
+        ? [`${name} was not drained: ${reason}. Its viewers stay until it stops.`]
+        : [`No viewers were moved from ${name}: ${reason}. Apply again when it answers.`];
     }),
   );
   return sentences.flat();
@@ -111,7 +111,7 @@ async function reload({ groups, reload: words }: ApplyOptions, { digest }: Rende
   while (!(performance.now() - newSince >= settledMs)) {
     if (performance.now() > until)
       throw new GroupsRefusal([
-        `nginx did not take up ${digest} within ${reloadedWithinMs / 1000} s; its error log says why. Nobody was moved.`,
+        `nginx did not load ${digest} within ${reloadedWithinMs / 1000} s; see its error log. No viewers were moved.`,
       ]);
     await pause(askAgainMs);
     const isNew = (await askRunning(groups.listen))?.digest === digest;

@@ -51,7 +51,7 @@ export function ask(url: string, question: Question = {}): Promise<JsonAnswer> {
       let length = 0;
       answer.on('data', (bytes: Buffer) => {
         length += bytes.length;
-        if (length > answerBytesMax) asked.destroy(new Error(`an answer of more than ${answerBytesMax} bytes`));
+        if (length > answerBytesMax) asked.destroy(new Error(`the answer exceeds ${answerBytesMax} bytes`));
         else parts.push(bytes);
       });
       answer.on('error', reject);

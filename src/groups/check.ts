@@ -34,8 +34,8 @@ export async function check({ groups, folder, nginx, room, token }: CheckOptions
   const url = groups.publicUrl ?? localUrl(groups.listen[0] ?? '');
   return [
     stale.length === 0
-      ? fine('rendered', `${folder} is what the file says`)
-      : wrong('rendered', `${stale.join(' and ')} in ${folder} is not what the file says; render it`),
+      ? fine('rendered', `${folder} matches the file`)
+      : wrong('rendered', `${stale.join(' and ')} in ${folder} does not match the file; render it`),
     await tested(nginx),
     runs(running?.digest ?? null, rendering.digest, groups),
     ...(await serversFound(groups)),
@@ -50,7 +50,7 @@ const unknown = (what: Finding['what'], sentence: string): Finding => ({ what, i
 async function tested(nginx: Words): Promise<Finding> {
   try {
     await testConfiguration(nginx);
-    return fine('nginx', 'nginx takes the configuration');
+    return fine('nginx', 'nginx accepts the configuration');
   } catch (error) {
     if (!(error instanceof GroupsRefusal)) throw error;
     return wrong('nginx', error.message);
@@ -58,9 +58,9 @@ async function tested(nginx: Words): Promise<Finding> {
 }
 
 function runs(digest: string | null, rendered: string, { listen }: Groups): Finding {
-  if (digest === null) return wrong('running', `no nginx of ours answers at ${listen.join(' or ')}`);
-  if (digest === rendered) return fine('running', 'nginx runs what the file says');
-  return wrong('running', `nginx runs ${digest}, and the file says ${rendered}; apply it`);
+  if (digest === null) return wrong('running', `no nginx with rendered groups answers at ${listen.join(' or ')}`);
+  if (digest === rendered) return fine('running', 'nginx runs the file');
+  return wrong('running', `nginx runs ${digest}, the file is ${rendered}; apply it`);
 }
 
 /** Each gateway must be the one, and of the group, that the file takes it for. */
@@ -68,7 +68,7 @@ async function serversFound(groups: Groups): Promise<readonly Finding[]> {
   const roomLists = await takeRoomLists(serversOf(null, groups));
   return groups.groups.flatMap((group) =>
     group.servers.map(({ name, admin, isDrained }) => {
-      const roomList = roomLists.get(name) ?? 'it was not asked';
+      const roomList = roomLists.get(name) ?? 'not asked';
       if (typeof roomList === 'string') {
         const isExpected = admin === null || isDrained;
         return isExpected ? unknown('server', `${name}: ${roomList}`) : wrong('server', `${name}: ${roomList}`);
@@ -76,11 +76,11 @@ async function serversFound(groups: Groups): Promise<readonly Finding[]> {
       if (roomList.node === name && roomList.group === group.name)
         return fine(
           'server',
-          `${name} answers, with ${roomList.rooms.length} rooms and ${roomList.misrouted} misrouted`,
+          `${name} answers: ${roomList.rooms.length} rooms, ${roomList.misrouted} misrouted requests`,
         );
       return wrong(
         'server',
-        `${name} of ${group.name} calls itself ${roomList.node} of ${roomList.group}: NODE_ID and GROUP must be as in the file`,
+        `${name} of ${group.name} calls itself ${roomList.node} of ${roomList.group}; set NODE_ID and GROUP as in the file`,
       );
     }),
   );
@@ -96,12 +96,12 @@ async function streamFound(url: string, token: string | null): Promise<Finding> 
   const { status, type, text, isOpen, error } = await openStream(url, token);
   if (error !== null) return wrong('stream', `${url}: ${error}`);
   if ((status === 401 || status === 403) && token === null)
-    return unknown('stream', `${url} wants a token; name a file that holds one by --token-file`);
+    return unknown('stream', `${url} requires a token; pass one with --token-file`);
   if (status !== 200 || !/^text\/event-stream/.test(type)) return wrong('stream', `${url} answers ${status} ${type}`);
   if (text === '')
-    return wrong('stream', `${url} says nothing for ${firstBytesMs} ms: something on the way gathers it`);
-  if (!isOpen) return wrong('stream', `${url} says "not now" and ends: ${JSON.stringify(text.slice(0, 200))}`);
-  return fine('stream', `${url} passes its first bytes on while it stays open`);
+    return wrong('stream', `${url} sends nothing for ${firstBytesMs} ms; a proxy on the way buffers the stream`);
+  if (!isOpen) return wrong('stream', `${url} refuses the stream and ends: ${JSON.stringify(text.slice(0, 200))}`);
+  return fine('stream', `${url} delivers its first bytes at once and stays open`);
 }
 
 interface Opened {

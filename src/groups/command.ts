@@ -16,21 +16,21 @@ import { placesOf, slotOf } from './slots.ts';
 
 export const usage = `ringside groups plan|render|check|apply [options]
 
-  plan     what would move: slots, rooms, viewers. Changes nothing.
+  plan     shows which slots, rooms and viewers would move. Changes nothing.
   render   writes the configuration that nginx includes, after nginx has tested it.
-  check    compares the file, what is rendered, what runs, and what answers; opens a stream as the public does.
-  apply    renders, reloads nginx, and has the gateways hand over the viewers who must move.
+  check    compares the file, the rendering, the running nginx and the gateways; opens a stream as the public does.
+  apply    renders, reloads nginx, and makes the gateways hand over the viewers that must move.
 
   --file PATH        the groups file (nginx/groups.json)
   --out PATH         the folder that nginx.conf includes (generated, beside the file)
-  --nginx "WORDS"    how nginx is called (nginx -p run -c nginx.conf beside the file)
-  --reload "WORDS"   what makes it read its configuration again (the above with -s reload)
-  --pace N           reconnects per second, at most (200)
-  --untested         render: without asking nginx, for a machine that has none
-  --room ROOM        plan: say where this room goes; check: the room whose stream is opened (ringside-check)
+  --nginx "COMMAND"  the nginx command (nginx -p run -c nginx.conf beside the file)
+  --reload "COMMAND" the command that reloads nginx (the above with -s reload)
+  --pace N           at most N reconnects per second (200)
+  --untested         render: do not let nginx test it, for a machine without nginx
+  --room ROOM        plan: show where this room goes; check: open the stream of this room (ringside-check)
   --token-file PATH  check: a token for that stream
-  --yes              apply: without asking
-  --force            apply: with --yes, also where a group or a hot room would be left without a server that answers
+  --yes              apply: do not ask
+  --force            apply: with --yes, even if a group or a hot room would have no server that accepts traffic
   --json             print JSON`;
 
 export interface Terminal {
@@ -113,7 +113,7 @@ async function readOrder(words: readonly string[]): Promise<Order> {
   const pace = Number(values.pace);
   if (!(Number.isInteger(pace) && pace >= 1 && pace <= paceMax))
     throw new GroupsRefusal([`--pace must be a whole number from 1 to ${paceMax} (reconnects per second).`]);
-  if (room !== null && !isRoomId(room)) throw new GroupsRefusal([`--room: "${room}" is no room id.`]);
+  if (room !== null && !isRoomId(room)) throw new GroupsRefusal([`--room: "${room}" is not a room id.`]);
   const home = dirname(resolve(file));
   const nginx =
     values.nginx === undefined
@@ -151,7 +151,7 @@ async function plan({ groups, folder, pace, room, isJson }: Order, { print }: Te
   if (isJson) print(JSON.stringify({ against, ...made, ...paceOf(made, pace), ...(where ? { where } : {}) }));
   else {
     print(
-      `Against what ${against === 'nothing' ? 'is not there yet' : against === 'running' ? 'runs' : 'is rendered'}:`,
+      `Compared with ${against === 'nothing' ? 'nothing: no groups are rendered' : against === 'running' ? 'the running nginx' : 'the rendered groups'}:`,
     );
     for (const line of linesOf(made, pace)) print(line);
     if (where) print(`${where.room} is in slot ${where.slot} and goes to ${where.groups.join(', ')}.`);
@@ -173,13 +173,13 @@ function linesOf(plan: Plan, pace: number): readonly string[] {
   return [
     `  slots      ${plan.slotsMoved} of 250 move`,
     ...plan.slots.map(({ group, before, after }) => `    ${group}: ${before} before, ${after} after`),
-    `  rooms      ${plan.rooms} have viewers who move`,
+    `  rooms      ${plan.rooms} have viewers that move`,
     ...largest.slice(0, roomsShown).map(roomLine),
     ...(largest.length > roomsShown ? [`    and ${largest.length - roomsShown} more`] : []),
     ...drains.map(({ server, viewers }) => `  drain      ${server}, with ${viewers} viewers`),
     ...unasked.map(({ server, reason }) => `  not asked  ${server}: ${reason}`),
-    ...dark.map(({ server, reason }) => `  dark       ${server} takes nothing: ${reason}`),
-    `  viewers    ${plan.viewers} come back, ${reconnectsPerSecond} per second, within ${seconds} s`,
+    ...dark.map(({ server, reason }) => `  dark       ${server} accepts no traffic: ${reason}`),
+    `  viewers    ${plan.viewers} reconnect, ${reconnectsPerSecond} per second, within ${seconds} s`,
     ...tooSlow(plan, pace),
     ...abandoned,
   ];
@@ -221,9 +221,9 @@ async function applyGroups(order: Order, { print, ask }: Terminal): Promise<numb
       if (abandoned.length > 0 && (order.isAgreed || ask === null))
         throw new GroupsRefusal([
           ...abandoned,
-          'Nothing was changed. Start a server there, or say --yes --force to apply it all the same.',
+          'Nothing was changed. Start a server there, or apply it anyway with --yes --force.',
         ]);
-      if (ask === null) throw new GroupsRefusal(['There is nobody to ask; say --yes to apply this.']);
+      if (ask === null) throw new GroupsRefusal(['No terminal to ask on; pass --yes to apply.']);
       return /^y(?:es)?$/i.test((await ask([...abandoned, 'Apply this? [y/N] '].join(' '))).trim());
     },
   });
@@ -231,7 +231,7 @@ async function applyGroups(order: Order, { print, ask }: Terminal): Promise<numb
   else if (!isAgreed) print('Nothing was changed.');
   else {
     for (const failure of failures) print(failure);
-    print(`${failures.length === 0 ? 'Done' : 'Not all was done'}: ${moved} viewers were handed over.`);
+    print(`${failures.length === 0 ? 'Done' : 'Incomplete'}: ${moved} viewers were handed over.`);
   }
   return isAgreed && failures.length === 0 ? 0 : 1;
 }

@@ -90,7 +90,7 @@ export function readGroups(text: string): Groups {
   const reading = new Reading();
   const groups = reading.file(value);
   if (reading.sentences.length === 0 && writeGroups(groups).length > textMax)
-    reading.sentences.push(`The file must have at most ${textMax} characters without its spaces.`);
+    reading.sentences.push(`The file must have at most ${textMax} characters without spaces.`);
   if (reading.sentences.length > 0) throw new GroupsRefusal(reading.sentences.slice(0, sentencesMax));
   return groups;
 }
@@ -157,18 +157,18 @@ class Reading {
     if (entries.length > groupsMax) this.#say(`groups must name at most ${groupsMax} groups.`);
     const groups = entries.slice(0, groupsMax).map(([name, group]) => this.#group(name, group));
     if (entries.length > 0 && groups.every(({ weight }) => weight === 0))
-      this.#say('Every group has weight 0, so no group would get a room.');
+      this.#say('At least one group must have a weight above 0.');
     if (groups.reduce((sum, { servers }) => sum + servers.length, 0) > serversMax)
-      this.#say(`The groups must have at most ${serversMax} servers together.`);
+      this.#say(`The groups must have at most ${serversMax} servers in total.`);
     return groups;
   }
 
   #group(name: string, value: unknown): ServerGroup {
-    if (!groupName.test(name)) this.#say(`"${name}" cannot name a group: a letter, then 0 to 31 of A-Z a-z 0-9 . _ -`);
+    if (!groupName.test(name)) this.#say(`"${name}" is not a group name: a letter, then 0 to 31 of A-Z a-z 0-9 . _ -`);
     if (name.toLowerCase() === hotName)
-      this.#say(`A group cannot be called ${name}: that is what rooms on several groups go by.`);
+      this.#say(`A group must not be named ${name}: that name stands for rooms on several groups.`);
     // To nginx the names of upstreams are the same in capitals.
-    this.#once(`group ${name.toLowerCase()}`, `The group ${name} is there twice (capitals do not count).`);
+    this.#once(`group ${name.toLowerCase()}`, `The group ${name} is listed twice (case is ignored).`);
     const fields = this.#fields(`The group ${name}`, value, ['weight', 'servers']);
     const weight = this.#weight(`The group ${name}`, fields['weight'], 0);
     const list = fields['servers'];
@@ -185,13 +185,13 @@ class Reading {
     const { name, address, admin, drain } = fields;
     if (typeof name !== 'string' || !serverName.test(name))
       this.#say(`${where} must have a name: 1 to 32 of A-Z a-z 0-9 . _ -, the first a letter or digit.`);
-    else this.#once(`name ${name}`, `The server name ${name} is there twice.`);
+    else this.#once(`name ${name}`, `The server name ${name} is listed twice.`);
     if (!isServerAddress(address))
       this.#say(`${where} must have an address such as unix:/run/ringside/blue-1.sock or 127.0.0.1:8081.`);
-    else this.#once(`address ${address}`, `The address ${address} is there twice.`);
+    else this.#once(`address ${address}`, `The address ${address} is listed twice.`);
     if (admin !== undefined && !(typeof admin === 'string' && httpUrl.test(admin)))
       this.#say(`${where}: admin must be an address such as http://127.0.0.1:9081.`);
-    else if (admin !== undefined) this.#once(`admin ${admin}`, `The admin address ${admin} is there twice.`);
+    else if (admin !== undefined) this.#once(`admin ${admin}`, `The admin address ${admin} is listed twice.`);
     if (drain !== undefined && typeof drain !== 'boolean') this.#say(`${where}: drain must be true or false.`);
     return {
       name: String(name),
@@ -208,7 +208,7 @@ class Reading {
     const rooms = new Map<RoomId, readonly string[]>();
     for (const [room, list] of entries.slice(0, hotRoomsMax)) {
       if (!isRoomId(room)) {
-        this.#say(`hotRooms: "${room}" is no room id: 1 to 64 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit.`);
+        this.#say(`hotRooms: "${room}" is not a room id: 1 to 64 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit.`);
         continue;
       }
       const names: readonly unknown[] = Array.isArray(list) ? list : [];
@@ -216,11 +216,11 @@ class Reading {
       const known = names.flatMap((name) => groups.find((group) => group.name === name) ?? []);
       for (const name of names) {
         if (!groups.some((group) => group.name === name))
-          this.#say(`hotRooms: ${room} names the group ${JSON.stringify(name)}, which is not there.`);
+          this.#say(`hotRooms: ${room} names the unknown group ${JSON.stringify(name)}.`);
       }
       if (new Set(names).size < names.length) this.#say(`hotRooms: ${room} names a group twice.`);
       if (known.length > 0 && known.every(({ servers }) => servers.every(({ isDrained }) => isDrained)))
-        this.#say(`hotRooms: every server that ${room} could go to is drained.`);
+        this.#say(`hotRooms: every server for ${room} is drained.`);
       rooms.set(
         room,
         groups.filter((group) => known.includes(group)).map(({ name }) => name),
@@ -233,7 +233,8 @@ class Reading {
     const list = value === undefined ? ['127.0.0.1:8000'] : this.#list('listen', value);
     if (list.length === 0) this.#say('listen must name at least one address.');
     for (const one of list) {
-      if (!isPort(listenAddress.exec(one)?.[1])) this.#say(`listen: "${one}" is no address such as 127.0.0.1:8000.`);
+      if (!isPort(listenAddress.exec(one)?.[1]))
+        this.#say(`listen: "${one}" is not an address such as 127.0.0.1:8000.`);
     }
     return list;
   }

@@ -29,7 +29,7 @@ async function whyNot({ name, address, admin }: GroupServer, roomLists: RoomList
   const roomList = roomLists.get(name);
   if (admin === null || roomList === undefined) return null;
   if (typeof roomList === 'string') return roomList;
-  if (roomList.isDraining) return 'it is draining: take that back with POST /ops/undrain, or restart it';
+  if (roomList.isDraining) return 'draining; send it POST /ops/undrain or restart it';
   return whyUnready;
 }
 
@@ -51,7 +51,7 @@ async function adminFault(admin: string): Promise<string | null> {
   try {
     const { status, json } = await ask(`${admin}/readyz`);
     const { reason = `/readyz answers ${status}` } = (json ?? {}) as { reason?: unknown };
-    return status === 200 ? null : `it is not ready: ${String(reason)}`;
+    return status === 200 ? null : `not ready: ${String(reason)}`;
   } catch (error) {
     return `${admin} does not answer: ${(error as Error).message}`;
   }
@@ -67,11 +67,11 @@ export function abandonedBy(file: Groups, health: Health): readonly string[] {
   const groups = file.groups.flatMap(({ name }) => {
     const held = slots.filter((one) => one === name).length;
     if (held === 0 || !isDark([name])) return [];
-    return [`${held} of ${slotsCount} slots would be with the group ${name}, which has no server that takes anything.`];
+    return [`${held} of ${slotsCount} slots would go to the group ${name}, which has no server that accepts traffic.`];
   });
   const rooms = [...file.hotRooms].flatMap(([room, names]) =>
     isDark(names)
-      ? [`The hot room ${room} would be with ${names.join(', ')}, without a server that takes anything.`]
+      ? [`The hot room ${room} would go to ${names.join(', ')}, which have no server that accepts traffic.`]
       : [],
   );
   return [...groups, ...rooms];

@@ -32,11 +32,11 @@ export async function takeRoomLists(servers: readonly GroupServer[]): Promise<Ro
 }
 
 async function takeRoomList({ name, admin }: GroupServer): Promise<RoomList | string> {
-  if (admin === null) return 'the file gives no admin address';
+  if (admin === null) return 'no admin address in the file';
   try {
     const { status, json } = await ask(`${admin}/ops/rooms`);
     const roomList = status === 200 ? readRoomList(json) : null;
-    if (roomList === null) return `${admin}/ops/rooms answers ${status} and no roomList`;
+    if (roomList === null) return `${admin}/ops/rooms answers ${status} without a room list`;
     // An order would reach somebody else's viewers.
     return roomList.node === name ? roomList : `${admin} is the admin port of ${roomList.node} of ${roomList.group}`;
   } catch (error) {
@@ -65,7 +65,7 @@ async function order(url: string, body: object): Promise<number | string> {
   try {
     const { status, json } = await ask(url, { method: 'POST', body, bearer: readAdminToken() });
     const moving = (json as { moving?: unknown } | null)?.moving;
-    if (status === 401) return `${url} wants its ADMIN_TOKEN; set it here too`;
+    if (status === 401) return `${url} requires its ADMIN_TOKEN; set it here too`;
     return status === 202 && typeof moving === 'number' ? moving : `${url} answers ${status}`;
   } catch (error) {
     return `${url} does not answer: ${(error as Error).message}`;

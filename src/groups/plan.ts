@@ -50,12 +50,12 @@ export function makePlan(before: Groups | null, after: Groups, roomLists: RoomLi
   const drains: Drain[] = [];
   const moves: Move[] = [];
   for (const server of serversOf(before, after)) {
-    const roomList = roomLists.get(server.name) ?? 'it was not asked';
+    const roomList = roomLists.get(server.name) ?? 'not asked';
     const { name, admin } = server;
     if (typeof roomList === 'string' || admin === null) {
       unasked.push({
         server: name,
-        reason: typeof roomList === 'string' ? roomList : 'the file gives no admin address',
+        reason: typeof roomList === 'string' ? roomList : 'no admin address in the file',
       });
       continue;
     }
@@ -174,5 +174,5 @@ export const tooSlow = ({ drains }: Plan, pace: number): readonly string[] =>
     .filter(({ viewers }) => timeFor(viewers, pace * paceKept) > overMsMax)
     .map(
       ({ server, viewers }) =>
-        `${server} has ${viewers} viewers, and a drain takes at most ${overMsMax / 1000} s: the pace must be at least ${Math.ceil((viewers * 1000) / (overMsMax * paceKept))}.`,
+        `${server} has ${viewers} viewers, and a drain takes at most ${overMsMax / 1000} s; set --pace to at least ${Math.ceil((viewers * 1000) / (overMsMax * paceKept))}.`,
     );

@@ -45,12 +45,12 @@ async function tryOut(folder: string, stage: string, nginx: Words): Promise<void
   const text = path === null ? null : await readText(path);
   if (path === null || text === null)
     throw new GroupsRefusal([
-      `The nginx command must name its configuration by -c; ${path ?? 'nothing'} cannot be read.`,
+      `The nginx command must name its configuration with -c; ${path ?? 'nothing'} cannot be read.`,
     ]);
   const home = dirname(path);
   const [now, next] = [folder, stage].map((one) => `include ${relative(home, resolve(one))}/`);
   if (now === undefined || next === undefined || !text.includes(now))
-    throw new GroupsRefusal([`${path} does not include what is rendered: it must say "${now}".`]);
+    throw new GroupsRefusal([`${path} does not include the rendered files; it must contain "${now}".`]);
   // In the same folder, so that all other names in it mean what they mean.
   const tried = join(home, `.${basename(path)}.new-${process.pid}`);
   try {
@@ -66,7 +66,7 @@ export async function testConfiguration(nginx: Words): Promise<void> {
   const prefix = optionOf(nginx, '-p');
   if (prefix !== null) await mkdir(prefix, { recursive: true });
   const { isFine, text } = await call([...nginx, '-t']);
-  if (!isFine) throw new GroupsRefusal([`nginx does not take the configuration: ${text}`]);
+  if (!isFine) throw new GroupsRefusal([`nginx rejects the configuration: ${text}`]);
 }
 
 async function readText(path: string): Promise<string | null> {

@@ -46,10 +46,10 @@ export function answerBadHead(clock: Clock): (error: NodeJS.ErrnoException, sock
 
 function refusalOf({ code }: NodeJS.ErrnoException): Refusal {
   if (code === 'HPE_HEADER_OVERFLOW')
-    return new Refusal('head-too-large', `Address and headers must have at most ${headBytesMax} bytes.`);
+    return new Refusal('head-too-large', `The request line and headers must not exceed ${headBytesMax} bytes.`);
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Refusal('too-slow', 'The request did not arrive in time.');
-  if (code === 'HPE_INVALID_METHOD') return new Refusal('malformed', 'The method is not one that is known here.');
-  return new Refusal('malformed', 'The request cannot be read as HTTP/1.1.');
+  if (code === 'HPE_INVALID_METHOD') return new Refusal('malformed', 'The method is unknown.');
+  return new Refusal('malformed', 'The request is not valid HTTP/1.1.');
 }
 
 /** Answers where there is no response to do it by. It is the connection's last. */

@@ -32,7 +32,7 @@ export async function registerCrossOrigin(app: FastifyInstance, origins: readonl
     // No preflight: a method like any other that is not served.
     if (origin === undefined || asked === undefined) return reply.callNotFound();
     if (!origins.includes(origin)) {
-      throw new Refusal('origin-refused', 'CORS_ORIGINS of this gateway does not name the origin of the page.');
+      throw new Refusal('origin-refused', 'The origin of the page is not in CORS_ORIGINS of this gateway.');
     }
     return undefined;
   });

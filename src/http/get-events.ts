@@ -70,8 +70,8 @@ export function getEvents({ pull, authenticator, settings }: GetEventsOptions) {
           ...(identity.id === null ? { address: request.ip } : {}),
         });
         if (pulled === 'banned') throw new Refusal('banned', 'The user is banned from this room.');
-        if (pulled === 'overloaded') throw new Refusal('overloaded', 'This gateway is at its limit.', notNow);
-        if (pulled === 'share') throw new Refusal('rate-limited', 'Too many pulls of yours are under way.', notNow);
+        if (pulled === 'overloaded') throw new Refusal('overloaded', 'This gateway is at a limit.', notNow);
+        if (pulled === 'share') throw new Refusal('rate-limited', 'Too many concurrent pulls.', notNow);
         if (pulled === 'expired') throw new TokenRefusal('expired');
         user.note(reply, pulled.tailOffset);
         reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }).type('application/json');

@@ -40,7 +40,7 @@ const brief = `public, max-age=${momentS}`;
 
 export function getPages({ settings, pages, log, authenticator }: GetPagesOptions) {
   const checkOpen = async (): Promise<void> => {
-    if (!settings.anonymousViewers) throw new Refusal('not-found', 'Only rooms that anybody may watch have pages.');
+    if (!settings.anonymousViewers) throw new Refusal('not-found', 'Pages require ANONYMOUS_VIEWERS=on.');
   };
   return async (app: FastifyInstance): Promise<void> => {
     app.route<{ Params: { page: string }; Querystring: { v?: string } }>({
@@ -50,7 +50,7 @@ export function getPages({ settings, pages, log, authenticator }: GetPagesOption
         operationId: 'readPage',
         summary: 'Read a page of events from a shared cache',
         description:
-          'What anybody may see of a hundred offsets. Only where rooms may be watched without a token. With `v` the present version, a full page is immutable.',
+          'The public events of a hundred offsets. Requires ANONYMOUS_VIEWERS=on. A full page is immutable if `v` is the current version.',
         security: [{}, ...readSecurity],
         params: pageParams,
         querystring: pageQuery,
@@ -79,7 +79,7 @@ export function getPages({ settings, pages, log, authenticator }: GetPagesOption
 
 /** A crowd that waits for a page is answered by caches too. */
 function sendMissing(request: FastifyRequest, reply: FastifyReply, isShared: boolean): FastifyReply {
-  const refusal = new Refusal('not-found', 'The page is not there yet, or the log keeps nothing of it any more.');
+  const refusal = new Refusal('not-found', 'The page does not exist yet or was trimmed.');
   const { status, headers, body } = describeProblem(refusal, request.id);
   return reply
     .code(status)

@@ -34,7 +34,7 @@ export function getRules({ log, authenticator }: GetRulesOptions) {
         const { room, identity } = request.caller;
         const speaker = speakerOf(identity);
         if (!isAtLeast(speaker.role, 'moderator')) {
-          throw new Refusal('not-this-role', 'Listing rules takes the role moderator.');
+          throw new Refusal('not-this-role', 'Listing rules requires the role moderator.');
         }
         const rules = await log.readRules(room);
         if (rules.some(({ rule, user, role }) => rule === 'ban' && binds({ user, by: role }, speaker))) {

@@ -76,7 +76,7 @@ export function getState({ states, authenticator }: GetStateOptions) {
         if (banned) throw isBanned();
         const { part: name } = request.params;
         const part = parts.get(name);
-        if (part === undefined || part.value === null) throw new Refusal('not-found', 'The room has no such part.');
+        if (part === undefined || part.value === null) throw new Refusal('not-found', 'The state part does not exist.');
         const etag = `"${part.version}"`;
         setCaching(reply, identity, etag);
         if (isCurrent(request, etag)) return reply.code(304).send();

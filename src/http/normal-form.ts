@@ -27,7 +27,7 @@ export function acceptNormalTargets(app: FastifyInstance): void {
     if (isNormalTarget(raw.url ?? '')) return;
     throw new Refusal(
       'malformed',
-      'The path must be in normal form, of unreserved characters, and no name in the query may hold a percent code.',
+      'The path must be in normal form with unreserved characters only. Names in the query must not be percent-encoded.',
     );
   });
 }

@@ -35,7 +35,7 @@ const kindOf = (request: FastifyRequest): string => String((request.params as Re
 function keyFor(action: Action, request: FastifyRequest): string | null {
   const key = readKey(request);
   if (key !== null || !action.needsKey) return key;
-  throw new Refusal('malformed', `${action.kind} needs an Idempotency-Key, so that a repeat is harmless.`);
+  throw new Refusal('malformed', `${action.kind} requires an Idempotency-Key.`);
 }
 
 export function postAction({ settings, actions, log, authenticator, pendingFlush }: PostActionOptions) {
@@ -55,7 +55,7 @@ export function postAction({ settings, actions, log, authenticator, pendingFlush
         operationId: 'takeAction',
         summary: 'Take an action in a room',
         description:
-          'Answered once the entry is in the log of the room. With an `Idempotency-Key` a repeat within 10 minutes gets the first answer and makes no second event.',
+          'Answers once the entry is in the log of the room. With an `Idempotency-Key` a repeat within 10 minutes gets the first answer and makes no second event.',
         params: actionParams,
         headers: idempotencyHeaders,
         body: Type.Union([...actions.values()].map(({ kind, body }) => ({ ...body, title: kind }))),
@@ -67,7 +67,7 @@ export function postAction({ settings, actions, log, authenticator, pendingFlush
         async (request) => {
           const { role } = speakerOf(request.caller.identity);
           const { kind, least } = find(request);
-          if (!isAtLeast(role, least)) throw new Refusal('not-this-role', `${kind} takes the role ${least}.`);
+          if (!isAtLeast(role, least)) throw new Refusal('not-this-role', `${kind} requires the role ${least}.`);
         },
       ],
       handler: async (request, reply) => {

@@ -59,7 +59,7 @@ export function describeProblem(error: unknown, requestId: string): Problem {
 
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = describeProblem(error, request.id);
-  if (problem.isBug) request.log.error({ err: error }, 'a request failed by a mistake of ours');
+  if (problem.isBug) request.log.error({ err: error }, 'request failed: internal error');
   return reply.code(problem.status).headers(problem.headers).send(problem.body);
 }
 
@@ -85,7 +85,7 @@ export function registerProblems(app: FastifyInstance): void {
     }
     const methods = [...known.methods].sort().join(', ');
     reply.header('allow', methods);
-    return sendProblem(new Refusal('method-not-allowed', `This path takes ${methods}.`), request, reply);
+    return sendProblem(new Refusal('method-not-allowed', `This path allows ${methods}.`), request, reply);
   };
   app.setNotFoundHandler(refuse);
   // Before a body is looked at: what is wrong with it is beside the point.
@@ -99,12 +99,12 @@ const patternOf = (url: string): RegExp =>
 
 /** By status, what a library refuses on its own. Its sentences stay inside: they may quote the request. */
 const byStatus: Readonly<Record<number, readonly [RefusalCode, string]>> = {
-  400: ['malformed', 'The request cannot be read.'],
+  400: ['malformed', 'The request cannot be parsed.'],
   // A path that leads out of the folder of the pages.
   403: ['not-found', 'Nothing is served at this path.'],
   404: ['not-found', 'Nothing is served at this path.'],
-  413: ['too-large', 'The body must have at most 16384 bytes.'],
-  414: ['malformed', 'A part of the path is too long.'],
+  413: ['too-large', 'The body must not exceed 16384 bytes.'],
+  414: ['malformed', 'A segment of the path is too long.'],
   415: ['unsupported-media-type', 'Send the body with `Content-Type: application/json`.'],
 };
 
@@ -114,7 +114,7 @@ function toRefusal(error: unknown): Refusal {
     const { validation, validationContext, statusCode, code } = error as Partial<FastifyError>;
     if (validation !== undefined) {
       const where = validationContext ?? 'request';
-      return new ShapeRefusal(`The ${where} cannot be taken as sent.`, faultsOf(validation));
+      return new ShapeRefusal(`The ${where} is not valid.`, faultsOf(validation));
     }
     if (code?.startsWith('FST_ERR_CTP_') && statusCode === 400) {
       return new Refusal('malformed', 'The body must be one JSON value.');
@@ -123,7 +123,7 @@ function toRefusal(error: unknown): Refusal {
     const known = isClients ? (byStatus[statusCode] ?? byStatus[400]) : undefined;
     if (known !== undefined) return new Refusal(...known);
   }
-  return new Refusal('internal', 'This is not your fault; it was logged. Sending it again may help.');
+  return new Refusal('internal', 'The error is not in the request. It was logged; a retry may succeed.');
 }
 
 const faultsMax = 16;
@@ -152,6 +152,6 @@ export function faultsOf(errors: readonly SchemaError[]): readonly Fault[] {
     .slice(0, faultsMax)
     .map((error) => ({
       pointer: `#${namedIn(error.instancePath)}`,
-      detail: isUnknown(error) ? 'is not known here' : (error.message ?? 'is not as it should be'),
+      detail: isUnknown(error) ? 'is not a known field' : (error.message ?? 'is not valid'),
     }));
 }

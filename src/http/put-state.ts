@@ -75,8 +75,7 @@ export function putState({ settings, log, authenticator }: PutStateOptions) {
       schema: {
         operationId: 'removeStatePart',
         summary: 'Remove a state part',
-        description:
-          'For hosts. The answer tells the version of the removal. Removing what is not there is `not-found`.',
+        description: 'For hosts. The answer has the version of the removal. Removing an absent part is `not-found`.',
         ...schema,
       },
     });
@@ -95,10 +94,11 @@ const partOf = ({ params }: FastifyRequest): string => (params as { part: string
 /** @throws {Refusal} where the caller may not write state, or the part's name is none that a host may choose. */
 async function checkTarget(request: FastifyRequest): Promise<void> {
   const { role } = speakerOf(request.caller.identity);
-  if (!isAtLeast(role, 'host')) throw new Refusal('not-this-role', 'Writing state takes the role host.');
+  if (!isAtLeast(role, 'host')) throw new Refusal('not-this-role', 'Writing state requires the role host.');
   const part = partOf(request);
-  if (!isPlainName(part)) throw new Refusal('malformed', 'A part is named by 1 to 32 of a-z 0-9 . -, first a letter.');
-  if (reservedNames.has(part)) throw new Refusal('reserved-name', `${part} has a meaning of its own in the protocol.`);
+  if (!isPlainName(part))
+    throw new Refusal('malformed', 'A state part name has 1 to 32 of a-z 0-9 . -, the first a letter.');
+  if (reservedNames.has(part)) throw new Refusal('reserved-name', `The protocol reserves the name ${part}.`);
 }
 
 /** @throws {Refusal} `malformed` */
@@ -107,12 +107,12 @@ function readCondition({ headers, method }: FastifyRequest): IfVersion {
   const noneMatch = headers['if-none-match']?.trim();
   if (noneMatch !== undefined) {
     if (noneMatch === '*' && match === undefined && method === 'PUT') return 0;
-    throw new Refusal('malformed', 'If-None-Match can only be `*` here, on PUT and without If-Match.');
+    throw new Refusal('malformed', 'If-None-Match must be `*`, on PUT and without If-Match.');
   }
   if (match === undefined) return null;
   if (match === '*') return 'any';
   const version = /^"(0|[1-9][0-9]{0,14})"$/.exec(match)?.[1];
   if (version === undefined)
-    throw new Refusal('malformed', 'If-Match must be `*` or one version in quotes, as "1042".');
+    throw new Refusal('malformed', 'If-Match must be `*` or one quoted version, such as "1042".');
   return Number(version);
 }

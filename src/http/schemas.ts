@@ -109,7 +109,7 @@ export const problems = {
     content: { 'application/problem+json': { schema: problemAnswer } },
   },
   '5xx': {
-    description: 'Not now (503, with `Retry-After`), or a mistake of the gateway (500).',
+    description: 'Unavailable (503, with `Retry-After`), or an internal error (500).',
     content: { 'application/problem+json': { schema: problemAnswer } },
   },
 } as const;
@@ -141,7 +141,7 @@ const doubledIn = (query: unknown): readonly { instancePath: string; message: st
 export function roomOf(request: FastifyRequest): RoomId {
   const named = (request.params as Record<string, unknown>)['room'];
   if (isRoomId(named)) return named;
-  throw new Refusal('malformed', 'A room id has 1 to 64 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit.');
+  throw new Refusal('malformed', 'A room id must have 1 to 64 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit.');
 }
 
 /** The latest events that a first visit may ask for. */
@@ -253,5 +253,5 @@ export const sessionAnswer = Type.Object(
 export function readWhole(name: string, text: string | undefined, { absent, max }: { absent: number; max: number }) {
   const value = text === undefined ? absent : Number(text);
   if (value <= max) return value;
-  throw new Refusal('malformed', `The parameter ${name} is at most ${max}.`);
+  throw new Refusal('malformed', `The parameter ${name} must not exceed ${max}.`);
 }

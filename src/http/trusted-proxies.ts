@@ -27,6 +27,8 @@ function addTo(trusted: BlockList, one: string): void {
   const kind = isIP(address);
   const bits = range === undefined ? (kind === 6 ? 128 : 32) : /^[0-9]{1,3}$/.test(range) ? Number(range) : 0;
   if (kind === 0 || rest.length > 0 || bits < 1 || bits > (kind === 6 ? 128 : 32))
-    throw new SettingsError(`TRUSTED_PROXIES must be addresses, ranges such as 10.0.0.0/8, or unix; ${one} is not.`);
+    throw new SettingsError(
+      `TRUSTED_PROXIES must list addresses, ranges such as 10.0.0.0/8, or unix; ${one} is none of these.`,
+    );
   trusted.addSubnet(address, bits, kind === 6 ? 'ipv6' : 'ipv4');
 }

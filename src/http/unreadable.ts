@@ -14,15 +14,16 @@ import { describeProblem } from './problem.ts';
 export function answerStrangers(app: FastifyInstance): void {
   const { server } = app;
   app.addHook('onRequest', async ({ headers, raw }) => {
-    if (headers.host === undefined && raw.httpVersion === '1.1') throw new Refusal('malformed', 'Send a Host.');
+    if (headers.host === undefined && raw.httpVersion === '1.1')
+      throw new Refusal('malformed', 'The Host header is missing.');
   });
   server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
-    const refusal = new Refusal('expectation-failed', 'Expect can only be 100-continue.');
+    const refusal = new Refusal('expectation-failed', 'Expect must be 100-continue.');
     const { status, headers, body } = describeProblem(refusal, '');
     response.writeHead(status, { ...headers, connection: 'close' }).end(body);
   });
   server.on('connect', (_request: IncomingMessage, socket: Socket) => {
     socket.on('error', () => socket.destroy());
-    endWith(socket, new Refusal('malformed', 'This is no proxy: it opens no tunnels.'));
+    endWith(socket, new Refusal('malformed', 'CONNECT is not supported.'));
   });
 }

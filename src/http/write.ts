@@ -25,7 +25,7 @@ export function readKey(request: FastifyRequest): string | null {
   const quoted = quotedKey.exec(text)?.[1]?.replace(/\\(.)/g, '$1');
   const key = quoted ?? (bareKey.test(text) ? text : '');
   if (key.length >= 1 && key.length <= keyLengthMax) return key;
-  throw new Refusal('malformed', `An Idempotency-Key has 1 to ${keyLengthMax} printable ASCII characters.`);
+  throw new Refusal('malformed', `Idempotency-Key must have 1 to ${keyLengthMax} printable ASCII characters.`);
 }
 
 /**
@@ -56,26 +56,30 @@ export async function append(log: Pick<RoomLog, 'append'>, write: Write): Promis
   const { change } = write;
   switch (code) {
     case 'rate-limited':
-      throw new Refusal(code, 'Wait as long as Retry-After says.', {
+      throw new Refusal(code, 'Retry after the time in Retry-After.', {
         retryAfterS: Math.max(1, Math.ceil(retryAfterMs / 1000)),
       });
     case 'version-conflict':
-      throw new Refusal(code, version === 0 ? 'There is no such part.' : `The part has version ${version}.`, {
-        version,
-      });
+      throw new Refusal(
+        code,
+        version === 0 ? 'The state part does not exist.' : `The state part has version ${version}.`,
+        {
+          version,
+        },
+      );
     default:
       throw new Refusal(code, code === 'not-found' && change.type === 'retract' ? noSuchEvent : details[code]);
   }
 }
 
-const noSuchEvent = 'The log keeps no event with this id that can be retracted.';
+const noSuchEvent = 'The room log holds no retractable event with this id.';
 const details = {
   banned: 'The user is banned from this room.',
   muted: 'The user is muted in this room.',
-  'room-ended': 'The room has ended and takes nothing but moderation.',
-  'key-reused': 'Within 10 minutes an Idempotency-Key stands for one request; this is another.',
-  'state-full': 'Remove a part before adding one.',
-  'not-found': 'The room has no such part.',
-  'not-this-role': 'A higher role has set this rule; it stays as it is.',
+  'room-ended': 'The room has ended. Only moderation is allowed.',
+  'key-reused': 'This Idempotency-Key was used for another request within the last 10 minutes.',
+  'state-full': 'Remove a state part before adding one.',
+  'not-found': 'The state part does not exist.',
+  'not-this-role': 'A higher role set this rule.',
   'rules-full': 'Lift a ban or mute before setting another.',
 } as const;

@@ -97,7 +97,7 @@ export class SharedPages {
       epoch = reading.tail.epoch;
       page ??= Math.floor(reading.tail.offset / pageOffsets);
     }
-    throw new Refusal('log-unavailable', 'The history of the room changed while it was read.');
+    throw new Refusal('log-unavailable', 'The room log changed during the read.');
   }
 
   #noteEpoch(room: RoomId, epoch: Epoch): void {

@@ -24,9 +24,13 @@ export function guardAdmin(admin: FastifyInstance, { adminHost, adminHosts, admi
     const { host } = headers;
     // Without a name nobody was misled: HTTP/1.0, as some health checks speak it. A browser always sends one.
     if (host !== undefined && !names.has(nameOf(host)) && nameOf(host) !== plainOf(socket.localAddress))
-      throw new Refusal('cross-site', 'The admin port has another name; name this one in ADMIN_HOSTS if it is right.');
+      throw new Refusal(
+        'cross-site',
+        'The admin port does not answer to this Host. Add the name to ADMIN_HOSTS to allow it.',
+      );
     const isSafe = method === 'GET' || method === 'HEAD';
-    if (!isOwnSite(headers, isSafe)) throw new Refusal('cross-site', 'The admin port takes nothing from other sites.');
+    if (!isOwnSite(headers, isSafe))
+      throw new Refusal('cross-site', 'The admin port refuses requests from other sites.');
     if (isSafe || adminToken === null || isToken(headers.authorization, adminToken)) return;
     throw new Refusal('unauthorized', 'Send the ADMIN_TOKEN as `Authorization: Bearer`.');
   });

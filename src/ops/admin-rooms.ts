@@ -39,7 +39,7 @@ export function opsRooms(admin: FastifyInstance, { drain, nodeId, group }: OpsRo
   });
   admin.post<{ Params: { room: string } }>('/ops/rooms/:room/move', async (request, reply) => {
     const { room } = request.params;
-    if (!isRoomId(room)) throw new Refusal('malformed', 'The path names no room.');
+    if (!isRoomId(room)) throw new Refusal('malformed', 'The path names no valid room id.');
     const { overMs, share } = readOrder(request.body, ['overMs', 'share']);
     return reply.code(202).send({ moving: drain.move(room, share, overMs) });
   });
@@ -56,9 +56,9 @@ export function opsRooms(admin: FastifyInstance, { drain, nodeId, group }: OpsRo
 /** @throws {Refusal} `malformed` for anything but an object of these fields, each within its bounds. */
 function readOrder(body: unknown, known: readonly string[]): { readonly overMs: number; readonly share: number } {
   if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw new Refusal('malformed', `The body must be a JSON object of ${known.join(' and ')}.`);
+    throw new Refusal('malformed', `The body must be a JSON object with ${known.join(' and ')}.`);
   const strange = Object.keys(body).find((name) => !known.includes(name));
-  if (strange !== undefined) throw new Refusal('malformed', `The body may hold ${known.join(' and ')} only.`);
+  if (strange !== undefined) throw new Refusal('malformed', `The body may have only ${known.join(' and ')}.`);
   const { overMs, share = 1 } = body as { overMs?: unknown; share?: unknown };
   if (typeof overMs !== 'number' || !Number.isInteger(overMs) || overMs < 0 || overMs > overMsMax)
     throw new Refusal('malformed', `overMs must be a whole number from 0 to ${overMsMax}.`);

@@ -21,7 +21,7 @@ export function opsStream(admin: FastifyInstance, figures: Figures): void {
   admin.register(FastifySSEPlugin, { retryDelay: retryMs });
   admin.get('/ops/stream', { exposeHeadRoute: false }, async (_request, reply) => {
     if (listeners.size >= listenersMax)
-      throw new Refusal('overloaded', `At most ${listenersMax} may listen to the figures of a gateway.`);
+      throw new Refusal('overloaded', `This gateway serves at most ${listenersMax} figure streams.`);
     const over = new AbortController();
     const response = reply.raw;
     listeners.add(response);

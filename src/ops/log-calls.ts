@@ -9,15 +9,15 @@ import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { Appended, RoomLog } from '../log/room-log.ts';
 
-/** Refusals of a log; anything else that it throws is a mistake of ours. */
-const errorKinds = ['log-unavailable', 'outcome-unknown', 'overloaded', 'mistake'] as const;
+/** Refusals of a log; anything else that it throws is an internal error. */
+const errorKinds = ['log-unavailable', 'outcome-unknown', 'overloaded', 'internal'] as const;
 type ErrorKind = (typeof errorKinds)[number];
 
 export class LogCalls {
   /** By function. */
   readonly seconds = new Histogram({
     name: 'ringside_log_call_seconds',
-    help: 'Calls of the room log.',
+    help: 'Room log calls, by function.',
     labelNames: ['function'],
     buckets: [0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
     registers: [],
@@ -26,7 +26,7 @@ export class LogCalls {
     'log-unavailable': 0,
     'outcome-unknown': 0,
     overloaded: 0,
-    mistake: 0,
+    internal: 0,
   };
   /**
    * How far the log's clock is surely ahead of ours (negative: behind), in milliseconds, by the newest write: an entry's
@@ -35,8 +35,8 @@ export class LogCalls {
   clockAheadMs = 0;
 
   failed(error: unknown): void {
-    const code = error instanceof Refusal ? error.code : 'mistake';
-    this.errors[errorKinds.find((kind) => kind === code) ?? 'mistake'] += 1;
+    const code = error instanceof Refusal ? error.code : 'internal';
+    this.errors[errorKinds.find((kind) => kind === code) ?? 'internal'] += 1;
   }
 
   /** A write was sent at one moment by our clock and answered at another; a repeat is answered with an older time. */

@@ -13,7 +13,7 @@ export class LoopDelay {
   /** Of each stretch between two looks, its longest delay. */
   readonly seconds = new Histogram({
     name: 'ringside_loop_delay_seconds',
-    help: 'Of each second, the longest time that the event loop was kept from its turn.',
+    help: 'Longest event loop delay of each second.',
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
     registers: [],
   });

@@ -36,15 +36,21 @@ export class Metrics {
   #addNode({ nodeId, group, version, isReady, handover }: Sources): void {
     const info = new Gauge({
       name: 'ringside_node_info',
-      help: 'Which node of which group this is, and of which version; always 1.',
+      help: 'Name, group and version of this node; always 1.',
       labelNames: ['node', 'group', 'version'],
       registers: [this.#registry],
     });
     info.set({ node: nodeId, group, version }, 1);
-    this.#gauge('ringside_ready', 'Whether this gateway wants traffic.', () => Number(isReady()));
-    this.#gauge('ringside_draining', 'Whether it hands all of its viewers over.', () => Number(handover.isDraining));
-    this.#counter('ringside_moves_total', 'Viewers that were to be handed over.', () => handover.moved);
-    this.#counter('ringside_misrouted_total', 'Requests that were meant for another group.', () => handover.misrouted);
+    this.#gauge('ringside_ready', 'Whether this gateway accepts traffic.', () => Number(isReady()));
+    this.#gauge('ringside_draining', 'Whether this gateway is handing over all of its viewers.', () =>
+      Number(handover.isDraining),
+    );
+    this.#counter('ringside_moves_total', 'Viewers told to move to another gateway.', () => handover.moved);
+    this.#counter(
+      'ringside_misrouted_total',
+      'Requests routed here that belong to another group.',
+      () => handover.misrouted,
+    );
   }
 
   #addViewers({ hub, tokensRefused }: Sources): void {
@@ -52,29 +58,29 @@ export class Metrics {
     this.#gauge('ringside_viewers', 'Open streams.', () => hub.viewers);
     this.#gauge(
       'ringside_viewers_waiting',
-      'Open streams that bytes wait for.',
+      'Streams under backpressure: paused until their socket drains.',
       () => hubCounters.streamCounters.waiting,
     );
     this.#gauge('ringside_rooms', 'Rooms that this node follows.', () => hub.rooms);
     this.#counters(
       'ringside_joins_total',
-      'Streams greeted, by what their id was worth.',
+      'Streams opened, by verdict on their id.',
       'verdict',
       () => hubCounters.joins,
     );
-    this.#counters('ringside_turned_away_total', 'Streams not opened.', 'cause', () => hubCounters.turnedAway);
-    this.#counters('ringside_tokens_refused_total', 'Tokens refused.', 'reason', () => tokensRefused);
-    this.#counters('ringside_endings_total', 'Streams that are over.', 'cause', () => hubCounters.endings);
-    this.#counters('ringside_gaps_total', 'Losses told to viewers.', 'cause', () => hubCounters.gaps);
+    this.#counters('ringside_turned_away_total', 'Streams refused, by cause.', 'cause', () => hubCounters.turnedAway);
+    this.#counters('ringside_tokens_refused_total', 'Tokens refused, by reason.', 'reason', () => tokensRefused);
+    this.#counters('ringside_endings_total', 'Streams ended, by cause.', 'cause', () => hubCounters.endings);
+    this.#counters('ringside_gaps_total', 'Gaps declared to viewers, by cause.', 'cause', () => hubCounters.gaps);
   }
 
   #addDelivery({ hub: { hubCounters } }: Sources): void {
     const { streamCounters } = hubCounters;
     this.#counter('ringside_deliveries_total', 'Entries written to viewers.', () => streamCounters.deliveries);
     this.#counter('ringside_spans_total', 'Spans added to tapes.', () => hubCounters.spans);
-    this.#counter('ringside_socket_writes_total', 'Writes to sockets of viewers.', () => streamCounters.writes);
+    this.#counter('ringside_socket_writes_total', 'Writes to viewer sockets.', () => streamCounters.writes);
     this.#counter('ringside_written_bytes_total', 'Bytes written to viewers.', () => streamCounters.bytes);
-    this.#counter('ringside_gzip_saved_bytes_total', 'Bytes that gzip spared.', () => streamCounters.savedBytes);
+    this.#counter('ringside_gzip_saved_bytes_total', 'Bytes saved by gzip.', () => streamCounters.savedBytes);
     this.#registry.registerMetric(hubCounters.flush);
     this.#registry.registerMetric(hubCounters.publishToWrite);
   }
@@ -82,15 +88,11 @@ export class Metrics {
   #addLog({ log, logCalls }: Sources): void {
     const { seconds, errors } = logCalls;
     this.#registry.registerMetric(seconds);
-    this.#counters('ringside_log_errors_total', 'Calls of the room log that failed.', 'kind', () => errors);
-    this.#gauge(
-      'ringside_log_risks',
-      'What threatens the room log although it works.',
-      () => log.health().risks.length,
-    );
+    this.#counters('ringside_log_errors_total', 'Failed room log calls, by kind.', 'kind', () => errors);
+    this.#gauge('ringside_log_risks', 'Risks to the room log while it works.', () => log.health().risks.length);
     this.#gauge(
       'ringside_log_clock_ahead_seconds',
-      "By how much the log's clock is surely ahead of this node's.",
+      "Least time by which the room log's clock is ahead of this node's; negative: behind.",
       () => logCalls.clockAheadMs / 1000,
     );
   }
@@ -104,10 +106,10 @@ export class Metrics {
     };
     const startSeconds = Date.now() / 1000 - process.uptime();
     this.#counter('process_cpu_seconds_total', 'CPU time of the process.', cpuSeconds);
-    this.#gauge('process_resident_memory_bytes', 'Memory of the process.', () => process.memoryUsage.rss());
-    this.#gauge('process_start_time_seconds', 'When the process began (Unix time).', () => startSeconds);
-    this.#gauge('nodejs_heap_size_used_bytes', 'JavaScript objects.', () => process.memoryUsage().heapUsed);
-    this.#gauge('nodejs_external_memory_bytes', 'Bytes outside of the heap.', () => process.memoryUsage().external);
+    this.#gauge('process_resident_memory_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss());
+    this.#gauge('process_start_time_seconds', 'Start time of the process (Unix time).', () => startSeconds);
+    this.#gauge('nodejs_heap_size_used_bytes', 'Bytes of JavaScript objects.', () => process.memoryUsage().heapUsed);
+    this.#gauge('nodejs_external_memory_bytes', 'Bytes outside the heap.', () => process.memoryUsage().external);
   }
 
   #gauge(name: string, help: string, read: Read<number>): void {

@@ -23,7 +23,7 @@ const closeMsMax = 500;
 /** The pauses before a connection is tried again. */
 const reconnectBounds = { firstMs: 50, longestMs: 1000 };
 
-export const unavailable = (): Refusal => new Refusal('log-unavailable', 'The log cannot be reached.');
+export const unavailable = (): Refusal => new Refusal('log-unavailable', 'The room log is unreachable.');
 
 /** A connection to a server of ours, not open yet, that is made again whenever it is lost. It uses database 0. */
 export function createRedis(address: RedisAddress, server: ServerName, isForCalls: boolean): Redis {

@@ -82,7 +82,8 @@ export class RedisLine {
       listener.onAway(this);
     });
     redis.on('error', (error: Error) => {
-      if (!this.#isQuiet && !this.#isClosed) logger.warn({ err: error, server }, 'the subscriptions to Redis failed');
+      if (!this.#isQuiet && !this.#isClosed)
+        logger.warn({ err: error, server }, 'Redis subscription connection failed; reconnecting');
       this.#isQuiet = true;
       this.#failure = error.message;
     });
@@ -100,13 +101,13 @@ export class RedisLine {
 
   /** What is denied although a gateway needs it, with Redis' own word. */
   get lack(): string | null {
-    return this.#lack === null ? null : `Redis ${this.server} denies what a gateway needs: ${this.#lack}`;
+    return this.#lack === null ? null : `Redis ${this.server} denies a command that a gateway needs: ${this.#lack}`;
   }
 
   /** Why nothing can be subscribed now; null if it can. */
   get trouble(): string | null {
     if (this.#lack !== null || this.isReady()) return this.lack;
-    return `Redis ${this.server} cannot be reached by subscriptions: ${this.#failure ?? 'not connected yet'}`;
+    return `Redis ${this.server} is unreachable for subscriptions: ${this.#failure ?? 'not connected yet'}`;
   }
 
   /** A subscription was refused with this. */

@@ -90,8 +90,8 @@ export class RedisLink {
     this.#opening = null;
     await Promise.all(opening);
     for (const { isTooOld, risk } of this.#shards.values()) {
-      if (isTooOld) throw new Error('REDIS_URL must lead to Redis 7 or later.');
-      if (risk !== null) throw new SettingsError(`REDIS_URL must lead to a Redis that keeps what it has. The ${risk}.`);
+      if (isTooOld) throw new Error('REDIS_URL must name a Redis 7 or later.');
+      if (risk !== null) throw new SettingsError(`REDIS_URL must name a Redis that does not evict keys. The ${risk}.`);
     }
   }
 
@@ -104,7 +104,7 @@ export class RedisLink {
     const owners = this.#owners();
     const lack = owners.find((shard) => shard.lack !== null)?.lack ?? null;
     if (lack !== null || owners.some((shard) => shard.trouble === null)) return lack;
-    return owners[0]?.trouble ?? 'no Redis was found yet';
+    return owners[0]?.trouble ?? 'no Redis node found yet';
   }
 
   /** What threatens although calls succeed. */
@@ -209,7 +209,7 @@ export class RedisLink {
 
   #tellMisled(): void {
     if (!this.#isMisledTold)
-      this.#logger.error({}, 'REDIS_URL leads to one node of a cluster: it must begin with redis+cluster to reach all');
+      this.#logger.error({}, 'REDIS_URL names one node of a Redis Cluster; make it begin with redis+cluster');
     this.#isMisledTold = true;
   }
 
@@ -314,5 +314,5 @@ const isOpenTo = (mode: RedisShard['mode']): boolean => mode !== 'away' && mode 
 /** Only a write cares whether it happened; all the others may simply be asked again. */
 function lost({ wasSent }: Call, isWrite: boolean): Refusal {
   if (!wasSent || !isWrite) return unavailable();
-  return new Refusal('outcome-unknown', 'The log did not answer; the write may or may not be in it.');
+  return new Refusal('outcome-unknown', 'The room log did not answer. The write may have been logged.');
 }

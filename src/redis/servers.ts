@@ -43,7 +43,7 @@ export class RedisServers {
   #isDoubted = false;
   #doubts = 0;
   #isSilent = false;
-  #silence = 'nobody was asked yet';
+  #silence = 'none queried yet';
   #isClosed = false;
 
   /** @throws {SettingsError} where the address is none. */
@@ -89,7 +89,7 @@ export class RedisServers {
 
   /** Why no server is known to have rooms; null if some are. */
   get trouble(): string | null {
-    return this.#owners.size > 0 ? null : `nobody says which Redis has the rooms: ${this.#silence}`;
+    return this.#owners.size > 0 ? null : `no Redis node answered the topology query: ${this.#silence}`;
   }
 
   /** Calls `task` after each answer, whether anything changed or not. */
@@ -167,7 +167,7 @@ export class RedisServers {
         await this.#dismiss();
         if (error instanceof SettingsError) throw error;
         if (/^ERR This instance has cluster support disabled/.test(String((error as Error).message)))
-          throw new SettingsError('REDIS_URL must lead to a Redis Cluster where it begins with redis+cluster.');
+          throw new SettingsError('REDIS_URL begins with redis+cluster, but the server is no Redis Cluster.');
         if (tries === 1) this.#fellSilent(error);
       }
     }
@@ -197,7 +197,8 @@ export class RedisServers {
   }
 
   #fellSilent(error: unknown): void {
-    if (!this.#isSilent && !this.#isClosed) this.#logger.warn({ err: error }, 'nobody says which Redis has the rooms');
+    if (!this.#isSilent && !this.#isClosed)
+      this.#logger.warn({ err: error }, 'no Redis node answered the topology query');
     this.#isSilent = true;
     this.#silence = error instanceof Error ? error.message : String(error);
   }
@@ -206,14 +207,14 @@ export class RedisServers {
     if (this.address.kind === 'sentinel') {
       const primary = readPrimary(reply);
       if (primary === null)
-        throw new SettingsError('REDIS_URL must end with the name of a primary that its sentinels know.');
+        throw new SettingsError('REDIS_URL must end with the name of a primary that the sentinels know.');
       this.#take([primary]);
       return;
     }
     const place = placeOf(server);
     const slots = readSlots(reply, 'host' in place ? place.host : '');
     // A node that knows of no slots was taken out of the cluster, or is not in it yet.
-    if (slots === null || slots.servers.size === 0) throw new Error('This node knows of no slots.');
+    if (slots === null || slots.servers.size === 0) throw new Error('The node has no slot map.');
     const owners = ownersIn(slots.map);
     const others = [...slots.servers, ...this.address.seeds].filter((name) => !owners.has(name));
     this.#known = [...new Set([...owners, ...others])].slice(0, knownMax);

@@ -97,7 +97,7 @@ export class RedisShard {
       this.#failure = error.message;
       this.#found = { ...this.#found, refusal: null };
       if (this.#closings === 0 && this.#mode !== 'closed')
-        logger.warn({ err: error, server }, 'the connection to Redis failed');
+        logger.warn({ err: error, server }, 'Redis connection failed; reconnecting');
     });
   }
 
@@ -117,7 +117,9 @@ export class RedisShard {
 
   /** What is denied although a gateway needs it. Nothing is sent until it is granted. */
   get lack(): string | null {
-    return this.#mode === 'denied' ? `Redis ${this.server} denies what a gateway needs: ${this.#found.lack}` : null;
+    return this.#mode === 'denied'
+      ? `Redis ${this.server} denies a command that a gateway needs: ${this.#found.lack}`
+      : null;
   }
 
   /** Why calls cannot be expected to succeed now; null if they can. */
@@ -126,14 +128,14 @@ export class RedisShard {
     const { refusal } = this.#found;
     if (refusal !== null) return `Redis ${this.server} refuses writes: ${refusal}`;
     if (this.#mode === 'ready') return null;
-    return `Redis ${this.server} cannot be reached: ${this.#failure ?? 'not connected yet'}`;
+    return `Redis ${this.server} is unreachable: ${this.#failure ?? 'not connected yet'}`;
   }
 
   /** The server may delete what it was told to keep. */
   get risk(): string | null {
     const { policy } = this.#found;
     if (policy === null || policy === keepingPolicy) return null;
-    return `maxmemory-policy of Redis ${this.server} is ${policy}, so it may delete bans, state and directs; set ${keepingPolicy}`;
+    return `maxmemory-policy of Redis ${this.server} is ${policy} and may evict bans, state and direct signals; set ${keepingPolicy}`;
   }
 
   /** Settled at the first try to connect; a failed one is repeated for ever. */

@@ -25,12 +25,12 @@ export class RedisWarnings {
     // A slot that moves is the usual course.
     if (isOfASlot(error.message)) return;
     const kind = /^[A-Z]{3,}/.exec(error.message)?.[0] ?? 'ERR';
-    if (this.#isDue(kind)) this.#logger.warn({ ...facts, redis: error.message }, `Redis refuses: ${kind}`);
+    if (this.#isDue(kind)) this.#logger.warn({ ...facts, redis: error.message }, `Redis refused a call: ${kind}`);
   }
 
   /** Redis answered what is a mistake of this program. */
   failed(error: Error, call: string): void {
-    if (this.#isDue(`failed ${call}`)) this.#logger.error({ err: error, call }, 'Redis answered what it should not');
+    if (this.#isDue(`failed ${call}`)) this.#logger.error({ err: error, call }, 'unexpected Redis error');
   }
 
   /** What only an operator can put right. */

@@ -136,7 +136,7 @@ export class Intake implements Subscriber {
       if (this.#isClosed() || !isShort) return;
       // A reading that was under way already may have been older than this tail: then it is read once more.
     }
-    throw new Refusal('log-unavailable', 'The room log says less than it said before.');
+    throw new Refusal('log-unavailable', 'The room log is behind what this gateway has seen.');
   }
 
   /** Whether it has a position yet. */

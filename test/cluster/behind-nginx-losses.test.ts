@@ -141,7 +141,7 @@ describe('groups of gateways behind nginx', () => {
     const checked = await fleet.ringside('check');
     const findings = checked.json['findings'] as { isFine: boolean | null; sentence: string }[];
     const told = findings.filter(({ isFine }) => isFine === false).map(({ sentence }) => sentence);
-    assert.deepEqual(told, ['blue-2 of blue calls itself blue-2 of green: NODE_ID and GROUP must be as in the file']);
+    assert.deepEqual(told, ['blue-2 of blue calls itself blue-2 of green; set NODE_ID and GROUP as in the file']);
     assert.equal(checked.code, 1);
     assert.equal(await fleet.stop('blue-2'), 0);
     await fleet.start('blue-2');

@@ -112,7 +112,10 @@ describe('npm run live', () => {
     const file = JSON.parse(await readFile(path, 'utf8'));
     await writeFile(path, JSON.stringify({ ...file, hotRooms: { demo: ['blue', 'green'] } }));
     const planned = await run('sh', ['-c', `${live.planCommand} --room demo`], { cwd: root });
-    assert.match(planned.stdout, /Against what runs:[\s\S]*demo is in slot \d+ and goes to blue, green\./);
+    assert.match(
+      planned.stdout,
+      /Compared with the running nginx:[\s\S]*demo is in slot \d+ and goes to blue, green\./,
+    );
     const applied = await run('sh', ['-c', `${live.planCommand.replace(' plan ', ' apply ')} --yes`], { cwd: root });
     assert.match(applied.stdout, /nginx runs [0-9a-f]+/);
     await shows(page, '#mode', 'live');

@@ -40,8 +40,8 @@ describe('a Redis that refuses', () => {
         const { status, json } = await gateway.tryPost('comment', { text: 'refused' });
         assert.deepEqual([status, json['code']], [503, 'log-unavailable']);
       }
-      assert.equal(lines(new RegExp(`Redis refuses: ${word}`)).length, 1);
-      assert.match(lines(/Redis refuses/)[0] ?? '', new RegExp(`"redis":"${word} `));
+      assert.equal(lines(new RegExp(`Redis refused a call: ${word}`)).length, 1);
+      assert.match(lines(/Redis refused a call/)[0] ?? '', new RegExp(`"redis":"${word} `));
       await told(new RegExp(`refuses writes: ${word} `));
       assert.equal((await ready()).status, 503);
       await server.cli(...stop);
@@ -85,7 +85,7 @@ describe('a Redis that refuses', () => {
       }
       const process = await startGatewayProcess({ REDIS_URL: server.url });
       assert.equal(await process.exited, 1);
-      assert.match(process.stderr(), /^REDIS_URL must lead to a Redis that keeps .*noeviction\.\n$/);
+      assert.match(process.stderr(), /^REDIS_URL must name a Redis that does not evict keys\. .*noeviction\.\n$/);
       await process.close();
     } finally {
       await server.cli('config', 'set', 'maxmemory-policy', 'noeviction');

@@ -118,7 +118,7 @@ describe('a Redis that denies', () => {
       await grant(taken);
       if (taken === 'off') await server.cli('client', 'kill', 'user', 'some');
       const last = await assertOnce(async () => {
-        await told(/denies what a gateway needs|WRONGPASS|cannot be reached/);
+        await told(/denies a command that a gateway needs|WRONGPASS|is unreachable/);
         await grant('on');
         await server.setRights(leastRights);
       });

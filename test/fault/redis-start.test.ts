@@ -36,7 +36,7 @@ describe('a gateway that is started', () => {
   test('for a cluster stops where there is none, and where the form is wrong', async () => {
     assert.equal(
       await refused(`redis+cluster://127.0.0.1:${server.port}`),
-      'REDIS_URL must lead to a Redis Cluster where it begins with redis+cluster.',
+      'REDIS_URL begins with redis+cluster, but the server is no Redis Cluster.',
     );
     assert.match(await refused(`redis://one:${server.port},two`), /^REDIS_URL must name one server/);
   });
@@ -51,7 +51,7 @@ describe('a gateway that is started', () => {
   test('for one server that is a node of a cluster says what is wrong, once', async () => {
     const gateway = await openGateway(`redis://127.0.0.1:${cluster.nodes[0]?.port}`, 'one');
     for (let n = 0; n < 20; n += 1) await gateway.tryPost('comment', { text: 'somewhere' }, { room: `room-${n}`, as });
-    assert.equal(gateway.lines.filter((line) => line.includes('must begin with redis+cluster')).length, 1);
+    assert.equal(gateway.lines.filter((line) => line.includes('make it begin with redis+cluster')).length, 1);
     await gateway.close();
   });
 

@@ -49,5 +49,5 @@ test('nginx waits longer for a viewer than the gateway, which can say why it end
 });
 
 test('nginx says of the size of a body what the gateway says', () => {
-  assert.match(text, new RegExp(`The body must have at most ${bodyBytesMax} bytes`));
+  assert.match(text, new RegExp(`The body must not exceed ${bodyBytesMax} bytes`));
 });

@@ -121,8 +121,8 @@ describe('ringside groups apply', () => {
     await refusesToLeave(
       here,
       changed,
-      /83 of 250 slots would be with the group red, which has no server/,
-      /red-1 takes nothing: /,
+      /83 of 250 slots would go to the group red, which has no server/,
+      /red-1 accepts no traffic: /,
     );
     const forced = await ringside(here.nginx, 'apply', '--yes', '--force');
     assert.equal(forced.code, 0, forced.text);
@@ -145,12 +145,12 @@ describe('ringside groups apply', () => {
     const changed = { groups: here.groups(['blue-1', 'red-1']) };
     const node = here.nodes['red-1'];
     assert.ok(node);
-    node.whyNotReady = 'the room log is away';
+    node.whyNotReady = 'the room log is unavailable';
     await refusesToLeave(
       here,
       changed,
       /125 of 250 slots/,
-      /red-1 takes nothing: it is not ready: the room log is away/,
+      /red-1 accepts no traffic: not ready: the room log is unavailable/,
     );
     node.whyNotReady = null;
     node.drain();
@@ -158,11 +158,16 @@ describe('ringside groups apply', () => {
       here,
       changed,
       /125 of 250 slots/,
-      /red-1 takes nothing: it is draining: take that back with POST \/ops\/undrain/,
+      /red-1 accepts no traffic: draining; send it POST \/ops\/undrain/,
     );
     const other = await startNode('green-7');
     const misnamed = { groups: here.groups(['blue-1', 'red-1'], { 'red-1': { admin: other.admin } }) };
-    await refusesToLeave(here, misnamed, /125 of 250 slots/, /red-1 takes nothing: .* is the admin port of green-7/);
+    await refusesToLeave(
+      here,
+      misnamed,
+      /125 of 250 slots/,
+      /red-1 accepts no traffic: .* is the admin port of green-7/,
+    );
   });
 
   it('refuses to leave a hot room without a server, though its group gets no slots', async () => {
@@ -170,7 +175,7 @@ describe('ringside groups apply', () => {
     await stop('red-1');
     const groups = here.groups(['blue-1', 'red-1']);
     const changed = { groups: { ...groups, red: { ...groups['red'], weight: 0 } }, hotRooms: { final: ['red'] } };
-    await refusesToLeave(here, changed, /The hot room final would be with red/, /red-1\.sock does not answer/);
+    await refusesToLeave(here, changed, /The hot room final would go to red/, /red-1\.sock does not answer/);
   });
 
   it('says which servers take nothing where others of the group do, and goes on', async () => {
@@ -179,7 +184,7 @@ describe('ringside groups apply', () => {
     await nginx.edit({ groups: groups(['blue-1', 'blue-2', 'red-1']) });
     const { code, text } = await ringside(nginx, 'apply', '--yes');
     assert.equal(code, 0, text);
-    assert.match(text, /blue-2 takes nothing: .*blue-2\.sock does not answer/);
+    assert.match(text, /blue-2 accepts no traffic: .*blue-2\.sock does not answer/);
   });
 
   it('takes slots from a group that is down, and from the file, without a word against it', async () => {
@@ -205,7 +210,7 @@ describe('ringside groups apply', () => {
     assert.match(text, /blue-1 was not drained: .* does not answer/);
     assert.match(text, /blue-3 was not drained: /);
     assert.doesNotMatch(text, /^Done/m);
-    assert.match(text, /^Not all was done: 0 viewers/m);
+    assert.match(text, /^Incomplete: 0 viewers/m);
   });
 
   it('sends no order to an admin port that is another gateway', async () => {
@@ -224,7 +229,7 @@ describe('ringside groups apply', () => {
     await nginx.edit({ groups: groups(['blue-1', 'red-1']) });
     const { code, text } = await ringside(nginx, 'apply', '--yes', '--reload', 'true');
     assert.equal(code, 1);
-    assert.match(text, /nginx did not take up [0-9a-f]+ within 15 s.*Nobody was moved/);
+    assert.match(text, /nginx did not load [0-9a-f]+ within 15 s.*No viewers were moved/);
     assert.deepEqual(orders, []);
   });
 

@@ -131,7 +131,7 @@ describe('LISTEN_SOCKET', () => {
     assert.equal((await reader.first('resume')).data['verdict'], 'fresh');
     const rival = await start({ LISTEN_SOCKET: path });
     assert.equal(await rival.exited, 1);
-    assert.match(rival.stderr(), /^LISTEN_SOCKET must be free; something answers on \S+\.\n$/);
+    assert.match(rival.stderr(), /^LISTEN_SOCKET must be free; another process answers on \S+\.\n$/);
     first.kill('SIGKILL');
     await first.exited;
     assert.ok(existsSync(path), 'it is stale now');
@@ -168,7 +168,7 @@ describe('a wrong start', () => {
       assert.equal(await gateway.exited, 1);
       assert.match(
         gateway.stderr(),
-        /^HOST and PORT must name an address that is free and ours to open \(EADDRINUSE\)\.\n$/,
+        /^HOST and PORT must name a free address that this process may open \(EADDRINUSE\)\.\n$/,
       );
     } finally {
       await running.close();

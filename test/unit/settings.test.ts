@@ -119,8 +119,8 @@ test('a secret may come from a file; line breaks at its end and a byte-order mar
   assert.match(sentenceOf({ TOKEN_JWKS_URL_FILE: path }), /^TOKEN_JWKS_URL must be an http or https address\.$/);
   const both = sentenceOf({ TOKEN_SECRET: randomKey, TOKEN_SECRET_FILE: path });
   assert.equal(both, 'Set TOKEN_SECRET or TOKEN_SECRET_FILE, not both.');
-  assert.match(sentenceOf({ TOKEN_SECRET_FILE: join(folder, 'none') }), /^TOKEN_SECRET_FILE must name a file/);
-  assert.match(sentenceOf({ TOKEN_SECRET_FILE: folder }), /^TOKEN_SECRET_FILE must name a file/);
+  assert.match(sentenceOf({ TOKEN_SECRET_FILE: join(folder, 'none') }), /^TOKEN_SECRET_FILE must name a readable file/);
+  assert.match(sentenceOf({ TOKEN_SECRET_FILE: folder }), /^TOKEN_SECRET_FILE must name a readable file/);
 });
 
 test('every secret may come from a file, and what is no secret may not', (t) => {
@@ -186,7 +186,7 @@ test('without a token key the gateway starts only on loopback', () => {
 test('the demo needs a key that the gateway can sign with', () => {
   assert.equal(readSettings({ DEMO: 'on' }).demo, 'on');
   assert.equal(readSettings({ DEMO: 'on', TOKEN_SECRET: randomKey }).demo, 'on');
-  assert.match(sentenceOf({ DEMO: 'on', TOKEN_JWKS_URL: 'https://keys.example.org' }), /^DEMO can be on only where/);
+  assert.match(sentenceOf({ DEMO: 'on', TOKEN_JWKS_URL: 'https://keys.example.org' }), /^DEMO=on requires a key/);
 });
 
 test('an origin is a scheme and a host, and nothing more', () => {
@@ -218,6 +218,6 @@ test('an origin is a scheme and a host, and nothing more', () => {
     'capacitor:',
     'blob:https://example.org/1',
   ]) {
-    assert.match(sentenceOf({ CORS_ORIGINS: wrong }), /^CORS_ORIGINS must be origins .+\.$/);
+    assert.match(sentenceOf({ CORS_ORIGINS: wrong }), /^CORS_ORIGINS must list origins .+\.$/);
   }
 });

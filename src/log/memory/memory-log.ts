@@ -285,7 +285,8 @@ class MemoryLink implements RoomLog {
     this.#refuseIfAway('outcome-unknown');
     const now = this.#clock.now();
     const answer = step(this.#store.room(id, now), now);
-    if (this.#store.failure !== null) throw new Refusal('outcome-unknown', 'The room log did not answer in time.');
+    if (this.#store.failure !== null)
+      throw new Refusal('outcome-unknown', 'The room log did not answer. The write may have been logged.');
     return answer;
   }
 
@@ -298,7 +299,7 @@ class MemoryLink implements RoomLog {
   #refuseIfAway(harmless: Failure | null = null): void {
     const { failure } = this.#store;
     if (this.#isClosed || (failure !== null && failure !== harmless)) {
-      throw new Refusal('log-unavailable', 'The room log cannot be reached.');
+      throw new Refusal('log-unavailable', 'The room log is unreachable.');
     }
   }
 }

@@ -105,7 +105,7 @@ export class MemoryRoom {
     const refused = checkWrite(record, write, this.#limits, now);
     if (refused) return refused;
     if (onceKey !== null && record.seen.size >= onceKeysMax) {
-      throw new Refusal('overloaded', 'The room remembers as many idempotency keys as it may.');
+      throw new Refusal('overloaded', 'The room has reached its limit of idempotency keys.');
     }
 
     if (write.rate) take(record.rates, rateKey(write.rate, write.by), write.rate, now);

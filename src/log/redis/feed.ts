@@ -88,7 +88,7 @@ export class RedisFeed {
     const lines = [...this.#servers.owners].flatMap((server) => this.#lines.get(server) ?? []);
     const lack = lines.find((line) => line.lack !== null)?.lack ?? null;
     if (lack !== null || lines.some((line) => line.isReady())) return lack;
-    return lines[0]?.trouble ?? 'no Redis was found yet';
+    return lines[0]?.trouble ?? 'no Redis node found yet';
   }
 
   async follow(room: RoomId, subscriber: Subscriber): Promise<void> {
@@ -267,7 +267,10 @@ export class RedisFeed {
       const now = this.#clock.now();
       if (now - this.#garbageToldMs >= garbageToldMs) {
         this.#garbageToldMs = now;
-        this.#logger.warn({ err: error, channel }, 'Redis published what no gateway wrote');
+        this.#logger.warn(
+          { err: error, channel },
+          'Redis message ignored: not written by a gateway; look for another writer on this channel',
+        );
       }
       return null;
     }

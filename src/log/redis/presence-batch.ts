@@ -164,4 +164,4 @@ export class PresenceBatch {
   }
 }
 
-const away = (): Refusal => new Refusal('log-unavailable', 'The log cannot be reached.');
+const away = (): Refusal => new Refusal('log-unavailable', 'The room log is unreachable.');

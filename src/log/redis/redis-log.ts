@@ -125,7 +125,7 @@ class RedisLog implements RoomLog {
     const retracted = this.#understand(room, () => readNumber(newest, tail));
     const page = { tail: this.#readTail(room, tail), retracted, texts, after, limit };
     return toReading(page, (from, upTo) =>
-      this.#logger.error({ room, from, upTo }, 'entries of a room are broken or gone; readers are told of a gap'),
+      this.#logger.error({ room, from, upTo }, 'log entries unreadable or missing; viewers get a gap'),
     );
   }
 
@@ -138,7 +138,8 @@ class RedisLog implements RoomLog {
     const parts = new Map<string, StatePart>();
     for (let i = 0; i + 1 < cells.length; i += 2) {
       const part = readCell(cells[i + 1] ?? '');
-      if (part === null) this.#logger.error({ room, part: cells[i] }, 'a state part is broken and left out');
+      if (part === null)
+        this.#logger.error({ room, part: cells[i] }, 'state part unreadable; skipped; write the part again');
       else if (part.value !== null || part.version >= tail.first) parts.set(cells[i] ?? '', part);
     }
     const totalRead = this.#understand(room, () => readNumber(total, tailText));
@@ -148,7 +149,9 @@ class RedisLog implements RoomLog {
 
   async readRules(room: RoomId): Promise<readonly Rule[]> {
     const answer = await this.#ask('read_rules', room, [this.#keys.rules(room)], []);
-    return readRules(answer, (field) => this.#logger.error({ room, field }, 'a rule is broken and left out'));
+    return readRules(answer, (field) =>
+      this.#logger.error({ room, field }, 'rule unreadable; skipped; set the ban or mute again'),
+    );
   }
 
   follow(room: RoomId, subscriber: Subscriber): Promise<void> {
@@ -233,7 +236,10 @@ class RedisLog implements RoomLog {
       return decode();
     } catch (error) {
       if (!(error instanceof LogTextError)) throw error;
-      this.#logger.error({ err: error, room }, 'the keys of a room hold what no gateway wrote');
+      this.#logger.error(
+        { err: error, room },
+        'room keys unreadable: not written by a gateway; look for another writer on this prefix',
+      );
       throw unavailable();
     }
   }

@@ -34,12 +34,12 @@ describe('the words of ringside groups', () => {
   const refused: readonly [readonly string[], RegExp][] = [
     [['plan', '--pace', '0'], /--pace must be a whole number from 1/],
     [['plan', '--pace', '1.5'], /--pace must be/],
-    [['plan', '--room', 'a b'], /"a b" is no room id/],
+    [['plan', '--room', 'a b'], /"a b" is not a room id/],
     [['plan', '--frob'], /Unknown option '--frob'/],
     [['plan', 'more'], /Unexpected argument 'more'/],
     [['check', '--token-file', '/nowhere'], /--token-file: \/nowhere cannot be read/],
     [['render', '--nginx', 'nginx'], /must name its configuration by -c/],
-    [['apply', '--yes'], /No nginx of ours answers at 127.0.0.1:1/],
+    [['apply', '--yes'], /No nginx with rendered groups answers at 127.0.0.1:1/],
   ];
   for (const [words, sentence] of refused) {
     it(`are refused with a sentence: ${words.join(' ')}`, async () => {
@@ -59,12 +59,12 @@ describe('the words of ringside groups', () => {
     const { code, text } = await say('plan', '--file', file, '--room', 'match-7');
     assert.equal(code, 0);
     assert.match(text, /match-7 is in slot 215 and goes to blue\./);
-    assert.match(text, /not asked {2}blue-1: the file gives no admin address/);
+    assert.match(text, /not asked {2}blue-1: no admin address in the file/);
   });
 
   it('render without nginx where that is wanted', async () => {
     assert.equal((await say('render', '--file', file, '--untested')).code, 0);
-    assert.match((await say('plan', '--file', file)).text, /Against what is rendered/);
+    assert.match((await say('plan', '--file', file)).text, /Compared with the rendered groups/);
   });
 });
 

@@ -69,7 +69,7 @@ describe('a watched log', () => {
     assert.equal(await countOf(calls, 'close'), 0);
   });
 
-  it('tells refusals by their codes from mistakes, and times those too', async () => {
+  it('tells refusals by their codes from internal errors, and times those too', async () => {
     const { log, seen, calls } = watched();
     for (const error of [
       new Refusal('log-unavailable', 'Away.'),
@@ -81,7 +81,7 @@ describe('a watched log', () => {
       log.answer = () => Promise.reject(error);
       await assert.rejects(seen.append(write), error);
     }
-    assert.deepEqual(calls.errors, { 'log-unavailable': 1, 'outcome-unknown': 2, overloaded: 0, mistake: 2 });
+    assert.deepEqual(calls.errors, { 'log-unavailable': 1, 'outcome-unknown': 2, overloaded: 0, internal: 2 });
     assert.equal(await countOf(calls, 'append'), 5);
   });
 
