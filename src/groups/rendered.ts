@@ -45,7 +45,7 @@ async function tryOut(folder: string, stage: string, nginx: Words): Promise<void
   const text = path === null ? null : await readText(path);
   if (path === null || text === null)
     throw new GroupsRefusal([
-      `The nginx command must name its configuration with -c; ${path ?? 'nothing'} cannot be read.`,
+      `The nginx command must name a readable configuration with -c; it names ${path ?? 'none'}.`,
     ]);
   const home = dirname(path);
   const [now, next] = [folder, stage].map((one) => `include ${relative(home, resolve(one))}/`);

@@ -45,7 +45,7 @@ export class Metrics {
     this.#gauge('ringside_draining', 'Whether this gateway is handing over all of its viewers.', () =>
       Number(handover.isDraining),
     );
-    this.#counter('ringside_moves_total', 'Viewers told to move to another gateway.', () => handover.moved);
+    this.#counter('ringside_moves_total', 'Viewers scheduled to move to another gateway.', () => handover.moved);
     this.#counter(
       'ringside_misrouted_total',
       'Requests routed here that belong to another group.',

@@ -79,7 +79,7 @@ test('a key or an address that is nearly named stops the start; anything else do
   for (const name of ['TOKEN_SECRT', 'TOKEN_SECRET_FIEL', 'REDIS_URI', 'RINGSIDE_REDIS_URL'])
     assert.throws(() => readSettings({ [name]: 'x' }), {
       name: 'SettingsError',
-      message: new RegExp(`^${name} is no`),
+      message: new RegExp(`^Unknown setting ${name};`),
     });
   assert.doesNotThrow(() => readSettings({ FLUSHMS: '5' }));
 });

@@ -38,7 +38,7 @@ describe('the words of ringside groups', () => {
     [['plan', '--frob'], /Unknown option '--frob'/],
     [['plan', 'more'], /Unexpected argument 'more'/],
     [['check', '--token-file', '/nowhere'], /--token-file: \/nowhere cannot be read/],
-    [['render', '--nginx', 'nginx'], /must name its configuration by -c/],
+    [['render', '--nginx', 'nginx'], /must name a readable configuration with -c/],
     [['apply', '--yes'], /No nginx with rendered groups answers at 127.0.0.1:1/],
   ];
   for (const [words, sentence] of refused) {

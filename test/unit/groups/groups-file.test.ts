@@ -59,7 +59,7 @@ describe('a groups file', () => {
     [
       'has weight 0 everywhere',
       { groups: { blue: { weight: 0, servers: [server('a')] } } },
-      /Every group has weight 0/,
+      /At least one group must have a weight above 0/,
     ],
     [
       'has a negative weight',

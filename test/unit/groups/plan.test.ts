@@ -160,7 +160,7 @@ describe('the steps of a plan', () => {
 
   it('refuse a pace at which a drain takes too long', () => {
     const drain = { server: 's', admin: 'http://s', viewers: 6001 };
-    assert.match(tooSlow({ ...planOf(0), drains: [drain] }, 10).join(), /must be at least 12/);
+    assert.match(tooSlow({ ...planOf(0), drains: [drain] }, 10).join(), /set --pace to at least 12/);
     assert.deepEqual(tooSlow({ ...planOf(0), drains: [drain] }, 12), []);
   });
 });
