@@ -56,7 +56,7 @@ async function listen({ app, admin }: Gateway, settings: Settings): Promise<stri
   return open(app.listen({ path: listenSocket, backlog, listenTextResolver }), 'LISTEN_SOCKET');
 }
 
-/** An address that cannot be had is a wrong setting, and not a mistake of ours. */
+/** An address that cannot be had is a wrong setting, and not an internal error. */
 async function open(listening: Promise<string>, names: string): Promise<string> {
   try {
     return await listening;

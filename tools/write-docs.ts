@@ -33,9 +33,9 @@ export function settingsPage(table: readonly SettingRow[]): string {
 
 Made by \`npm run docs\` from \`src/settings-table.ts\`; change it there.
 
-Every setting is an environment variable. An empty one counts as absent. The gateway refuses to start with a wrong
-value and says which values are right. A setting marked † may also be read from a file: append \`_FILE\` to its name
-and give the path. Line breaks at the end of the file are ignored.
+Every setting is an environment variable. An empty one counts as absent. The gateway refuses to start with a
+wrong value and says which values are right. A setting marked † may also be read from a file: append \`_FILE\`
+to its name and give the path. Line breaks at the end of the file are ignored.
 
 | setting | default | may be | meaning, and what happens at the bound |
 |---|---|---|---|

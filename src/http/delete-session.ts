@@ -31,7 +31,7 @@ export function deleteSession({ log, authenticator, settings }: Omit<SessionOpti
           await authenticator.identifyByCookie(request, room),
         ];
         const users = new Set(named.map((one) => one?.id ?? null));
-        // First, so that it goes also where the log is away.
+        // First, so that it goes also where the log is unavailable.
         giveCookie(reply, settings, { name: cookieName, value: '', room, maxAgeS: 0 });
         for (const user of users) if (user !== null) await log.prolong(room, user, null);
         return reply.code(204).header('cache-control', 'no-store').send();

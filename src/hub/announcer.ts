@@ -72,7 +72,7 @@ export class Announcer implements CrowdListener {
       const some = open.slice(from, from + partingAtOnce);
       const reports = some.map(({ crowd }) => this.#options.log.report(crowd.id, crowd.size));
       const outcomes = await Promise.allSettled(reports);
-      // While the log is away, nobody is to wait for it: the reports of before cease to be valid by themselves.
+      // While the log is unavailable, nobody is to wait for it: the reports of before cease to be valid by themselves.
       if (outcomes.every(({ status }) => status === 'rejected')) return;
     }
   }
@@ -117,7 +117,7 @@ export class Announcer implements CrowdListener {
       if (told !== null) crowd.watched(told);
       if (againMs > 0) announcement.againAtMs = clock.now() + againMs;
     } catch (error) {
-      // The log is away; the next renewal says it.
+      // The log is unavailable; the next renewal says it.
       if (!(error instanceof Refusal)) report(error);
     }
     announcement.isUnderWay = false;

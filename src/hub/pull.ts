@@ -89,7 +89,7 @@ export class Pull {
     this.#line = new ReadLine(looksAtOnce, settings.pullsMax);
   }
 
-  /** Rejects with the log's refusal where the log is away. */
+  /** Rejects with the log's refusal where the log is unavailable. */
   async pull(request: PullRequest): Promise<Pulled | NotPulled> {
     const asker = askerOf(request.identity, request.address);
     if (!this.#underWay.take(asker.key, this.#underWayMax(asker))) return 'share';

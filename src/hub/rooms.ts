@@ -172,7 +172,7 @@ export class Rooms {
       intake.leased(call, { ...lapse, lapsed: lapse.lapsed && room.hasUsers() });
       intake.compare(tail);
     } catch (error) {
-      // The log is away and says so by its own line; the next turn tries again.
+      // The log is unavailable and says so by its own line; the next turn tries again.
       if (!(error instanceof Refusal)) this.#options.report(error);
     } finally {
       this.#renewing.delete(room);

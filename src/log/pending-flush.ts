@@ -20,7 +20,7 @@ export interface PendingFlushOptions {
   readonly waitingMax: number;
 }
 
-/** Tries in all, while the log is away. */
+/** Tries in all, while the log is unavailable. */
 const triesMax = 6;
 
 export class PendingFlush {

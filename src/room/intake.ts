@@ -11,7 +11,7 @@
  * - **opening**: following has begun, the state is being read. What is heard meanwhile is kept aside.
  * - **whole**: everything up to `position` has been let through, and what is heard goes straight on.
  * - **behind**: something may be missing. What is heard is kept aside, a bounded number of it, until the log has been
- *   read up to there. While the log is away this lasts; it is tried again with growing pauses.
+ *   read up to there. While the log is unavailable this lasts; it is tried again with growing pauses.
  * - **closed**.
  */
 
@@ -80,7 +80,7 @@ export class Intake implements Subscriber {
     this.#lease = new Lease(clock);
   }
 
-  /** Follows the room. Rejects with the log's refusal where the log is away. */
+  /** Follows the room. Rejects with the log's refusal where the log is unavailable. */
   async open(): Promise<RoomState> {
     await this.#log.follow(this.#room, this);
     const state = await this.#log.readState(this.#room);
@@ -230,7 +230,7 @@ export class Intake implements Subscriber {
         await this.#readUntilWhole();
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
-        // The log is away and has said so by its own line; streams stay open and quiet until it is back.
+        // The log is unavailable and has said so by its own line; streams stay open and quiet until it is back.
         await this.#rest(backoffMs(failures, pauses));
       }
     }

@@ -112,7 +112,7 @@ describe('memory-log: faults that tests ask for', () => {
     assert.deepEqual(ear.offsets, []);
   });
 
-  test('while the log is away calls are refused and nothing is written', async () => {
+  test('while the log is unavailable calls are refused and nothing is written', async () => {
     const { stage, harness } = await openStage();
     harness.store.fail('unavailable');
     assert.equal(stage.log.isReady(), false);

@@ -87,7 +87,7 @@ describe('a Redis that fails and loses nothing', () => {
     });
   }
 
-  test('who comes while Redis is away is seated when it is back, and has lost nothing', async () => {
+  test('who comes while Redis is unavailable is seated when it is back, and has lost nothing', async () => {
     const returning = await seatViewers([one, two]);
     await allReach(returning, await writers.write(20));
     for (const viewer of returning) viewer.leave();

@@ -120,7 +120,7 @@ export class Writers {
     return kept;
   }
 
-  /** The id of what was kept; null for a refusal that says that the log is away. Nothing else may be answered. */
+  /** The id of what was kept; null for a refusal that says that the log is unavailable. Nothing else may be answered. */
   async #attempt(gateway: RunningGateway, write: { path: string; method: string; body: unknown; key: string }) {
     const began = performance.now();
     const { status, json, text } = await gateway.ask(`/rooms/${this.#room}/${write.path}`, {

@@ -114,7 +114,7 @@ describe('the settler', () => {
     assert.deepEqual([asked, pendingFlush.waiting], [1, 0]);
   });
 
-  it('tries again while the log is away, more and more slowly, and then leaves it', async () => {
+  it('tries again while the log is unavailable, more and more slowly, and then leaves it', async () => {
     let tries = 0;
     const { clock, pendingFlush } = open(async () => {
       tries += 1;

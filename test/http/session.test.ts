@@ -159,7 +159,7 @@ describe('a log-out', () => {
     await own.first('note');
   });
 
-  it('takes the cookie away also while the log is away', async () => {
+  it('takes the cookie away also while the log is unavailable', async () => {
     const gateway = await start();
     const jar = new Jar(gateway);
     await jar.session('POST', tokenOf('ann'));

@@ -54,7 +54,7 @@ describe('a claim', () => {
     '__proto__',
   ];
   for (const name of ['exp', 'nbf', 'iat', 'sub', 'rooms', 'name', 'tags', 'iss', 'aud', 'jti', 'cnf']) {
-    it(`of any type and size is taken or refused, and never a mistake of ours: ${name}`, async () => {
+    it(`of any type and size is taken or refused, and never an internal error: ${name}`, async () => {
       for (const value of values) {
         const { statusCode, json } = await ask(built, { [name]: value });
         assert.ok(

@@ -149,7 +149,7 @@ export class Writers {
     this.#noteSum(answer.position.offset);
   }
 
-  /** Bans a person or lifts the ban; null where the log is away, or the ban is a higher role's and stays. */
+  /** Bans a person or lifts the ban; null where the log is unavailable, or the ban is a higher role's and stays. */
   rule(kind: 'ban' | 'unban', user: string, role: Ruler): Written | null {
     const mark = this.#mark();
     const seconds = kind === 'ban' ? 0 : null;
@@ -263,7 +263,7 @@ export class Writers {
     return written;
   }
 
-  /** Null where the log is away. */
+  /** Null where the log is unavailable. */
   #write(change: Change, once: Write['once'] = null, role: Role = 'host'): Appended | null {
     if (this.#store.failure !== null) return null;
     const now = this.#clock.now();

@@ -152,7 +152,7 @@ describe('a viewer that returns with its last id', () => {
     assert.equal(latin['verdict'], 'reset');
   });
 
-  it('given twice in the query, the id is refused or no id, and never a mistake of ours', async () => {
+  it('given twice in the query, the id is refused or no id, and never an internal error', async () => {
     const { name, token } = newRoom();
     const { status, json } = await gateway.ask(`/rooms/${name}/stream?lastEventId=a.1&lastEventId=b.2`, {
       headers: { authorization: `Bearer ${token}` },

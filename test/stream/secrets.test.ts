@@ -118,7 +118,7 @@ describe('a token', () => {
     for (const line of gateway.lines) assertClean(line, 'a log line');
   });
 
-  it('appears in no line about a mistake of ours', async () => {
+  it('appears in no line about an internal error', async () => {
     const gateway = await startGateway({ environment: { LOG_LEVEL: 'trace' } });
     try {
       const fail = (): Promise<never> => Promise.reject(new TypeError('a planted mistake'));
@@ -148,7 +148,7 @@ describe('a token', () => {
     for (const line of gateway.lines) assertClean(line, 'a log line');
   });
 
-  it('appears nowhere while Redis is away, nor does the password of Redis', async () => {
+  it('appears nowhere while Redis is unavailable, nor does the password of Redis', async () => {
     const redis = await startRedis();
     const password = 'canary-password-of-redis';
     const gateway = await startGateway({
@@ -171,7 +171,7 @@ describe('a token', () => {
       await gateway.close();
       await redis.stop();
     }
-    assert.ok(gateway.lines.length > 0, 'it is said that Redis is away');
+    assert.ok(gateway.lines.length > 0, 'it is said that Redis is unavailable');
     for (const line of gateway.lines) assertClean(line, 'a log line');
 
     const lone = await startGateway({

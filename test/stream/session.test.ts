@@ -143,7 +143,7 @@ describe('the door', () => {
     assert.equal((await open(gateway, { token: 'nonsense' })).status, 401, 'a bad token is worse than none');
   });
 
-  it('keeps EventSource alive while Redis is away: 200, when to come back, and the end', async () => {
+  it('keeps EventSource alive while Redis is unavailable: 200, when to come back, and the end', async () => {
     redis = await startRedis();
     const gateway = await start({ LOG_DEADLINE_MS: '200' }, redis.url);
     await redis.kill('SIGKILL');

@@ -45,7 +45,7 @@ const sentTtlMs = 60_000;
 const noLogger: LinkLogger = { warn: () => undefined, error: () => undefined };
 
 /**
- * Connects and gives the log, also when Redis is away for now: then `isReady` is false and calls are refused until it
+ * Connects and gives the log, also when Redis is unavailable for now: then `isReady` is false and calls are refused until it
  * is back.
  * @throws {Error} where the server is older than Redis 7, or may delete keys (`maxmemory-policy`).
  */
@@ -230,7 +230,7 @@ class RedisLog implements RoomLog {
     return this.#understand(room, () => decodeTail(text));
   }
 
-  /** What somebody else put into the room's keys makes this one room unavailable, and is no mistake of ours. */
+  /** What somebody else put into the room's keys makes this one room unavailable, and is no internal error. */
   #understand<Value>(room: RoomId, decode: () => Value): Value {
     try {
       return decode();

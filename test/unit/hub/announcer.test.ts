@@ -122,7 +122,7 @@ describe('the announcer', () => {
     assert.deepEqual(said, ['hall 1 @0', 'hall 3 @10000']);
   });
 
-  it('does not try again by itself while the log is away, and reports every other fault', async () => {
+  it('does not try again by itself while the log is unavailable, and reports every other fault', async () => {
     answer = async () => {
       throw new Refusal('log-unavailable', 'Away.');
     };

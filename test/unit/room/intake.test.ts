@@ -211,7 +211,7 @@ test('entries of a history that was lost are declared, and nobody claims to know
   assert.deepEqual(losses, [{ ...loss, missed: null, cause: 'failover' }]);
 });
 
-test('while the log is away it tries again with pauses, and then lets everything through once', async () => {
+test('while the log is unavailable it tries again with pauses, and then lets everything through once', async () => {
   const { open, hear, taken, log, clock } = build();
   await open();
   hear(heard(1));
