@@ -1,6 +1,6 @@
 /**
- * What an action is: a kind, who may take it, the shape of its body, and one pure decision. An action refuses or names
- * one change to the room; it reads no clock, no log and no request. Adding one is one file here and one line in
+ * What an action is: a kind, the least role, the shape of its body, and one pure decision. An action refuses or names one
+ * change to the room. It reads no clock, no log and no request. A new one needs one file here and one line in
  * `actions/index`.
  */
 
@@ -9,7 +9,7 @@ import type { Refusal } from '../errors.ts';
 import type { Appended, Change, Rate } from '../log/room-log.ts';
 import type { Role, Speaker } from '../model.ts';
 
-/** What an action wants done. `rate` null: for what can happen once only. */
+/** The change that an action makes. `rate` null: it can happen only once. */
 export interface Decision {
   readonly change: Change;
   readonly rate: Rate | null;
@@ -20,7 +20,7 @@ export interface Decision {
 interface Asked<Body> {
   readonly speaker: Speaker;
   readonly body: Body;
-  /** The JSON text of one of its fields as it was sent, where numbers keep every digit; null where it is absent. */
+  /** The JSON text of a field as sent, so numbers keep every digit; null if it is absent. */
   textOf(field: string): string | null;
 }
 
@@ -30,24 +30,24 @@ export interface Action<Schema extends TSchema = TSchema> {
   readonly least: Role;
   /** The body's shape; closed, so an unknown field is refused. */
   readonly body: Schema;
-  /** What its fields mean where they are absent. */
+  /** Defaults of absent fields. */
   readonly defaults?: Readonly<Record<string, unknown>>;
   /** Whether the request must carry an Idempotency-Key. */
   readonly needsKey: boolean;
   decide(asked: Asked<Static<Schema>>): Decision | Refusal;
-  /** What the answer says beside `id` and `at`. */
+  /** Fields of the answer besides `id` and `at`. */
   answer?(appended: Extract<Appended, { outcome: 'kept' }>): Record<string, unknown>;
 }
 
-/** Writes of state, be they by an action or by the routes of the parts: 100 at once, then 50 a second. */
+/** Writes of state, by actions and by the routes of the parts: 100 at once, then 50 a second. */
 export const stateRate: Rate = { name: 'state', burst: 100, perSecond: 50, cost: 1 };
 
 /** Keeps the body's type inside an action while the index holds actions of every shape. */
 export const defineAction = <Schema extends TSchema>(action: Action<Schema>): Action => action as unknown as Action;
 
 /**
- * The event's data as the log keeps it: one line of JSON without `at`, which the log adds. `data` is JSON text of the
- * sender's own making, and comes last.
+ * The event's data as the log keeps it: one line of JSON without `at`, which the log adds. `data` is the sender's JSON
+ * text, and comes last.
  */
 export function eventBody(speaker: Speaker, fields: Readonly<Record<string, unknown>>, data?: string): string {
   const body = JSON.stringify({ from: { id: speaker.id, name: speaker.name, role: speaker.role }, ...fields });

@@ -1,4 +1,4 @@
-/** A signal to named users alone. Who has no stream open now gets it on return, while the log keeps it. */
+/** A signal to named users. A user without an open stream gets it on return, while the log keeps it. */
 
 import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';

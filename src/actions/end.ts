@@ -1,4 +1,4 @@
-/** The host ends the room: its last entry, after which every write is refused and streams close for good. */
+/** The host ends the room: streams close for good, and only moderation is allowed afterwards. */
 
 import { Type } from 'typebox';
 import { defineAction, eventBody } from './action.ts';

@@ -1,6 +1,6 @@
 /**
- * A viewer gives something. Everyone sees it, it adds to the room's sum of gifts, and the giver alone gets a receipt that
- * it can keep: all in one step, and once, for a gift may have been paid for.
+ * A viewer gives something. Everyone sees it, it adds to the room's sum of gifts, and only the giver gets a receipt. All
+ * of it is one step that happens once, because a gift may have been paid for.
  */
 
 import { Type } from 'typebox';
@@ -32,7 +32,7 @@ export const gift = defineAction({
         receipt: { to: speaker.id, body: eventBody(speaker, { type: 'gift', data: given }) },
       },
       rate,
-      // Who is muted may give, and says nothing with it.
+      // A muted user may give, without a message.
       mutable: body.message !== undefined,
     };
   },

@@ -1,4 +1,4 @@
-/** A viewer's taps since it last told: only their sum matters, so they become a counter and never an entry each. */
+/** A viewer's taps since its last request. Only their sum matters, so they add to a counter and make no entry. */
 
 import { Type } from 'typebox';
 import { defineAction } from './action.ts';

@@ -1,8 +1,8 @@
 /**
- * The rules that moderators set on users and lift again. The staff and the user are told, with the reason; the room is
- * not. A second rule of the same sort replaces the first, so a ban is prolonged or shortened by another one. Whom a rule
- * binds, and who may replace or lift it, goes by roles: `log/room-log` says how. Nobody acts on an equal, so a rule on
- * oneself is refused here; it would bind nobody.
+ * The rules that moderators set on users and lift again. The staff and the user get the event, with the reason; the room
+ * does not. A second rule of the same sort replaces the first, so a second ban prolongs or shortens the first. Roles
+ * decide whom a rule binds and who may replace or lift it: see `log/room-log`. A rule on oneself is refused here, because
+ * it would bind nobody.
  */
 
 import { Type } from 'typebox';
@@ -11,14 +11,14 @@ import type { Speaker, UserId } from '../model.ts';
 import { type Action, type Decision, defineAction, eventBody } from './action.ts';
 import { reason, user } from './fields.ts';
 
-/** A year. Longer is for good: leave `seconds` out. */
+/** A year. For a permanent rule, omit `seconds`. */
 const secondsMax = 31_536_000;
 /** Rules set and lifted together: 20 at once, then 5 a second. */
 const rate = { name: 'moderate', burst: 20, perSecond: 5, cost: 1 } as const;
 
 type Rule = 'ban' | 'mute';
 
-/** `seconds` as the log takes it (0: for good; null: lifted); `fields` is what is told beside who did it. */
+/** `seconds` as in the log (0: permanent; null: lifted); `fields` go into the event besides its author. */
 const decide = (
   { kind, rule }: { kind: string; rule: Rule },
   speaker: Speaker,

@@ -1,4 +1,4 @@
-/** The host points the room at something, such as a product that is on sale now. */
+/** The host announces something to the room, such as a product on sale. */
 
 import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';

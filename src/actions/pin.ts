@@ -1,4 +1,4 @@
-/** The host pins words over the room, or takes the pin away: the state part `pin`. */
+/** The host pins a text over the room, or unpins it: the state part `pin`. */
 
 import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';

@@ -1,4 +1,4 @@
-/** A moderator takes one event back: nobody is given it any more, and whoever could have it is told. */
+/** A moderator retracts one event: nobody gets it any more, and its audience gets a `retract`. */
 
 import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';
@@ -6,7 +6,7 @@ import { parsePosition } from '../log/position.ts';
 import { defineAction, eventBody } from './action.ts';
 import { eventId } from './fields.ts';
 
-/** Retractions: 50 at once, for a flood is what they are for, then 10 a second. */
+/** Retractions: 50 at once, because they answer floods, then 10 a second. */
 const rate = { name: 'retract', burst: 50, perSecond: 10, cost: 1 } as const;
 
 export const retract = defineAction({

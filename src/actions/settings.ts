@@ -1,4 +1,4 @@
-/** The host sets how the room is to be shown: the state part `settings`, whose fields are the platform's own. */
+/** The host sets how the room is shown: the state part `settings`, whose fields belong to the platform. */
 
 import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';

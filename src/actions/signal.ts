@@ -1,4 +1,4 @@
-/** The platform's own event: the host names its type and what it carries, and the room hears it under that name. */
+/** The platform's own event: the host chooses its type and data, and the room gets it under that name. */
 
 import { Type } from 'typebox';
 import { Refusal } from '../errors.ts';

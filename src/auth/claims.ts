@@ -1,6 +1,6 @@
 /**
- * What a token says, once its signature is known to be good: the claims of PROTOCOL, each checked whether it is used or
- * not. A token is good as a whole or not at all.
+ * The claims of a token with a valid signature, as docs/protocol.md lists them, each checked whether it is used or not. A
+ * token is valid as a whole or not at all.
  */
 
 import { type Identity, isRole, isRoomId, isTagName, isUserId, type Role, type RoomId } from '../model.ts';
@@ -19,16 +19,16 @@ export interface Claims {
 
 const nameLengthMax = 64;
 const tagsMax = 8;
-/** How far ahead `exp` may be. What is later was meant in milliseconds, or for ever, and a token is for neither. */
+/** How far ahead `exp` may be. A later one was meant in milliseconds, or for ever, and neither is allowed. */
 export const expAheadMaxMs = 10 * 366 * 86_400_000;
 
-/** @throws {TokenRefusal} where any claim is not as PROTOCOL says. */
+/** @throws {TokenRefusal} if any claim breaks the protocol. */
 export function readClaims(claims: Readonly<Record<string, unknown>>, nowMs: number): Claims {
   const { sub, rooms, name, tags, exp, iat } = claims;
   const isNamed = isUserId(sub) && (name === undefined || isDisplayName(name));
   if (!isNamed || !areRooms(rooms) || !areTags(tags)) throw new TokenRefusal('claims');
   if (!isDate(exp) || exp * 1000 > nowMs + expAheadMaxMs) throw new TokenRefusal('dates');
-  // Issued after its end, it names a time that is none.
+  // A token cannot be issued after its end.
   if (iat !== undefined && !(isDate(iat) && iat <= exp)) throw new TokenRefusal('dates');
   return {
     id: sub,

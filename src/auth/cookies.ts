@@ -1,7 +1,6 @@
 /**
- * The cookies that this gateway gives, and where they count. `ringside` is a token, for one room; it outlives the token,
- * so that whoever comes back with it is refused, and never taken for nobody without a word. `ringside_user` is read by
- * `ambient-user`.
+ * The cookies that this gateway sets, and their scope. `ringside` is a token for one room. It outlives the token, so that
+ * a returning browser is refused instead of silently losing its identity. `ambient-user` reads `ringside_user`.
  */
 
 import type { FastifyReply } from 'fastify';
@@ -18,7 +17,7 @@ export type CookieSettings = Pick<Settings, 'cookieSameSite' | 'basePath'>;
 /** The path of a room's cookies as the public sees it. */
 const cookiePathOf = (room: RoomId, basePath = ''): string => `${basePath}/rooms/${room}`;
 
-/** `maxAgeS`: null keeps it until the browser is closed; 0 takes it away. */
+/** `maxAgeS`: null keeps it until the browser is closed; 0 removes it. */
 export function giveCookie(
   reply: FastifyReply,
   settings: CookieSettings,

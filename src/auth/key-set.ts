@@ -1,10 +1,9 @@
 /**
- * The public keys that tokens are checked with: one from the settings, or a JSON Web Key Set (RFC 7517) fetched from the
- * platform's identity provider. A key counts only for the one algorithm that it is made for, so a token can never
- * choose how it is checked.
+ * The public keys that check tokens: one from the settings, or a JSON Web Key Set (RFC 7517) fetched from the platform's
+ * identity provider. A key counts only for its own algorithm, so a token can never choose how it is checked.
  *
  * A key set promises: one fetch at a time; a token with an unknown key id makes it fetch again at most every
- * `refetchMs`, whatever ids are tried, and no unknown id is remembered; where a fetch fails, the keys at hand stay.
+ * `refetchMs`, whatever ids are tried; no unknown id is remembered; if a fetch fails, the present keys stay.
  */
 
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
@@ -23,7 +22,7 @@ export interface PublicKey {
 /** RFC 7518, section 3.3: a key of 2048 bits or larger must be used. */
 const rsaBitsMin = 2048;
 
-/** What a key is good for; null for a kind, curve or size that this gateway does not take. */
+/** The algorithm of a key; null for a kind, curve or size that this gateway does not support. */
 function algorithmOf(key: KeyObject): KeyAlgorithm | null {
   const details = key.asymmetricKeyDetails;
   switch (key.asymmetricKeyType) {
@@ -46,7 +45,7 @@ function toPublicKey(key: KeyObject): PublicKey | null {
 
 /** Reads a public key or certificate in PEM. Null for anything else, a private key among them. */
 export function readPublicKey(pem: string): PublicKey | null {
-  // Node derives the public key from a private one without a word; a private key here is a mistake to be told of.
+  // Node silently derives the public key from a private one; a private key here is a mistake to report.
   if (/PRIVATE KEY/.test(pem)) return null;
   try {
     return toPublicKey(createPublicKey(pem.trim()));
@@ -55,7 +54,7 @@ export function readPublicKey(pem: string): PublicKey | null {
   }
 }
 
-/** Reads one member of a key set; null where it is not meant or not fit for checking our tokens. */
+/** Reads one member of a key set; null if it is not meant or not fit for checking tokens. */
 function readWebKey(jwk: unknown): { readonly kid: string | null; readonly key: PublicKey } | null {
   if (typeof jwk !== 'object' || jwk === null) return null;
   const { kid, use, alg, key_ops: operations, ...material } = jwk as Record<string, unknown>;
@@ -81,16 +80,16 @@ const answerBytesMax = 262_144;
 const fetchMs = 5_000;
 /** How often an unknown key id may lead to a fetch. */
 export const refetchMs = 30_000;
-/** The same before the first success: nobody can come in, so it is worth trying sooner. */
+/** The same before the first success, when every client is refused. */
 export const firstRetryMs = 2_000;
-/** After this the set is fetched again though every id is known, so that a withdrawn key stops counting. */
+/** After this time the set is fetched again even if every id is known, so that a withdrawn key stops counting. */
 export const freshMs = 600_000;
 
 export interface KeySetOptions {
   readonly url: string;
   readonly clock: Clock;
   readonly fetch?: typeof fetch;
-  /** Told when a fetch failed; `reason` never holds the address, which may hold a secret. */
+  /** Called when a fetch failed. `reason` never holds the address, which may hold a secret. */
   readonly onFailure?: (reason: string) => void;
 }
 
@@ -110,9 +109,9 @@ export class KeySet {
   }
 
   /**
-   * The key for a token's `kid` and `alg`; null where there is none. A token without an id gets the only key of its
+   * The key for a token's `kid` and `alg`; null if there is none. A token without an id gets the only key of its
    * algorithm, if there is only one.
-   * @throws {Refusal} `overloaded` while the set could never be fetched: the token may well be good.
+   * @throws {Refusal} `overloaded` until the first successful fetch: the token may be valid.
    */
   async find(kid: unknown, alg: unknown): Promise<PublicKey | null> {
     if (kid !== undefined && (typeof kid !== 'string' || kid === '' || kid.length > kidLengthMax)) return null;
@@ -134,7 +133,7 @@ export class KeySet {
     return found;
   }
 
-  /** Ends a fetch under way. The keys at hand stay. */
+  /** Aborts a pending fetch. The present keys stay. */
   close(): void {
     this.#closing.abort();
   }
@@ -153,7 +152,7 @@ export class KeySet {
     return now - this.#triedAtMs >= waitMs && !this.#closing.signal.aborted;
   }
 
-  /** One fetch at a time; whoever asks meanwhile waits for the same one. Never rejects. */
+  /** One fetch at a time; concurrent callers wait for the same one. Never rejects. */
   #load(): Promise<void> {
     this.#loading ??= this.#loadOnce().finally(() => {
       this.#loading = null;
@@ -165,7 +164,7 @@ export class KeySet {
     this.#triedAtMs = this.#options.clock.now();
     try {
       const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(fetchMs)]);
-      // A redirect could lead from https to http, where anybody on the way may hand out keys.
+      // A redirect could lead from https to http, where anybody on the way could inject keys.
       const response = await this.#fetch(this.#options.url, {
         signal,
         redirect: 'error',

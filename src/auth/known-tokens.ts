@@ -1,6 +1,6 @@
 /**
- * Tokens whose signature and claims have been found good, until they expire: a crowd that writes sends the same tokens
- * again and again. Refused ones are not kept, or a token that is not valid yet would stay refused.
+ * A cache of valid tokens until they expire, because writers send the same tokens again and again. Refused ones are not
+ * cached, or a token that is not valid yet would stay refused.
  */
 
 export class KnownTokens<Claims> {

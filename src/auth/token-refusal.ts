@@ -1,15 +1,15 @@
 /**
- * Why a token was refused. Whoever presents a bad one learns only that it is bad; who runs the gateway gets a counter by
- * reason, and a line at level debug. Neither holds anything of the token.
+ * Why a token was refused. The client learns only that it is bad. The operator gets a counter by reason and a line at
+ * level debug; neither holds anything of the token.
  */
 
 import { Refusal, type RefusalCode } from '../errors.ts';
 
 /**
- * `absent`: none where one is needed. `malformed`: no JWT, or a longer one than is read. `algorithm`: not one that
- * counts here. `key`: no key for it. `signature`: not by that key. `expired`, `early`: by `exp` and `nbf`. `issuer`,
- * `audience`: not ours. `dates`: `exp`, `nbf` or `iat` is no time that a token can have. `claims`: another claim is
- * missing or not of its form. `room`: good, and not for this room. `origin`: a cookie, sent by the page of somebody else.
+ * `absent`: a token is required. `malformed`: no JWT, or too long. `algorithm`: not accepted. `key`: no key for it.
+ * `signature`: not by that key. `expired`, `early`: by `exp` and `nbf`. `issuer`, `audience`: another one is required.
+ * `dates`: `exp`, `nbf` or `iat` is impossible. `claims`: another claim is missing or malformed. `room`: valid, but not
+ * for this room. `origin`: a cookie sent by a page of another site.
  */
 export const tokenFaults = [
   ...(['absent', 'malformed', 'algorithm', 'key', 'signature', 'expired', 'early'] as const),
@@ -29,7 +29,7 @@ export class TokenRefusal extends Refusal {
 /** The same for every fault. */
 export const unauthorizedDetail = 'Send a valid, unexpired token as `Authorization: Bearer`.';
 
-/** By the sentences of @fastify/jwt and fast-jwt, as their codes tell less. They never leave this file. */
+/** By the messages of @fastify/jwt and fast-jwt, because their codes say less. They never leave this file. */
 const byMessage: readonly (readonly [RegExp, TokenFault])[] = [
   [/token algorithm/, 'algorithm'],
   [/signature is invalid|signature is missing|unsigned/i, 'signature'],

@@ -1,7 +1,7 @@
 /**
- * Chunks of HTTP/1.1 (RFC 9112, section 7.1). Their size line depends on nothing but the bytes, so a chunk that was made
- * once fits any viewer's body, as a deflated block does. Clients hand a chunk on when it is whole; of a body without
- * chunks, many hand on nothing until a buffer of theirs is full.
+ * Chunks of HTTP/1.1 (RFC 9112, section 7.1). The size line depends only on the bytes, so one chunk fits any viewer's
+ * body, as a deflated block does. Clients deliver a chunk once it is complete; without chunks, many deliver nothing until
+ * a buffer is full.
  */
 
 const nothing = Buffer.alloc(0);

@@ -4,24 +4,24 @@
  * deflated once, and are valid at any place of any viewer's gzip stream.
  *
  * A stream that ends has no gzip trailer: its checksum would differ per viewer. To every client this looks like a
- * connection that was cut, which is what the end of an event stream is.
+ * cut connection, which is how every event stream ends.
  */
 
 import { constants, deflateRawSync } from 'node:zlib';
 
-/** What a gzip stream begins with: no name, no time, unknown system. */
+/** The header of a gzip stream: no name, no time, unknown system. */
 export const gzipHead: Buffer = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 
 /** Bytes that many viewers get, compressed so that they fit anywhere in a gzip stream. */
 export const deflated = (plain: Buffer): Buffer =>
   deflateRawSync(plain, { level: 6, finishFlush: constants.Z_SYNC_FLUSH });
 
-/** The most that one stored block holds, by its 16-bit length. */
+/** The most bytes of one stored block, by its 16-bit length. */
 const storedBytesMax = 65_535;
 
 /**
- * Bytes that one viewer gets, uncompressed within the gzip stream: nobody can guess a secret from a compressed length
- * when a secret is never compressed beside other people's text.
+ * Bytes for one viewer, uncompressed within the gzip stream. A secret is never compressed next to other people's text, so
+ * no compressed length can reveal it.
  */
 export function stored(plain: Buffer): Buffer {
   const blocks: Buffer[] = [];

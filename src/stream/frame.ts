@@ -39,11 +39,11 @@ export function eventFrame({ event, id, data }: EventFields): string {
   return `${frame}\n`;
 }
 
-/** The data of a kept event: what the entry says, and when the log took it in. */
+/** The data of an event with an id: the entry's body, and its log time. */
 export const entryData = (entry: Entry): string =>
   entry.body === '{}' ? `{"at":${entry.at}}` : `{"at":${entry.at},${entry.body.slice(1)}`;
 
-/** Tells the client how long to wait before it connects again. */
+/** Tells the client how long to wait before it reconnects. */
 export const retryFrame = (ms: number): string => `retry: ${Math.round(ms)}\n\n`;
 
 /** A comment: it keeps a quiet connection alive and means nothing. */

@@ -1,21 +1,21 @@
 /**
- * Bytes on their way to viewers, in both encodings and both framings. A shared piece is encoded, where a viewer wants gzip
- * deflated, and where it speaks HTTP/1.1 framed as a chunk, once for everybody; a private piece is for one viewer and is
- * stored in its gzip stream as it is.
+ * Bytes for viewers, in both encodings and both framings. A shared piece is encoded, deflated (for gzip) and framed as a
+ * chunk (for HTTP/1.1) once for all viewers. A private piece is for one viewer and is stored uncompressed in its gzip
+ * stream.
  */
 
 import { chunk, lastChunk } from './chunk.ts';
 import { deflated, stored } from './deflate.ts';
 
 export type Encoding = 'identity' | 'gzip';
-/** Where the body ends: with its last chunk, or with the connection, which is all that HTTP/1.0 knows. */
+/** How the body ends: with a last chunk, or with the connection (HTTP/1.0). */
 export type Framing = 'chunked' | 'close';
 
 type Pack = (plain: Buffer) => Buffer;
 
 export class Piece {
   readonly plain: Buffer;
-  /** Entries of a log in it. */
+  /** The number of log entries in it. */
   readonly entries: number;
   readonly #pack: Pack;
   readonly #isLast: boolean;
@@ -43,7 +43,7 @@ export class Piece {
     return new Piece(plain, stored, 0, { isLast: true });
   }
 
-  /** The bytes as a viewer takes them; each form is made when the first viewer needs it. */
+  /** The bytes in a viewer's form; each form is made when the first viewer needs it. */
   bytes(encoding: Encoding, framing: Framing = 'close'): Buffer {
     if (encoding === 'identity') {
       if (framing === 'close') return this.plain;

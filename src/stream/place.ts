@@ -1,4 +1,4 @@
-/** A point between two frames of a tape. Immutable; all viewers that stand there share the object. */
+/** A point between two frames of a tape. Immutable; all viewers at that point share the object. */
 
 import type { Position } from '../log/position.ts';
 

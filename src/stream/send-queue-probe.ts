@@ -1,12 +1,12 @@
 /**
- * Sounds how deep viewers are in the kernel. A kernel takes megabytes for a peer that reads nothing, on its own account
- * and without a word, so what was written says little about what was sent. Linux lists for each TCP socket the bytes
- * that were not acknowledged yet (`tx_queue` in /proc/net/tcp and /proc/net/tcp6, see proc_net_tcp.txt); one reading
- * serves all who ask. Unix sockets are not listed and need not be: `net.core.wmem_default` bounds them at 208 KiB.
- * Where there is no such list, nobody is sounded, and the kernel's own bounds hold alone.
+ * Measures unacknowledged bytes per viewer socket. A kernel silently buffers megabytes for a peer that reads nothing, so
+ * written bytes say little about sent ones. Linux lists the unacknowledged bytes of each TCP socket (`tx_queue` in
+ * /proc/net/tcp and /proc/net/tcp6, see proc_net_tcp.txt); one read serves all callers. Behind nginx on a unix socket this
+ * file does nothing: unix sockets are not listed, and `net.core.wmem_default` bounds them at 208 KiB. Without such a list
+ * only the kernel's own bounds hold.
  *
- * A line costs the kernel some 5 µs to write, and a read gives 4 KiB of them. So a list is read in slices, between which
- * the event loop has its turn, and the rests between two readings are many times longer than they are.
+ * A line costs the kernel some 5 µs to write, and a read returns 4 KiB of them. So a list is read in slices that yield to
+ * the event loop, and the pauses between two reads are many times longer than the reads.
  */
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';

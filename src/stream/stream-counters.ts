@@ -1,14 +1,14 @@
-/** What the viewers of a process were given, as plain numbers: with each write a few are added to, and nothing else. */
+/** What the viewers of a process were given, as plain numbers: a write adds to a few of them, and nothing else. */
 
 export class StreamCounters {
-  /** Entries of logs, one for each viewer that they were written to. What has no id does not count. */
+  /** Log entries, once per viewer that they were written to. Events without an id do not count. */
   deliveries = 0;
   /** Writes to sockets. */
   writes = 0;
-  /** Bytes written to sockets, the heads of streams among them. */
+  /** Bytes written to sockets, including response heads. */
   bytes = 0;
-  /** Bytes that gzip made of fewer; what is stored for one viewer alone saves none. */
+  /** Bytes saved by gzip; private pieces save none. */
   savedBytes = 0;
-  /** Viewers that are given nothing just now, as bytes wait for them. */
+  /** Viewers under backpressure: paused until their socket drains. */
   waiting = 0;
 }

@@ -1,15 +1,15 @@
 /**
- * Takes a socket over from Node's HTTP server once the request has been answered for: request, response and parser let
- * go of it, and what is written from now on, beginning with the response head as raw bytes, is the viewer's alone.
+ * Takes a socket over from Node's HTTP server: request, response and parser release it, and from then on only the viewer
+ * writes to it, beginning with the response head as raw bytes.
  *
- * The body is chunked where the client speaks HTTP/1.1, and else delimited by the end of the connection (RFC 9112, sections
- * 6.3 and 7.1); either is framed once for all viewers (`piece`). A proxy in front frames it as it likes.
+ * The body is chunked for HTTP/1.1, and otherwise delimited by the end of the connection (RFC 9112, sections 6.3 and 7.1).
+ * Either is framed once for all viewers (`piece`). A proxy in front frames it as it likes.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** What Node's parser for HTTP offers beside its public face; each is looked for before it is called. */
+/** Undocumented members of Node's HTTP parser; each is looked for before it is called. */
 interface Parser {
   unconsume?(): void;
   remove?(): void;
@@ -22,9 +22,8 @@ export type HeadFields = Readonly<Record<string, string | number | readonly stri
 const serverEvents = ['data', 'end', 'close', 'drain', 'error', 'timeout', 'pause', 'resume', 'readable'];
 
 /**
- * Settled when it is the response's turn on its connection: requests may be sent one behind the other without waiting,
- * and answers come in their order (RFC 9112, section 9.3.2). Until then the response has no socket. False where the
- * connection ended before.
+ * Settles when it is the response's turn on its connection: requests may be pipelined, and answers come in their order
+ * (RFC 9112, section 9.3.2). Until then the response has no socket. False if the connection ended before.
  */
 export function isInTurn({ socket }: IncomingMessage, response: ServerResponse): Promise<boolean> {
   if (response.socket !== null) return Promise.resolve(true);
@@ -39,7 +38,7 @@ export function isInTurn({ socket }: IncomingMessage, response: ServerResponse):
   });
 }
 
-/** Hands the socket over; null where the client has already gone. */
+/** Hands over the socket; null if the client has already gone. */
 export function takeOver(response: ServerResponse): Socket | null {
   const socket = response.socket;
   if (socket === null || socket.destroyed || !socket.writable) return null;
@@ -47,14 +46,14 @@ export function takeOver(response: ServerResponse): Socket | null {
   letGo(socket);
   socket.setTimeout(0);
   socket.setNoDelay(true);
-  // What a client still sends is read and thrown away, so that its leaving is noticed.
+  // Further bytes of the client are read and discarded, so that its leaving is noticed.
   socket.on('error', () => socket.destroy());
   socket.on('end', () => socket.destroy());
   socket.resume();
   return socket;
 }
 
-/** What Node itself does when a connection is upgraded to another protocol: nothing that comes is read as HTTP any more. */
+/** As Node does when a connection is upgraded: nothing that arrives is parsed as HTTP any more. */
 export function letGo(socket: Socket): void {
   const holder = socket as Socket & { parser?: Parser | null };
   const parser = holder.parser;
@@ -68,7 +67,7 @@ export function letGo(socket: Socket): void {
   }
 }
 
-/** The head of a `200` as bytes, to go out in one write with what the stream begins with. */
+/** The head of a `200` as bytes, to be written together with the first bytes of the stream. */
 export function headBytes(headers: HeadFields): Buffer {
   let head = 'HTTP/1.1 200 OK\r\n';
   for (const [name, value] of Object.entries(headers)) {
