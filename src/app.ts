@@ -1,6 +1,6 @@
 /**
- * The assembly, written by hand and read from top to bottom: the log, the hub on it, the routes before them, and the
- * admin port beside. Reads no environment and opens no port; `main` and the tests do.
+ * Assembles a gateway by hand, from top to bottom: the log, the hub, the routes, and the admin port. Reads no environment
+ * and opens no port; `main` and the tests do.
  */
 
 import { rm } from 'node:fs/promises';
@@ -48,9 +48,9 @@ import { packageVersion } from './version.ts';
 export interface GatewayOptions {
   readonly settings: Settings;
   readonly clock: Clock;
-  /** Signs the demo's tokens where no key is configured: at least 32 random bytes. */
+  /** Signs the demo's tokens if no key is configured: at least 32 random bytes. */
   readonly ownSecret: string;
-  /** A log of the caller's, which stays the caller's to close. Absent: what the settings name. */
+  /** The caller's log, which the caller closes. Absent: the log of the settings. */
   readonly log?: RoomLog;
   /** Where log lines go. Absent: standard output. */
   readonly logTarget?: { write(line: string): void };
@@ -65,16 +65,16 @@ export interface Gateway {
   readonly servesDemo: boolean;
   /** Tokens are signed with `ownSecret`: no key is configured. */
   readonly hasOwnKey: boolean;
-  /** Hands the viewers over to other gateways, within `DRAIN_MS`; requests are answered meanwhile. */
+  /** Hands over the viewers within `DRAIN_MS`; requests are answered meanwhile. */
   leave(): Promise<void>;
-  /** Ends the streams, finishes the requests, lets go of the log. */
+  /** Ends the streams, finishes the requests, closes the log. */
   close(): Promise<void>;
 }
 
-/** The longest room id and part, with room to spare for a refusal that says what is wrong. */
+/** Above the longest room id and part name, so that a too long one gets a refusal that says so. */
 const pathPartMax = 200;
 const requestTimeoutMs = 30_000;
-/** How long a gateway that has handed its viewers over still listens to what a proxy is sending. */
+/** How long a gateway still reads from a proxy after it has handed over its viewers. */
 const lastWordsMs = 250;
 
 export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
@@ -88,14 +88,14 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   hub.tellCrowds(announcer);
   const drain = new Drain(hub, clock, settings.group);
   app.addHook('onSend', async (_request, reply) => {
-    // A proxy keeps connections; those to a gateway that leaves must not be in use when it goes.
+    // A proxy must not use a kept connection while the gateway exits.
     if (drain.isDraining) reply.header('connection', 'close');
   });
   const pages = new SharedPages(log, clock, settings);
   const pendingFlush = new PendingFlush({ log, clock, countMs: settings.countMs, waitingMax: settings.roomsMax });
   let isClosing = false;
   const dropSilent = followSilent(app);
-  // Streams are no requests any more; they are ended before the server waits for its connections.
+  // Streams have left the server's requests, so they end before it waits for its connections.
   app.addHook('preClose', async () => {
     isClosing = true;
     pendingFlush.close();
@@ -135,7 +135,7 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 interface Leaving extends Pick<Gateway, 'app' | 'admin' | 'drain'> {
-  /** Null where it is the caller's. */
+  /** Null if it is the caller's. */
   readonly ownLog: RoomLog | null;
 }
 
@@ -145,9 +145,9 @@ function waysOut({ app, admin, drain, ownLog }: Leaving, options: GatewayOptions
   let goneByMs = Number.POSITIVE_INFINITY;
   const leave = async (): Promise<void> => {
     goneByMs = clock.now() + settings.drainMs;
-    // A proxy's idle connections are left alone: it may be sending something at this moment. Each ends with its answer.
+    // A proxy's idle connections stay open: it may be sending on one right now. Each ends with its next answer.
     await drain.leave(settings.drainMs);
-    // Nobody new connects then, and a proxy that cannot connect asks another gateway; who has connected is still heard.
+    // A proxy that can no longer connect asks another gateway; open connections are still read.
     if (settings.listenSocket !== null) await rm(settings.listenSocket, { force: true });
     await new Promise<void>((resolve) => clock.after(Math.min(lastWordsMs, settings.drainMs), resolve));
   };
@@ -179,15 +179,15 @@ function openServer({ settings, clock, logTarget }: GatewayOptions): FastifyInst
       requireHostHeader: false,
     },
     clientErrorHandler: answerBadHead(clock),
-    // What a proxy has sent already is answered: it could not send a write to another gateway.
+    // Requests already sent are answered: the proxy could not retry a write on another gateway.
     return503OnClosing: false,
     routerOptions: { maxParamLength: pathPartMax },
   });
 }
 
 /**
- * Follows the connections that have asked for nothing yet; the function drops them. Browsers open such ones ahead of
- * need, and a server that closes takes them for busy and waits for them.
+ * Tracks connections without a request; the returned function drops them. Browsers open such connections in advance, and a
+ * closing server takes them for busy and waits for them.
  */
 function followSilent({ server }: FastifyInstance): () => void {
   const silent = new Set<Socket>();
@@ -195,7 +195,7 @@ function followSilent({ server }: FastifyInstance): () => void {
     silent.add(socket);
     socket.once('close', () => silent.delete(socket));
   });
-  // From then on it is the request's, or a bad head's, with whom its listeners may go.
+  // From here on the request, or the answer to a bad head, owns the socket.
   server.on('request', ({ socket }: IncomingMessage) => void silent.delete(socket));
   server.on('clientError', (_error: Error, socket: Socket) => void silent.delete(socket));
   return () => {
@@ -211,7 +211,7 @@ function openLog(settings: Settings, clock: Clock, app: FastifyInstance): Promis
   return Promise.resolve(new MemoryStore(settings, clock).open(settings.nodeId));
 }
 
-/** What holds for every public route: refusals as problem+json, the document, and who may call from elsewhere. */
+/** Common to all public routes: problem documents, the OpenAPI document, and CORS. */
 async function registerPublic(app: FastifyInstance, settings: Settings): Promise<void> {
   registerProblems(app);
   app.setValidatorCompiler(checkShape);
@@ -241,7 +241,7 @@ async function registerPublic(app: FastifyInstance, settings: Settings): Promise
   await registerCrossOrigin(app, settings.corsOrigins);
 }
 
-/** The demo room, from the folder beside the code, under a policy that lets nothing else in. */
+/** The demo room, from its folder, under a strict content security policy. */
 async function registerDemo(app: FastifyInstance, { basePath }: Settings): Promise<void> {
   app.get('/demo', { schema: { hide: true } }, async (request, reply) =>
     reply.redirect(`${basePath}/demo/${request.url.slice('/demo'.length)}`),

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The `ringside` command: alone it runs one gateway, as `dist/main.js` does; `ringside groups` tunes nginx. */
+/** The `ringside` command: alone it runs one gateway, like `dist/main.js`; `ringside groups` renders and applies groups. */
 
 import { runGroups, systemTerminal, usage } from './groups/command.ts';
 import { tameOutputs } from './outputs.ts';

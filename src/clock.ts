@@ -1,4 +1,4 @@
-/** Time, as an argument: the program runs on the system's clock, tests on one that they move by hand. */
+/** Time as an argument: the program uses the system's clock, tests a fake one. */
 
 export interface Timer {
   /** Harmless to call twice or after the timer has fired. */

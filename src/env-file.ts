@@ -1,6 +1,6 @@
 /**
- * The file `.env`, as editors and shells of all systems write it: in UTF-8 or, as PowerShell does, in UTF-16, with a byte
- * order mark or without. A folder of that name is somebody else's, such as a Python environment.
+ * Reads the file `.env` as editors and shells of all systems write it: in UTF-8 or, like PowerShell, in UTF-16, with or
+ * without a byte order mark. A folder of that name belongs to another program, such as a Python environment.
  */
 
 import { readFileSync, statSync } from 'node:fs';
@@ -8,8 +8,8 @@ import { parseEnv } from 'node:util';
 import { SettingsError } from './settings.ts';
 
 /**
- * The variables in the file; none where there is no such file.
- * @throws {SettingsError} where it is there and cannot be read.
+ * The variables in the file; none if it does not exist.
+ * @throws {SettingsError} if it exists and cannot be read.
  */
 export function readEnvFile(path: string): Readonly<Record<string, string | undefined>> {
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return {};

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** One gateway as a process: reads the environment, opens the ports, and closes in order when it is told to. */
+/** One gateway as a process: reads the environment, opens the ports, and closes in order on a signal. */
 
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -14,13 +14,13 @@ import { standardOutput, tameOutputs } from './outputs.ts';
 import { misspeltIn, readSettings, type Settings, SettingsError } from './settings.ts';
 import { packageVersion } from './version.ts';
 
-/** How long closing may take beyond `DRAIN_MS`: requests that are being answered, and the log. */
+/** How long closing may take beyond `DRAIN_MS`, for pending requests and the log. */
 const closeExtraMs = 5_000;
-/** And how long leaving may take beyond that. */
+/** How long the exit may take beyond that. */
 const lastResortMs = 1_000;
 /**
- * Connections that may wait to be taken. With one more, TCP loses a client's greeting, which is tried again after 1, 3
- * and 7 seconds; Node's 511 are soon there when a crowd comes back at once. Linux grants `somaxconn` (4096).
+ * Connections waiting to be accepted. With one more, TCP drops a SYN, which the client repeats after 1, 3 and 7 seconds; a
+ * returning crowd soon fills Node's 511. Linux grants `somaxconn` (4096).
  */
 const backlog = 4_096;
 const demoRoom = 'demo';
@@ -33,7 +33,7 @@ async function main(): Promise<void> {
   const gateway = await buildGateway({ settings, clock: systemClock, ownSecret, logTarget: standardOutput });
   const { log } = gateway.app;
   closeWithGrace({ delay: settings.drainMs + closeExtraMs, logger: false }, async ({ signal, err }) => {
-    // Beside the time that this has, in case that even leaving by it does not end us.
+    // The last resort, if even the graceful exit hangs.
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), settings.drainMs + closeExtraMs + lastResortMs).unref();
     if (err) log.fatal({ err }, 'shutting down after an uncaught error');
     else log.info(`shutting down on ${signal}`);
@@ -56,7 +56,7 @@ async function listen({ app, admin }: Gateway, settings: Settings): Promise<stri
   return open(app.listen({ path: listenSocket, backlog, listenTextResolver }), 'LISTEN_SOCKET');
 }
 
-/** An address that cannot be had is a wrong setting, and not an internal error. */
+/** An unavailable address is a wrong setting, not an internal error. */
 async function open(listening: Promise<string>, names: string): Promise<string> {
   try {
     return await listening;
@@ -67,7 +67,7 @@ async function open(listening: Promise<string>, names: string): Promise<string> 
   }
 }
 
-/** A process that was killed leaves its socket behind; one that still answers is not ours to push away. */
+/** Removes the socket of a killed process; refuses to displace a process that still answers. */
 async function removeStale(path: string): Promise<void> {
   if (!existsSync(path)) return;
   const isAnswered = await new Promise<boolean>((resolve) => {
@@ -78,7 +78,7 @@ async function removeStale(path: string): Promise<void> {
   await rm(path, { force: true });
 }
 
-/** With tokens only where the gateway has made their key itself: one of the operator's opens more than this process. */
+/** Prints tokens only if the gateway made their key itself: the operator's key opens more than this process. */
 function tellOfDemo(gateway: Gateway, address: string): void {
   if (gateway.hasOwnKey) process.stdout.write(demoLinks(gateway, address));
   else gateway.app.log.info(`demo room at ${address}/demo/?room=${demoRoom}#token=<your token>`);
@@ -108,7 +108,7 @@ if (['--version', '-v'].includes(process.argv[2] ?? '')) process.stdout.write(`$
 else {
   main().catch((error: unknown) => {
     const text = error instanceof SettingsError ? error.message : inspect(error);
-    // Not before it is written: on a pipe that may take a moment.
+    // Exits after the text is written, which may take a moment on a pipe.
     process.stderr.write(`${text}\n`, () => process.exit(1));
     setTimeout(() => process.exit(1), lastResortMs).unref();
   });

@@ -1,7 +1,7 @@
 /**
  * Finds variables whose names are nearly those of settings: `TOKEN_SECRT`, `FLUSHMS`, `log_level`. The environment has
- * many owners, so only what can hardly be anything else counts: a short name without an underscore resembles too much,
- * and where the setting itself is set, nothing is amiss.
+ * many owners, so only clear cases count: short names without an underscore are ignored, and so is a name whose setting
+ * is set.
  */
 
 export interface Misspelt {
@@ -12,9 +12,9 @@ export interface Misspelt {
 
 /** Letters and digits of the shortest name that others are compared with. */
 const lettersMin = 7;
-/** From so many on, two slips count as near. */
+/** From this length on, two slips count as near. */
 const lettersOfLong = 12;
-/** What people put before all variables of one program. */
+/** A common prefix for the variables of one program. */
 const prefix = /^RINGSIDE_/;
 
 /** `names`: of all settings. */

@@ -1,6 +1,6 @@
 /**
- * The words that every folder shares: rooms, users, roles, lanes, audiences, and the entry, which is what a signal
- * becomes once the room's log has numbered it. Types and their checks only; nothing here does anything.
+ * The words that every folder shares: rooms, users, roles, lanes, audiences, and the entry, which is a signal that the
+ * room's log has numbered. Types and their checks only.
  */
 
 declare const brand: unique symbol;
@@ -29,7 +29,7 @@ export const isUserId = (text: unknown): text is UserId => typeof text === 'stri
 export const isPlainName = (text: unknown): text is string => typeof text === 'string' && isName.test(text);
 export const isTagName = (text: unknown): text is string => typeof text === 'string' && isTag.test(text);
 
-/** Event names that the protocol gives a meaning of its own: no host may choose them for an event or a state part. */
+/** Names that the protocol reserves: no host may use them for an event or a state part. */
 export const reservedNames: ReadonlySet<string> = new Set([
   'resume',
   'state',
@@ -84,14 +84,14 @@ export type EntryStatus = 'sampled-out' | 'tombstone';
  */
 export type Audience = 'all' | 'staff' | `staff:${string}` | `tag:${string}` | readonly UserId[];
 
-/** Who is speaking, as others see it. */
+/** The author of an event, as others see it. */
 export interface Speaker {
   readonly id: UserId;
   readonly name: string | null;
   readonly role: Role;
 }
 
-/** Who is listening or asking, as its token says it for one room. `id` is null for a viewer without a token. */
+/** The caller, as its token describes it for one room. `id` is null for a viewer without a token. */
 export interface Identity {
   readonly id: UserId | null;
   readonly name: string | null;
@@ -101,7 +101,7 @@ export interface Identity {
   readonly expiresAtMs: number;
   /** The token names this very room, and not only `*`. */
   readonly namesRoom?: boolean;
-  /** Unix milliseconds; absent where the token does not say when it was issued. */
+  /** Unix milliseconds; absent if the token does not say when it was issued. */
   readonly issuedAtMs?: number;
 }
 

@@ -1,9 +1,9 @@
 /**
- * Web origins as browsers send them: of pages (`https://example.org`), and of apps that bring their pages along, such as
- * `capacitor://localhost`, whose schemes the URL standard gives no origin and browsers do.
+ * Web origins as browsers send them: of pages (`https://example.org`), and of apps with their own pages, such as
+ * `capacitor://localhost`, to whose schemes browsers give an origin and the URL standard none.
  */
 
-/** Of an origin or of an address below it; null where there is none, as of the text `null` and of local files. */
+/** The origin of an address; null if there is none, as for the text `null` and local files. */
 export function originOf(address: string): string | null {
   if (!URL.canParse(address)) return null;
   const { origin, protocol, host } = new URL(address);
@@ -11,7 +11,7 @@ export function originOf(address: string): string | null {
   return host === '' ? null : `${protocol}//${host}`;
 }
 
-/** Why this text cannot be an origin that is let in, to follow it in a sentence; null where it can. */
+/** Why this text is no origin to allow, as the end of a sentence; null if it is one. */
 export function faultOfOrigin(text: string): string | null {
   if (text === 'null') return 'is sent by every sandboxed page';
   if (text.includes('*')) return 'is a pattern; name each origin';

@@ -1,10 +1,9 @@
 /**
- * The outputs of the process, which must never end it or hold it up. A reader that has gone makes each write fail, and
- * one that has stopped to read makes what is written wait: the first is no reason to end, and of the second so much is
- * kept and no more.
+ * The outputs of the process, which must never end it or block it. If the reader has gone, each write fails, and that is
+ * ignored. If the reader has stopped reading, a bounded amount is queued and the rest is dropped.
  */
 
-/** Characters that may wait for whoever reads standard output; what comes then is lost. */
+/** Characters that may be queued for standard output; further ones are dropped. */
 const waitingMax = 1_048_576;
 
 /** Makes standard output and standard error harmless. Call it before anything is printed. */
@@ -13,8 +12,8 @@ export function tameOutputs(): void {
 }
 
 /**
- * Where log lines go. Not by the logger's own writer: on a pipe that is full it waits, and on one that is closed a fatal
- * line never returns, and the whole process with it.
+ * Writes log lines. The logger's own writer would block on a full pipe, and on a closed one a fatal line would hang the
+ * process.
  */
 export const standardOutput = {
   write(line: string): void {

@@ -1,6 +1,6 @@
 /**
  * Reads the settings of `settings-table.ts` from the environment. A wrong value stops the start with a sentence that says
- * what is right.
+ * which values are right.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -45,14 +45,14 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const rows: readonly SettingRow[] = settingsTable;
 const secretNames = rows.flatMap((row) => (row.kind === 'text' && row.isSecret ? [row.name, `${row.name}_FILE`] : []));
 
-/** Variables whose names are nearly those of settings. Whoever starts the gateway is to be told of them. */
+/** Variables whose names are nearly those of settings; the gateway warns of them. */
 export const misspeltIn = (environment: Environment): readonly Misspelt[] =>
   findMisspelt([...rows.map(({ name }) => name), ...secretNames], environment);
 
 /**
- * Reads the settings from environment variables. Unknown variables are left alone: the environment has many owners. But a
- * key or an address that is nearly named must not be overlooked.
- * @throws {SettingsError} on the first value that is not as it should be.
+ * Reads the settings from environment variables. Unknown variables are ignored, because the environment has many owners,
+ * except a nearly right name of a key or an address.
+ * @throws {SettingsError} on the first wrong value.
  */
 export function readSettings(environment: Environment): Settings {
   for (const { name, meant } of misspeltIn(environment)) {
@@ -115,18 +115,18 @@ function readText(row: SettingRow, environment: Environment): string | undefined
   }
 }
 
-/** The token by which a gateway's admin port takes orders, for programs beside it; null where there is none. */
+/** The ADMIN_TOKEN, for programs that give orders to the admin port; null if there is none. */
 export function readAdminToken(environment: Readonly<Record<string, string | undefined>> = process.env): string | null {
   const row = rows.find(({ name }) => name === 'ADMIN_TOKEN');
   return row === undefined ? null : (readOne(row, environment) as string | null);
 }
 
-/** Without what editors and `echo` add: line breaks at the end, and a byte-order mark. Whoever signs never means them. */
+/** Strips what editors and `echo` add: line breaks at the end, and a byte order mark. */
 const bareSecret = (text: string): string => text.replace(/^\uFEFF/, '').replace(/[\r\n]+$/, '');
 
 const keyNames = ['TOKEN_SECRET', 'TOKEN_PUBLIC_KEY', 'TOKEN_JWKS_URL'] as const;
 const algorithms = ['HS256', 'RS256', 'ES256', 'EdDSA'];
-/** Documentation is full of these; a secret that anybody can look up is none. */
+/** Secrets from documentation, which anybody can look up. */
 const knownSecrets = /^(.)\1*$|secret|password|changeme|example|your-256-bit/i;
 
 function checkTogether(settings: Settings): Settings {

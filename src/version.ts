@@ -1,4 +1,4 @@
-/** Which release this is: from the package file, which lies above `src/` and `dist/` alike. */
+/** The version, from the package file, which lies above both `src/` and `dist/`. */
 
 import { readFileSync } from 'node:fs';
 

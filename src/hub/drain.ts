@@ -62,7 +62,7 @@ export class Drain {
     return this.#watched.roomList();
   }
 
-  /** Hands a share (0 to 1) of a room's viewers over, spread evenly over the time. Answers with how many. */
+  /** Hands over a share (0 to 1) of a room's viewers, spread evenly over the time. Returns how many. */
   move(room: RoomId, share: number, overMs: number): number {
     const all = this.#watched.viewersOf(room).filter(({ isGone }) => !isGone);
     const some = all.slice(0, Math.round(all.length * share));
@@ -70,7 +70,7 @@ export class Drain {
     return some.length;
   }
 
-  /** Hands everybody over, and lets nobody new in. Answers with how many. */
+  /** Hands over all viewers, and admits no new ones. Returns how many. */
   drain(overMs: number): number {
     this.#draining ??= new AbortController();
     const all = this.#watched.everybody();

@@ -1,6 +1,6 @@
 /**
- * Who may call the admin port. Programs may; a page in an operator's browser may not, neither from another site nor by a
- * name of its own that leads here (DNS rebinding). Where there is a token, orders need it too.
+ * Guards the admin port. Programs may call it; a page in an operator's browser may not, neither from another site nor by
+ * a host name of its own (DNS rebinding). If a token is set, orders require it too.
  */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -11,9 +11,9 @@ import { Refusal } from '../errors.ts';
 export interface AdminDoor {
   /** What the port listens on. */
   readonly adminHost: string;
-  /** Names by which it may be called besides. */
+  /** Further names that it answers to. */
   readonly adminHosts: readonly string[];
-  /** Null: orders need none. */
+  /** Null: orders require none. */
   readonly adminToken: string | null;
 }
 
@@ -22,7 +22,7 @@ export function guardAdmin(admin: FastifyInstance, { adminHost, adminHosts, admi
   for (const everyAddress of ['0.0.0.0', '::']) names.delete(everyAddress);
   admin.addHook('onRequest', async ({ headers, method, socket }) => {
     const { host } = headers;
-    // Without a name nobody was misled: HTTP/1.0, as some health checks speak it. A browser always sends one.
+    // Without a Host there is no DNS rebinding: HTTP/1.0, as in some health checks. A browser always sends one.
     if (host !== undefined && !names.has(nameOf(host)) && nameOf(host) !== plainOf(socket.localAddress))
       throw new Refusal(
         'cross-site',
@@ -37,8 +37,8 @@ export function guardAdmin(admin: FastifyInstance, { adminHost, adminHosts, admi
 }
 
 /**
- * Whether no other site is behind the request. What a browser says of itself (Fetch Metadata) counts, and the origin,
- * which older browsers send alone. A link from another page may lead to what can only be read.
+ * Whether no other site is behind the request, by Fetch Metadata and by the origin, which older browsers send alone. A
+ * link on another page may lead to a read.
  */
 function isOwnSite(headers: IncomingHttpHeaders, isSafe: boolean): boolean {
   const { origin, host = '' } = headers;
@@ -62,5 +62,5 @@ function nameOf(host: string): string {
   return name.toLowerCase().replace(/\.$/, '');
 }
 
-/** An address as its owner writes it: an IPv4 one that came over IPv6 without what IPv6 puts before it. */
+/** The usual form of an address: IPv4-mapped IPv6 addresses become IPv4. */
 const plainOf = (address: string | undefined): string | undefined => address?.replace(/^::ffff:(?=\d+\.)/, '');

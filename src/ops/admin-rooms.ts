@@ -1,24 +1,24 @@
 /**
- * `/ops/rooms`, `/ops/drain` and `/ops/undrain`: who watches what on this node, and orders to hand viewers over, which
- * `ringside groups apply` gives. An order is answered as soon as it was taken; the handing over goes on by itself.
+ * `/ops/rooms`, `/ops/drain` and `/ops/undrain`: the rooms of this node with their viewers, and the orders of
+ * `ringside groups apply` to hand over viewers. An order is answered at once; the handover continues by itself.
  */
 
 import type { FastifyInstance } from 'fastify';
 import { Refusal } from '../errors.ts';
 import { isRoomId, type RoomId } from '../model.ts';
 
-/** What the hub lets operators see and do. */
+/** The operators' view of the hub. */
 export interface Drain {
-  /** Each room that somebody watches here, once. */
+  /** Each room with viewers here, once. */
   roomList(): Iterable<{ readonly room: RoomId; readonly viewers: number }>;
-  /** Hands a share (0 to 1) of a room's viewers over, spread evenly over the time. Answers with how many. */
+  /** Hands over a share (0 to 1) of a room's viewers, spread evenly over the time. Returns how many. */
   move(room: RoomId, share: number, overMs: number): number;
-  /** Hands everybody over, and lets nobody new in. Answers with how many. */
+  /** Hands over all viewers, and admits no new ones. Returns how many. */
   drain(overMs: number): number;
-  /** Takes a drain back: whoever was not told yet stays. False where the gateway is about to end. */
+  /** Revokes a drain: viewers not told yet stay. False if the gateway is shutting down. */
   undrain(): boolean;
   readonly isDraining: boolean;
-  /** Requests since the start that nginx had meant for another group. */
+  /** Requests since the start that belong to another group. */
   readonly misrouted: number;
 }
 
@@ -28,7 +28,7 @@ export interface OpsRoomsOptions {
   readonly group: string;
 }
 
-/** Ten minutes: whoever wants longer gives several orders. */
+/** Ten minutes; a longer handover takes several orders. */
 const overMsMax = 600_000;
 
 export function opsRooms(admin: FastifyInstance, { drain, nodeId, group }: OpsRoomsOptions): void {

@@ -1,8 +1,8 @@
 /**
  * `/ops/stream`: a gateway's live figures as Server-Sent Events, one `figures` event a second, for an operators' page.
- * Few listeners and few bytes: here the plugin does what viewers' streams are written by hand for. Its queue has no
- * bound, so it is given a source that it pulls from; its framing lets a bare CR forge events, so the data is JSON, which
- * holds none; and it leaves its streams open when the server closes, so they are cut before that.
+ * The plugin suits few listeners and few bytes. Its queue has no bound, so it pulls from a source. Its framing lets a bare
+ * CR forge events, so the data is JSON, which holds none. It leaves its streams open when the server closes, so they are
+ * cut before that.
  */
 
 import type { ServerResponse } from 'node:http';
@@ -11,9 +11,9 @@ import { FastifySSEPlugin } from 'fastify-sse-v2';
 import { Refusal } from '../errors.ts';
 import type { Figures, SecondFigures } from './figures.ts';
 
-/** Who may listen at a time; one more is refused. */
+/** Concurrent listeners; further ones are refused. */
 export const listenersMax = 16;
-/** After which a listener comes back that was cut. */
+/** When a cut listener reconnects. */
 const retryMs = 2_000;
 
 export function opsStream(admin: FastifyInstance, figures: Figures): void {

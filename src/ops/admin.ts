@@ -1,7 +1,6 @@
 /**
- * The second port, for those who run the gateway: whether the process lives, and whether it wants traffic; its figures;
- * and, where there is a floor, who watches what, and orders to hand viewers over. Loopback by default; nginx does not
- * route to it.
+ * The admin port: liveness, readiness, figures, the room list, and orders to hand over viewers. Loopback by default; nginx
+ * does not route to it.
  */
 
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -14,26 +13,26 @@ import { LoopDelay } from './loop-delay.ts';
 import { Metrics } from './metrics.ts';
 import type { Sources } from './sources.ts';
 
-/** Where figures are read, beside what the admin port knows itself. */
+/** Sources of figures besides the admin port's own. */
 interface Watched extends Pick<Sources, 'hub' | 'log' | 'handover' | 'logCalls' | 'tokensRefused'> {
   readonly clock: Clock;
 }
 
 export interface AdminOptions {
-  /** Why this gateway wants no traffic now; null where it does. */
+  /** Why this gateway accepts no traffic now; null if it does. */
   readonly whyNotReady: () => string | null;
-  /** The viewers of this node. Absent: nothing is said of them. */
+  /** The viewers of this node. Absent: no room routes. */
   readonly drain?: Drain;
-  /** What `/metrics` and `/ops/stream` tell of. Absent: they are not there. */
+  /** The sources of `/metrics` and `/ops/stream`. Absent: neither is served. */
   readonly watched?: Watched;
-  /** As whom `/ops/rooms` answers. */
+  /** The node that `/ops/rooms` names. */
   readonly nodeId?: string;
   readonly group?: string;
   /** Of this program. */
   readonly version?: string;
-  /** Who may call. Absent: whoever calls this machine by its own name, and orders need no token. */
+  /** The guard. Absent: callers that use this machine's own name; orders require no token. */
   readonly adminDoor?: AdminDoor;
-  /** Registers how refusals are told. Absent: as Fastify does. */
+  /** Registers the answers for refusals. Absent: Fastify's. */
   readonly registerProblems?: (admin: FastifyInstance) => void;
 }
 

@@ -1,12 +1,12 @@
 /**
- * A gateway's live figures, taken once a second while the gateway runs, for whoever follows them. A follower owns no
- * queue: one that is slow gets the newest figures when it asks for more.
+ * A gateway's live figures, taken once a second while the gateway runs. A listener owns no queue: a slow one gets the
+ * newest figures when it pulls again.
  */
 
 import type { Clock, Timer } from '../clock.ts';
 import { type Sources, sumOf } from './sources.ts';
 
-/** What a gateway does at one moment, and did in the second before it. */
+/** The figures of a gateway at one moment, and of the second before it. */
 export interface SecondFigures {
   /** Unix milliseconds. */
   readonly at: number;
@@ -15,7 +15,7 @@ export interface SecondFigures {
   readonly isReady: boolean;
   readonly isDraining: boolean;
   readonly viewers: number;
-  /** Viewers that bytes wait for. */
+  /** Streams under backpressure. */
   readonly waiting: number;
   readonly rooms: number;
   readonly joinsPerSecond: number;
@@ -28,7 +28,7 @@ export interface SecondFigures {
   readonly loopDelayMs: number;
 }
 
-/** What rises from second to second. */
+/** The counters. */
 interface Totals {
   readonly joins: number;
   readonly turnedAway: number;
@@ -67,7 +67,7 @@ export class Figures {
     }
   }
 
-  /** Takes no more figures, and ends all who follow. */
+  /** Stops, and ends all listeners. */
   close(): void {
     this.#isClosed = true;
     this.#timer.cancel();

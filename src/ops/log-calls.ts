@@ -1,7 +1,6 @@
 /**
- * Watches how long the room's log takes to answer, whichever log it is, and what it refuses for. Every function of the
- * contract that answers later is timed under its own name, from the call to the answer, waiting in line included; a
- * refusal ends a call like an answer.
+ * Times the calls of the room's log, whichever log it is, and counts its errors. Every asynchronous function of the
+ * contract is timed under its own name, from call to answer, including queueing; a refusal ends a call like an answer.
  */
 
 import { Histogram } from 'prom-client';
@@ -39,7 +38,7 @@ export class LogCalls {
     this.errors[errorKinds.find((kind) => kind === code) ?? 'internal'] += 1;
   }
 
-  /** A write was sent at one moment by our clock and answered at another; a repeat is answered with an older time. */
+  /** Judges the clocks by a write, sent and answered at these times of our clock. A repeat has an older time. */
   wrote(appended: Appended, sentMs: number, answeredMs: number): void {
     if (appended.outcome !== 'kept' || appended.repeated) return;
     const { at } = appended;
@@ -68,7 +67,7 @@ function watch(name: string, call: Call, calls: LogCalls, clock: Clock): Call {
     const sentMs = clock.now();
     const began = performance.now();
     const answer = call(...args);
-    // What is answered on the spot, and the closing, are not worth a figure.
+    // Synchronous functions and `close` are not timed.
     if (!(answer instanceof Promise) || name === 'close') return answer;
     const took = (): void => calls.seconds.observe({ function: name }, (performance.now() - began) / 1000);
     answer.then(

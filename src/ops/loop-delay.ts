@@ -1,6 +1,6 @@
 /**
- * How long the event loop was kept from its turn: while it is, nobody on this node is served. Watched by a timer of our
- * own: Node's monitor forgets what goes on at the moment when it is read.
+ * Measures event loop delay, during which this node serves nobody. It uses its own timer, because Node's monitor loses the
+ * delay in progress when it is read.
  */
 
 import { Histogram } from 'prom-client';
@@ -10,7 +10,7 @@ import type { Clock, Timer } from '../clock.ts';
 const watchMs = 20;
 
 export class LoopDelay {
-  /** Of each stretch between two looks, its longest delay. */
+  /** The longest delay between each two reads. */
   readonly seconds = new Histogram({
     name: 'ringside_loop_delay_seconds',
     help: 'Longest event loop delay of each second.',
@@ -26,7 +26,7 @@ export class LoopDelay {
     this.#timer = this.#watch();
   }
 
-  /** The longest delay since the last look, in milliseconds. */
+  /** The longest delay since the last read, in milliseconds. */
   look(): number {
     const longestMs = this.#longestMs;
     this.#longestMs = 0;

@@ -24,7 +24,7 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** Of the series, without what a histogram adds to them. */
+  /** The names of the series, without the suffixes of histograms. */
   get names(): readonly string[] {
     return this.#registry.getMetricsAsArray().map(({ name }) => name);
   }
@@ -97,7 +97,7 @@ export class Metrics {
     );
   }
 
-  /** Under the names that they have everywhere, but only what somebody looks at. */
+  /** The usual process metrics, but only those that operators use. */
   #addProcess({ loopDelay }: Sources): void {
     this.#registry.registerMetric(loopDelay.seconds);
     const cpuSeconds = (): number => {

@@ -1,4 +1,4 @@
-/** Where the figures of a gateway are read. Nothing here is told to anybody in the form in which it is kept. */
+/** The sources of a gateway's figures. */
 
 import type { HubCounters } from '../fanout/hub-counters.ts';
 import type { RoomLog } from '../log/room-log.ts';
@@ -9,14 +9,14 @@ export interface Sources {
   readonly nodeId: string;
   readonly group: string;
   readonly version: string;
-  /** Whether this gateway wants traffic. */
+  /** Whether this gateway accepts traffic. */
   readonly isReady: () => boolean;
   readonly hub: { readonly viewers: number; readonly rooms: number; readonly hubCounters: HubCounters };
-  /** Handing viewers over, and who came by a way that was meant for others. */
+  /** Handover of viewers, and misrouted requests. */
   readonly handover: { readonly isDraining: boolean; readonly moved: number; readonly misrouted: number };
   readonly log: Pick<RoomLog, 'health'>;
   readonly logCalls: LogCalls;
-  /** Tokens that the door refused, by reason. */
+  /** Refused tokens, by reason. */
   readonly tokensRefused: Readonly<Record<string, number>>;
   readonly loopDelay: LoopDelay;
 }

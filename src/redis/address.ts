@@ -1,8 +1,8 @@
 /**
- * What REDIS_URL says: which servers, of what kind, and how to get in. The forms are those that other programs have for
- * the same: one server; `redis+cluster://` and some of a cluster's nodes; `redis+sentinel://`, some sentinels and the
- * name of the primary that they watch. A wrong one stops the start with a sentence that says what is right, and that
- * never repeats what was given, as it may hold a password.
+ * Parses REDIS_URL: the servers, their kind, and the logins. The forms are those of other programs: one server;
+ * `redis+cluster://` and some of a cluster's nodes; `redis+sentinel://`, some sentinels and the name of the primary that
+ * they watch. A wrong one stops the start with a sentence that says what is right and never repeats the value, which may
+ * hold a password.
  */
 
 import { readFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ export interface Login {
   readonly password?: string;
 }
 
-/** Files that were read: certificates of those who may vouch for a server, and our own. */
+/** Contents of files: trusted authorities, and our own certificate. */
 interface Certificates {
   readonly ca?: Buffer;
   readonly cert?: Buffer;
@@ -27,7 +27,7 @@ export interface RedisAddress {
   readonly kind: 'single' | 'cluster' | 'sentinel';
   /** The one server; some nodes of the cluster; or the sentinels. At least one. */
   readonly seeds: readonly ServerName[];
-  /** What the sentinels call the primary; '' where there are none. */
+  /** The sentinels' name of the primary; '' without sentinels. */
   readonly primary: string;
   readonly login: Login;
   readonly sentinelLogin: Login;
@@ -36,7 +36,7 @@ export interface RedisAddress {
   readonly tls: Certificates | null;
 }
 
-/** More would be a mistake: a few are enough to find all others. */
+/** A few are enough to find all others. */
 export const seedsMax = 64;
 const redisPort = 6379;
 const sentinelPort = 26379;
@@ -150,7 +150,7 @@ function readDatabase(words: readonly string[], kind: RedisAddress['kind']): num
 
 export const serverName = (host: string, port: number): ServerName => `${host}:${port}`;
 
-/** What a connection needs to know of a server. */
+/** The connection options of a server. */
 export function placeOf(server: ServerName): { path: string } | { host: string; port: number } {
   if (server.startsWith('unix:')) return { path: server.slice('unix:'.length) };
   const colon = server.lastIndexOf(':');

@@ -1,7 +1,6 @@
 /**
- * The one place where clients are made, and what holds for each of them: a dead connection is found, nothing is sent
- * again or kept for later by the driver itself, and closing ends in bounded time. A client is one connection to one
- * server; which servers there are is known to `redis/servers`.
+ * The one place that makes clients. Each one detects a dead connection, the driver neither resends nor queues anything,
+ * and closing ends in bounded time. A client is one connection to one server; `redis/servers` knows the servers.
  */
 
 import { Redis, type RedisOptions } from 'ioredis';
@@ -15,7 +14,7 @@ export interface LinkLogger {
   error(facts: object, message: string): void;
 }
 
-/** How often a connection is asked whether it lives, and how long it may owe an answer before it counts as dead. */
+/** How often a connection is pinged, and how long an answer may take before the connection counts as dead. */
 const pingMs = 1000;
 const silentMsMax = 2500;
 /** How long closing waits for the other side. */
@@ -25,7 +24,7 @@ const reconnectBounds = { firstMs: 50, longestMs: 1000 };
 
 export const unavailable = (): Refusal => new Refusal('log-unavailable', 'The room log is unreachable.');
 
-/** A connection to a server of ours, not open yet, that is made again whenever it is lost. It uses database 0. */
+/** A connection to a server, not open yet, that reconnects whenever it is lost. It uses database 0. */
 export function createRedis(address: RedisAddress, server: ServerName, isForCalls: boolean): Redis {
   return new Redis({
     ...common(address, server, address.login),
@@ -38,13 +37,13 @@ export function createRedis(address: RedisAddress, server: ServerName, isForCall
   });
 }
 
-/** A connection for a few questions that is not made again: who asks goes to the next server instead. */
+/** A connection for a few queries that does not reconnect: the caller goes to the next server instead. */
 export function createScout(address: RedisAddress, server: ServerName, timeoutMs: number): Redis {
   return new Redis({
     ...common(address, server, address.kind === 'sentinel' ? address.sentinelLogin : address.login),
     connectTimeout: timeoutMs,
     socketTimeout: timeoutMs,
-    // A sentinel has nothing to load, and a node that loads knows the map already.
+    // A sentinel loads nothing, and a loading node knows the map already.
     enableReadyCheck: false,
     retryStrategy: () => null,
   });
@@ -56,16 +55,16 @@ function common({ tls }: RedisAddress, server: ServerName, login: Login) {
     ...login,
     ...(tls === null ? {} : { tls: { ...tls } }),
     enableOfflineQueue: false,
-    // It would need rights of its own, and tell nobody anything.
+    // It would require further rights and is of no use.
     disableClientInfo: true,
-    // What a lost connection owes is rejected at once; whether to send it again is decided by who knows what it was.
+    // Pending calls of a lost connection are rejected at once; the caller decides whether to retry.
     maxRetriesPerRequest: 0,
     autoResubscribe: false,
     lazyConnect: true,
   } satisfies RedisOptions;
 }
 
-/** Asks again and again, so that a half-open connection owes an answer and the socket timeout ends it. */
+/** Pings repeatedly, so that the socket timeout ends a half-open connection. */
 export function keepAsking(redis: Redis, clock: Clock): Timer {
   let timer: Timer;
   const ask = () => {

@@ -1,27 +1,27 @@
-/** What is found of one server when it is tried out, and how its words are told from a lost connection. */
+/** The findings of a test of one server, and how its errors are told from a lost connection. */
 
 import type { Redis } from 'ioredis';
 
 export interface Finding {
-  /** What is denied although a gateway needs it, with Redis' own word; null if nothing is. */
+  /** A missing right, in Redis' own words; null if none is. */
   readonly lack: string | null;
-  /** Why the server takes no writes now, in its own word; null if it does, or if nobody can tell. */
+  /** Why the server refuses writes now, in its own words; null if it does not, or if unknown. */
   readonly refusal: string | null;
   /** `maxmemory-policy`; null if it is not known. */
   readonly policy: string | null;
 }
 
-/** What is found of a server that nobody can tell anything of. */
+/** The findings of a server of which nothing is known. */
 export const nothingFound: Finding = { lack: null, refusal: null, policy: null };
 
-/** Makes the connection use a database. Answers what is denied; null if it does use it. */
+/** Selects a database. Returns the missing right; null on success. */
 export async function select(redis: Redis, database: number): Promise<string | null> {
-  // In capitals: what the driver knows as `select` it repeats by itself, where nobody hears of a failure.
+  // In capitals: the driver repeats its own `select` by itself and hides a failure.
   const word = await redis.call('SELECT', database).then(() => null, wordOf);
   return word === null ? null : `SELECT ${database}: ${word}`;
 }
 
-/** The server's word; whatever else went wrong is the connection's. */
+/** The server's error message. Throws errors of the connection. */
 export function wordOf(error: Error): string {
   if (error.name !== 'ReplyError') throw error;
   return error.message;

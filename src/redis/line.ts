@@ -1,8 +1,8 @@
 /**
- * One connection to one server that holds sharded subscriptions and nothing else. Owns: how it is found dead, which
- * channels the server counts as subscribed, and whether the user may subscribe at all: that is tried out when the
- * connection opens, now and then, and soon again once it was denied. One kind of subscription, because the driver mixes
- * the counts of different kinds up (ioredis #2196).
+ * One connection to one server for sharded subscriptions only. Owns: how it is found dead, which channels the server
+ * counts as subscribed, and whether the user may subscribe, which it tests when the connection opens, periodically, and
+ * soon again after a denial. One kind of subscription, because the driver mixes up the counts of different kinds
+ * (ioredis #2196).
  */
 
 import type { Redis } from 'ioredis';

@@ -1,14 +1,14 @@
 /**
- * Calls of our functions, each to the server that has the room. Owns: the deadline of every call, sending again, where
- * a call goes instead, and what an error means for the caller. A `redis/shard` is one connection; `redis/servers`
- * knows which server has which room.
+ * Calls of our functions, each to the server that has the room. Owns: the deadline of every call, retries, redirections,
+ * and what an error means for the caller. A `redis/shard` is one connection; `redis/servers` knows which server has which
+ * room.
  *
- * A call is always in one of these places: **sent**, its answer is owed; **parked**, until a connection is ready or
- * another server has the room; **resting**, until a short pause is over. Its deadline ends it in any of them.
+ * A call is always in one of these modes: **sent**, its answer is pending; **parked**, until a connection is ready or
+ * another server has the room; **resting**, until a short backoff is over. Its deadline ends it in any of them.
  *
- * A call whose reply was lost is sent again here and not by the driver, because here it ends with the call's deadline:
- * a write that is sent again much later would meet a once key that has gone, and be a second write. On a promoted
- * replica it meets the key if the write had come that far, and else it is the only one.
+ * This file, not the driver, retries a call whose reply was lost, because here the call's deadline ends it: a write that is
+ * sent again much later would find its once key expired, and be a second write. On a promoted replica it finds the key if
+ * the write was replicated; otherwise it is the only write.
  */
 
 import { backoffMs } from '../backoff.ts';
@@ -23,17 +23,17 @@ import { type FunctionLibrary, type Question, RedisShard } from './shard.ts';
 import { readRedirection } from './slots.ts';
 import type { RedisWarnings } from './warnings.ts';
 
-/** Calls of one server's rooms that may wait for an answer at a time; one more is refused. */
+/** Pending calls of one server's rooms; further ones are refused. */
 export const callsMax = 20_000;
-/** Attempts of one call, so that a server that forgets its functions at once is not asked for ever. */
+/** Attempts of one call, so that a server that forgets its functions at once does not loop for ever. */
 const attemptsMax = 4;
-/** Times that a call is sent on at once; then it rests before each further one. */
+/** Redirections that a call follows at once; then it backs off before each further one. */
 const redirectionsMax = 3;
 /** The rests of a call that nobody can take just now. */
 const restBounds = { firstMs: 10, longestMs: 200 };
 
 interface Call extends Question {
-  /** Among whose calls it counts. */
+  /** The shard whose calls it counts among. */
   readonly began: RedisShard;
   readonly resolve: (reply: unknown) => void;
   readonly reject: (error: Error) => void;
@@ -80,9 +80,9 @@ export class RedisLink {
   }
 
   /**
-   * Settled at the first try to connect to each server; a failed one is repeated for ever, and calls are refused
+   * Settles after the first attempt to connect to each server. A failed one is repeated for ever, and calls are refused
    * meanwhile. The servers must have been opened.
-   * @throws {Error} where a server has no functions, or may delete keys: waiting would not help.
+   * @throws {Error} if a server has no functions or may evict keys: waiting would not help.
    */
   async open(): Promise<void> {
     this.#follow();
@@ -96,8 +96,8 @@ export class RedisLink {
   }
 
   /**
-   * Why calls cannot be expected to succeed. One server of several that cannot be used is trouble for its own rooms
-   * only, unless it denies a right: that does not pass by itself.
+   * Why calls cannot be expected to succeed. One unusable server of several affects its own rooms only, unless it denies a
+   * right: that does not pass by itself.
    */
   trouble(): string | null {
     if (this.#isClosed) return 'closed';
@@ -107,7 +107,7 @@ export class RedisLink {
     return owners[0]?.trouble ?? 'no Redis node found yet';
   }
 
-  /** What threatens although calls succeed. */
+  /** Risks while calls succeed. */
   risks(): string[] {
     const owners = this.#owners();
     const troubles = this.trouble() === null ? owners.flatMap((shard) => shard.trouble ?? []) : [];
@@ -175,7 +175,7 @@ export class RedisLink {
         if (this.#end(call)) call.resolve(reply);
       },
       (error: Error) => {
-        // Nothing came of this attempt for sure; what became of an earlier one whose reply was lost is another matter.
+        // This attempt surely wrote nothing; an earlier one whose reply was lost may have.
         if (isWithoutTrace(error.message)) call.wasSent = couldBeSent;
         if (this.#calls.has(call)) this.#failed(call, shard, error);
       },
@@ -184,7 +184,7 @@ export class RedisLink {
 
   #failed(call: Call, shard: RedisShard, error: Error): void {
     if (error.name !== 'ReplyError') {
-      // The connection is gone: the call waits for the next one. If that has come already, nothing else sends it.
+      // The connection is lost: the call waits for the next one. If that is open already, nothing else sends it.
       if (shard.isUsable() || this.#shardOf(call.keys) !== shard) this.#retry(call);
       else call.isParked = true;
       return;
@@ -231,7 +231,7 @@ export class RedisLink {
     else this.#rest(call);
   }
 
-  /** Nobody takes it just now, and nothing was written: it is tried again for as long as its deadline lets it. */
+  /** No server accepts it now, and nothing was written: it backs off and is retried until its deadline. */
   #rest(call: Call): void {
     call.attempts -= 1;
     this.#servers.doubt();
@@ -302,7 +302,7 @@ export class RedisLink {
 
   #wentAway(shard: RedisShard): void {
     this.#servers.doubt();
-    // The first reconnection to the only server failed as well: this will take longer than those who wait should.
+    // The first reconnection to the only server failed as well: the outage will outlast the waiting calls.
     if (!this.#servers.isFixed || shard.closings <= 1) return;
     for (const call of this.#calls) this.#giveUp(call);
   }
@@ -311,7 +311,7 @@ export class RedisLink {
 /** A call may be sent to the server, or wait for it. */
 const isOpenTo = (mode: RedisShard['mode']): boolean => mode !== 'away' && mode !== 'denied';
 
-/** Only a write cares whether it happened; all the others may simply be asked again. */
+/** Only for a write does it matter whether it happened; callers may repeat all others. */
 function lost({ wasSent }: Call, isWrite: boolean): Refusal {
   if (!wasSent || !isWrite) return unavailable();
   return new Refusal('outcome-unknown', 'The room log did not answer. The write may have been logged.');

@@ -14,14 +14,14 @@ export const isWithoutTrace = (message: string): boolean =>
   isDenial(message) ||
   isNoLibrary(message);
 
-/** It passes by itself while a server starts, a replica is promoted or a slot moves. */
+/** Passes by itself once a server has started, a replica was promoted or a slot has moved. */
 export const isPassing = (message: string): boolean =>
   /^(READONLY|LOADING|CLUSTERDOWN|MASTERDOWN|TRYAGAIN)\b/.test(message);
 
 /** The server has forgotten our functions, or never had them. */
 export const isNoLibrary = (message: string): boolean => message.startsWith('ERR Function not found');
 
-/** A slot is on its way, or elsewhere: that says nothing about the server. */
+/** The slot is moving or elsewhere, which is no fault of the server. */
 export const isOfASlot = (message: string): boolean => /^(TRYAGAIN|MOVED|ASK|CROSSSLOT)\b/.test(message);
 
 /** Somebody else uses the keys of one room. */

@@ -1,7 +1,7 @@
 /**
- * Which server has which room: one for all of them, as it was named or as the sentinels say, or by the slot map of a
- * cluster. It asks by a connection of its own every `askMs`, and at once where somebody has reason to doubt. A server
- * that keeps being doubted is asked no more than any other: each doubt goes to the next one that may know.
+ * Knows which server has which room: the named one, the one that the sentinels name, or by the slot map of a cluster. It
+ * queries the topology on its own connection every `askMs`, and at once in case of doubt. Each doubt goes to the next
+ * server that may know.
  *
  * It knows of no calls and no subscriptions: `redis/link` and `log/redis/feed` are told whenever an answer came.
  */

@@ -1,7 +1,6 @@
 /**
- * Which part of a cluster a key belongs to, and which server has which part: the arithmetic and the table. Redis
- * Cluster: 16,384 slots, CRC-16/XMODEM of what stands between the first braces of a key. Every key of a room is one
- * slot, because `keys` puts the room's id between them.
+ * The slot of a key, and the server of a slot. Redis Cluster has 16,384 slots, by CRC-16/XMODEM of the text between the
+ * first braces of a key. All keys of a room are in one slot, because `keys` puts the room's id between them.
  */
 
 import { type RedisAddress, type ServerName, serverName } from './address.ts';
@@ -23,12 +22,12 @@ export function slotOf(key: string): number {
   return crc % slotsCount;
 }
 
-/** Who has which slot. Where there is no cluster, it has one place, for all. */
+/** The server of each slot. Without a cluster it has one slot for all. */
 export type SlotMap = readonly (ServerName | null)[];
 
 /**
- * The answer to CLUSTER SLOTS: ranges, each with its servers, the primary first. A node that does not know its own
- * address leaves it out: it is the one that was asked. Null where this is no such answer.
+ * The answer to CLUSTER SLOTS: ranges, each with its servers, the primary first. A node that does not know its own address
+ * omits it: then it is the queried node. Null for any other answer.
  */
 export function readSlots(reply: unknown, askedHost: string): { map: SlotMap; servers: Set<ServerName> } | null {
   if (!Array.isArray(reply)) return null;
@@ -61,14 +60,14 @@ export function readRedirection(message: string, askedHost: string): { isMoved: 
   return { isMoved: word === 'MOVED', server: serverName(host || askedHost, Number(port)) };
 }
 
-/** The answer of a sentinel to who the primary is. */
+/** A sentinel's answer to the query for the primary. */
 export function readPrimary(reply: unknown): ServerName | null {
   if (!Array.isArray(reply)) return null;
   const [host, port] = reply as readonly unknown[];
   return serverName(String(host), Number(port));
 }
 
-/** What is asked to find the servers. */
+/** The topology query. */
 export function questionFor({ kind, primary }: RedisAddress): readonly [string, ...string[]] {
   return kind === 'cluster' ? ['CLUSTER', 'SLOTS'] : ['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', primary];
 }

@@ -1,6 +1,6 @@
 /**
- * What Redis refuses, in the log: one line per kind and minute, so that a full server under load becomes a line and not
- * a flood. A kind is the first word of Redis' own (OOM, READONLY, NOPERM, …).
+ * Logs refusals of Redis: one line per kind and minute, so that a full server under load causes no flood. A kind is the
+ * first word of Redis' message (OOM, READONLY, NOPERM, …).
  */
 
 import type { Clock } from '../clock.ts';
@@ -12,7 +12,7 @@ const againMs = 60_000;
 export class RedisWarnings {
   readonly #clock: Clock;
   readonly #logger: LinkLogger;
-  /** When each kind was told last. Kinds are few: words of Redis, our functions, and what servers deny. */
+  /** When each kind was last logged. Kinds are few: words of Redis, our functions, and denied commands. */
   readonly #told = new Map<string, number>();
 
   constructor(clock: Clock, logger: LinkLogger) {
@@ -22,18 +22,18 @@ export class RedisWarnings {
 
   /** Redis refused a call or a subscription. */
   refused(error: Error, facts: object): void {
-    // A slot that moves is the usual course.
+    // A moving slot is normal.
     if (isOfASlot(error.message)) return;
     const kind = /^[A-Z]{3,}/.exec(error.message)?.[0] ?? 'ERR';
     if (this.#isDue(kind)) this.#logger.warn({ ...facts, redis: error.message }, `Redis refused a call: ${kind}`);
   }
 
-  /** Redis answered what is a mistake of this program. */
+  /** Redis answered with an error that only a bug of this program explains. */
   failed(error: Error, call: string): void {
     if (this.#isDue(`failed ${call}`)) this.#logger.error({ err: error, call }, 'unexpected Redis error');
   }
 
-  /** What only an operator can put right. */
+  /** Only an operator can repair this. */
   warned(message: string): void {
     if (this.#isDue(message)) this.#logger.error({}, message);
   }
