@@ -1,7 +1,6 @@
 /**
- * Makes the groups file true: renders it, has nginx take it up, and hands over the viewers who have to move, never more
- * per second than the pace says. May be run again at any time: what is done already is not done twice, and what an
- * interrupted run left is finished.
+ * Applies the groups file: renders it, makes nginx load it, and hands over the viewers that must move, never faster than
+ * the pace. It may be run again at any time: it repeats nothing, and finishes what an interrupted run left.
  */
 
 import { setTimeout as pause } from 'node:timers/promises';
@@ -17,11 +16,11 @@ export interface ApplyOptions {
   readonly groups: Groups;
   readonly folder: string;
   readonly nginx: Words;
-  /** What makes nginx read its configuration again. */
+  /** The command that makes nginx reload its configuration. */
   readonly reload: Words;
   /** Reconnects per second. */
   readonly pace: number;
-  /** Asked once, when the plan is known. */
+  /** Called once, with the plan. */
   readonly isAgreed: (plan: Plan) => Promise<boolean>;
   readonly report: (line: string) => void;
 }
@@ -30,18 +29,18 @@ export interface Applied {
   readonly isAgreed: boolean;
   /** Viewers that were handed over. */
   readonly moved: number;
-  /** What was not done, a sentence each. */
+  /** A sentence for each failure. */
   readonly failures: readonly string[];
 }
 
 const reloadedWithinMs = 15_000;
 const askAgainMs = 50;
-/** The old workers answer beside the new ones for a moment: nginx gives the new ones 100 ms to begin. */
+/** The old workers still answer for a moment: nginx gives the new ones 100 ms to begin. */
 const settledMs = 500;
-/** Some come in by an old worker while nginx reloads; they are found when everybody is counted again. */
+/** Some viewers arrive through an old worker while nginx reloads; a later round finds them. */
 const roundsMax = 3;
 
-/** The groups by which rooms are served now: what runs, else what is rendered. */
+/** The groups in use: the running ones, otherwise the rendered ones. */
 export async function groupsNow(
   groups: Groups,
   folder: string,
@@ -52,7 +51,7 @@ export async function groupsNow(
   return { running, now: running?.groups ?? rendered };
 }
 
-/** @throws {GroupsRefusal} where nginx does not take the configuration or does not take it up, or the pace is too low. */
+/** @throws {GroupsRefusal} if nginx rejects or does not load the configuration, or the pace is too low. */
 export async function apply(options: ApplyOptions): Promise<Applied> {
   const { groups, folder, nginx, pace, report } = options;
   const rendering = render(groups);
@@ -78,8 +77,8 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
 }
 
 /**
- * What could not be done at all: servers that take no orders and on which somebody may still be watching. One that does
- * not run has nobody, and one that the file gives no admin address is only missed where it was to be drained.
+ * Servers that took no order and may still have viewers. A server that does not run has none. A server without an admin
+ * address only matters if it was to be drained.
  */
 async function leftUndone({ unasked }: Plan, before: Groups | null, after: Groups): Promise<readonly string[]> {
   const kept = new Map(after.groups.flatMap(({ servers }) => servers).map((server) => [server.name, server]));
@@ -97,7 +96,7 @@ async function leftUndone({ unasked }: Plan, before: Groups | null, after: Group
   return sentences.flat();
 }
 
-/** The plan as of now, by what the servers themselves say. */
+/** The plan, by the room lists of the servers. */
 export async function planNow(before: Groups | null, after: Groups): Promise<Plan> {
   const roomLists = await takeRoomLists(serversOf(before, after));
   return makePlan(before, after, roomLists, await takeHealth(after, roomLists));
@@ -124,7 +123,7 @@ async function handOver({ groups, pace, report }: ApplyOptions, before: Groups |
   const failures: string[] = [];
   let moved = 0;
   for (let round = 0, was = before; round < roundsMax; round += 1, was = groups) {
-    // Those who are on their way out still count where they are, so a later round looks at misrouted viewers alone.
+    // Viewers that are leaving still count, so a later round looks at misrouted viewers alone.
     const steps = stepsOf(await planNow(was, groups), pace);
     if (steps.length === 0) break;
     for (const step of steps) {
@@ -140,7 +139,7 @@ async function handOver({ groups, pace, report }: ApplyOptions, before: Groups |
   return { isAgreed: true, moved, failures };
 }
 
-/** Makes the call, and gives the gateway its time. */
+/** Makes the call, and waits for the gateway's handover. */
 async function take({ admin, room, share, overMs }: Step): Promise<number | string> {
   const answered = room === null ? await drainNode(admin, overMs) : await moveRoom(admin, room, share, overMs);
   if (typeof answered === 'number' && answered > 0) await pause(overMs);

@@ -7,24 +7,24 @@ export interface Question {
   readonly method?: 'GET' | 'POST';
   /** Sent as JSON. */
   readonly body?: unknown;
-  /** A token to show. */
+  /** The token to send. */
   readonly bearer?: string | null;
   /** 3000 where absent. */
   readonly timeoutMs?: number;
-  /** Over this unix socket, whatever host the address names. */
+  /** The unix socket to use, whatever host the address names. */
   readonly socketPath?: string | null;
 }
 
 export interface JsonAnswer {
   readonly status: number;
-  /** Null where the answer is not JSON. */
+  /** Null if the answer is not JSON. */
   readonly json: unknown;
 }
 
-/** A node at its limit of rooms lists them in about a tenth of this. */
+/** A node at its limit of rooms needs about a tenth of this. */
 const answerBytesMax = 16 * 1024 * 1024;
 
-/** @throws {Error} where nobody answers, or not in time, or with too much. */
+/** @throws {Error} if there is no answer, or it is late or too large. */
 export function ask(url: string, question: Question = {}): Promise<JsonAnswer> {
   const { method = 'GET', body, bearer = null, timeoutMs = 3000, socketPath = null } = question;
   const text = body === undefined ? '' : JSON.stringify(body);
@@ -33,7 +33,7 @@ export function ask(url: string, question: Question = {}): Promise<JsonAnswer> {
     const asked = open(url, {
       method,
       ...(socketPath === null ? {} : { socketPath }),
-      // A connection of before could end at a worker that routes by what was before.
+      // A kept connection could reach an old worker with the previous routes.
       agent: false,
       signal: AbortSignal.timeout(timeoutMs),
       headers: {

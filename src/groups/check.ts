@@ -1,6 +1,6 @@
 /**
- * Whether the groups file, what is rendered, what runs and what answers are the same thing, and whether the way to the
- * public passes every byte on at once. Changes nothing.
+ * Checks that the groups file, the rendering, the running nginx and the gateways agree, and that the public way passes on
+ * every byte at once. Changes nothing.
  */
 
 import { request as requestHttp } from 'node:http';
@@ -13,7 +13,7 @@ import { staleFiles, testConfiguration } from './rendered.ts';
 
 export interface Finding {
   readonly what: 'rendered' | 'nginx' | 'running' | 'server' | 'stream';
-  /** Null: it could not be found out. */
+  /** Null: unknown. */
   readonly isFine: boolean | null;
   readonly sentence: string;
 }
@@ -63,7 +63,7 @@ function runs(digest: string | null, rendered: string, { listen }: Groups): Find
   return wrong('running', `nginx runs ${digest}, the file is ${rendered}; apply it`);
 }
 
-/** Each gateway must be the one, and of the group, that the file takes it for. */
+/** Each gateway must have the name and the group of the file. */
 async function serversFound(groups: Groups): Promise<readonly Finding[]> {
   const roomLists = await takeRoomLists(serversOf(null, groups));
   return groups.groups.flatMap((group) =>
@@ -86,12 +86,12 @@ async function serversFound(groups: Groups): Promise<readonly Finding[]> {
   );
 }
 
-/** How long a stream may take to say its first word. */
+/** How long a stream may take to send its first bytes. */
 const firstBytesMs = 5000;
-/** For how long it must stay open after that. A soft refusal ends at once. */
+/** How long it must stay open after that. A soft refusal ends at once. */
 const staysOpenMs = 500;
 
-/** Opens a stream as the public does: it must say something at once, and stay open. */
+/** Opens a stream as the public does: it must send bytes at once, and stay open. */
 async function streamFound(url: string, token: string | null): Promise<Finding> {
   const { status, type, text, isOpen, error } = await openStream(url, token);
   if (error !== null) return wrong('stream', `${url}: ${error}`);

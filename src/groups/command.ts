@@ -1,4 +1,4 @@
-/** `ringside groups`: reads its words, and prints what was planned, found or done. */
+/** `ringside groups`: parses the command line, and prints plans, findings and results. */
 
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
@@ -35,11 +35,11 @@ export const usage = `ringside groups plan|render|check|apply [options]
 
 export interface Terminal {
   print(line: string): void;
-  /** Null where there is nobody to ask. */
+  /** Null without a terminal. */
   readonly ask: ((question: string) => Promise<string>) | null;
 }
 
-/** Where the process was started. */
+/** The terminal of this process. */
 export function systemTerminal(): Terminal {
   return { print: (line) => void process.stdout.write(`${line}\n`), ask: process.stdin.isTTY ? askPerson : null };
 }
@@ -84,7 +84,7 @@ interface Order {
 
 const commands = { plan, render: renderGroups, check: checkGroups, apply: applyGroups } as const;
 
-/** Settles with the exit code: 0 where all is well, 1 where something is not, 2 where the words make no sense. */
+/** Settles with the exit code: 0 on success, 1 on a failure, 2 for a wrong command line. */
 export async function runGroups(words: readonly string[], terminal: Terminal): Promise<number> {
   const [name = '', ...rest] = words;
   if (!Object.hasOwn(commands, name)) {

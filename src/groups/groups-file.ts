@@ -1,6 +1,6 @@
 /**
- * `nginx/groups.json`, which is all that operators edit: its shape, and every reason for which it is refused. A file is
- * good as a whole or not at all, and all that is wrong with it is said at once, in a sentence each.
+ * `nginx/groups.json`, the one file that operators edit: its shape, and every reason to refuse it. A file is valid as a
+ * whole or not at all, and all its faults are reported at once, a sentence each.
  */
 
 import { isRoomId, type RoomId } from '../model.ts';
@@ -11,11 +11,11 @@ export interface GroupServer {
   readonly name: string;
   /** `unix:` and a path, or host and port. */
   readonly address: string;
-  /** Where the admin port answers. Null: its viewers are neither counted nor moved. */
+  /** The address of the admin port. Null: its viewers are neither counted nor moved. */
   readonly admin: string | null;
-  /** Its share of what the group gets, against the other servers of the group. */
+  /** Its share of the group's traffic, relative to the other servers of the group. */
   readonly weight: number;
-  /** Gets nothing new; `apply` hands its viewers over. */
+  /** Gets no new traffic; `apply` hands over its viewers. */
   readonly isDrained: boolean;
 }
 
@@ -23,7 +23,7 @@ export interface GroupServer {
 export interface ServerGroup {
   /** The `GROUP` of its gateways. */
   readonly name: string;
-  /** Its share of the rooms, against the other groups. 0: no rooms but hot ones. */
+  /** Its share of the rooms, relative to the other groups. 0: only hot rooms. */
   readonly weight: number;
   readonly servers: readonly GroupServer[];
 }
@@ -31,19 +31,19 @@ export interface ServerGroup {
 export interface Groups {
   /** Addresses and ports that nginx opens. */
   readonly listen: readonly string[];
-  /** Where the public reaches nginx; `check` asks there. Null: at the first of `listen`. */
+  /** The public address of nginx, which `check` uses. Null: the first of `listen`. */
   readonly publicUrl: string | null;
-  /** In the order of the file, which decides who gets which slot: new groups go to the end. */
+  /** In the order of the file, which decides the slots: add new groups at the end. */
   readonly groups: readonly ServerGroup[];
-  /** Rooms that are served by other groups than the one of their slot: by several at once, or by a chosen one. */
+  /** Rooms served by other groups than the one of their slot: by several, or by a chosen one. */
   readonly hotRooms: ReadonlyMap<RoomId, readonly string[]>;
-  /** Proxies before nginx whose `X-Forwarded-For` and `X-Forwarded-Proto` count. */
+  /** Proxies before nginx whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted. */
   readonly trustedProxies: readonly string[];
-  /** Addresses that the limits per address do not count, such as the platform's own servers. */
+  /** Addresses exempt from the limits per address, such as the platform's own servers. */
   readonly unlimited: readonly string[];
 }
 
-/** All that is wrong with a file, a sentence each. */
+/** All faults of a file, a sentence each. */
 export class GroupsRefusal extends Error {
   readonly sentences: readonly string[];
 
@@ -60,7 +60,7 @@ export const serversMax = 256;
 export const hotRoomsMax = 256;
 const weightMax = 1000;
 const addressesMax = 256;
-/** A running nginx answers with the whole of it. */
+/** A running nginx serves the whole of it. */
 const textMax = 100_000;
 const sentencesMax = 50;
 /** The longest path that a unix socket may have on Linux, without the zero at its end. */
@@ -73,12 +73,12 @@ const hostPort = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]+\]):([
 const listenAddress = /^(?:[0-9.]+|\[[0-9A-Fa-f:.]+\]|\*):([0-9]{1,5})$/;
 const httpUrl = /^https?:\/\/[A-Za-z0-9.:[\]-]+$/;
 const network = /^[0-9A-Fa-f:.]+(?:\/[0-9]{1,3})?$/;
-/** What a node is told of a room that is spread over several groups. */
+/** The group name that a node gets for a room on several groups. */
 export const hotName = 'hot';
 
 /**
  * Reads the text of a groups file.
- * @throws {GroupsRefusal} with everything that is wrong with it.
+ * @throws {GroupsRefusal} with all its faults.
  */
 export function readGroups(text: string): Groups {
   let value: unknown;
@@ -122,10 +122,10 @@ const isFields = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isPort = (text: string | undefined): boolean => Number(text) >= 1 && Number(text) <= 65_535;
 
-/** Takes a file apart and notes what is wrong, going on with what can be read. */
+/** Parses a file and collects its faults, continuing with the rest. */
 class Reading {
   readonly sentences: string[] = [];
-  /** By what must be there once only: names, addresses, admin addresses. */
+  /** Values that must be unique: names, addresses, admin addresses. */
   readonly #seen = new Map<string, string>();
 
   file(value: unknown): Groups {
@@ -167,7 +167,7 @@ class Reading {
     if (!groupName.test(name)) this.#say(`"${name}" is not a group name: a letter, then 0 to 31 of A-Z a-z 0-9 . _ -`);
     if (name.toLowerCase() === hotName)
       this.#say(`A group must not be named ${name}: that name stands for rooms on several groups.`);
-    // To nginx the names of upstreams are the same in capitals.
+    // nginx ignores case in the names of upstreams.
     this.#once(`group ${name.toLowerCase()}`, `The group ${name} is listed twice (case is ignored).`);
     const fields = this.#fields(`The group ${name}`, value, ['weight', 'servers']);
     const weight = this.#weight(`The group ${name}`, fields['weight'], 0);
@@ -261,7 +261,7 @@ class Reading {
     return 1;
   }
 
-  /** An object, and where `known` is given, with no other fields than these. */
+  /** An object; with `known`, one without other fields. */
   #fields(where: string, value: unknown, known?: readonly string[]): Fields {
     if (!isFields(value)) {
       this.#say(`${where} must be an object${known ? ` with ${known.join(', ')}` : ' of names'}.`);

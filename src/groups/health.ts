@@ -1,7 +1,7 @@
 /**
- * Whether servers can take what the file would send them. A server that cannot is a word to the operator; a group or a
- * hot room without any that can is not applied by accident. Asked at the address by which nginx reaches it, as a slip
- * there is as bad as a dead process, and at the admin port, which knows whether it wants traffic.
+ * Whether servers accept the traffic that the file would send them. A server that does not is reported; a group or a hot
+ * room without any is not applied by accident. A server is asked at the address by which nginx reaches it, because a wrong
+ * address is as bad as a dead process, and at the admin port, which knows whether it is ready.
  */
 
 import { ask } from './ask.ts';
@@ -9,7 +9,7 @@ import type { GroupServer, Groups } from './groups-file.ts';
 import type { RoomLists } from './nodes.ts';
 import { placesOf, slotsCount } from './slots.ts';
 
-/** By server name: why it takes nothing; null where it does. */
+/** By server name: why it accepts no traffic; null if it does. */
 export type Health = ReadonlyMap<string, string | null>;
 
 /** Asks every server of the file that is not drained, all at once. */
@@ -33,7 +33,7 @@ async function whyNot({ name, address, admin }: GroupServer, roomLists: RoomList
   return whyUnready;
 }
 
-/** Null where it answers, whatever it says; else why not. */
+/** Why a server does not answer; null if it does, with any answer. */
 export async function addressFault(address: string): Promise<string | null> {
   const socketPath = address.startsWith('unix:') ? address.slice('unix:'.length) : null;
   try {
@@ -44,7 +44,7 @@ export async function addressFault(address: string): Promise<string | null> {
   }
 }
 
-/** A fault that only a process that is not there has: one that hangs is still accepted for by the kernel. */
+/** Whether no process listens. For a hanging one the kernel still accepts connections. */
 export const isNotRunning = (fault: string | null): boolean => /ECONNREFUSED|ENOENT/.test(fault ?? '');
 
 async function adminFault(admin: string): Promise<string | null> {
@@ -57,7 +57,7 @@ async function adminFault(admin: string): Promise<string | null> {
   }
 }
 
-/** What applying the file would do to rooms whose servers all take nothing, a sentence each. */
+/** Sentences for groups and hot rooms that the file would leave without a server. */
 export function abandonedBy(file: Groups, health: Health): readonly string[] {
   const isDark = (names: readonly string[]): boolean =>
     file.groups

@@ -1,11 +1,11 @@
-/** The nginx that these groups are for: testing a configuration, reloading it, and asking what runs. */
+/** Calls nginx: tests a configuration, reloads it, and asks the running one for its groups. */
 
 import { execFile } from 'node:child_process';
 import { isAbsolute, resolve } from 'node:path';
 import { ask } from './ask.ts';
 import { type Groups, GroupsRefusal, readGroups } from './groups-file.ts';
 
-/** How nginx is called: the words of a command line, without a shell. */
+/** The words of a command line, without a shell. */
 export type Words = readonly string[];
 
 export interface CommandAnswer {
@@ -17,7 +17,7 @@ export interface CommandAnswer {
 const commandTimeoutMs = 30_000;
 const outputBytesMax = 1024 * 1024;
 
-/** Words, with quotes around those that hold spaces. */
+/** Splits a command line; quotes group words with spaces. */
 export const wordsIn = (text: string): Words =>
   [...text.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, double, single, plain]) => double ?? single ?? plain ?? '');
 
@@ -32,7 +32,7 @@ export function call([command = '', ...args]: Words): Promise<CommandAnswer> {
   });
 }
 
-/** The configuration that a command names, by its `-c`; null where it names none. */
+/** The configuration that a command names with `-c`; null if none. */
 export function configurationOf(words: Words): string | null {
   const path = optionOf(words, '-c');
   if (path === null || isAbsolute(path)) return path;
@@ -53,7 +53,7 @@ export interface Running {
   readonly groups: Groups;
 }
 
-/** By which groups a running nginx routes; null where none of ours answers. */
+/** The groups of the running nginx; null if none with groups answers. */
 export async function askRunning(listen: readonly string[]): Promise<Running | null> {
   for (const address of listen) {
     const answer = await ask(`${localUrl(address)}/ringside-groups`).catch(() => null);
@@ -63,13 +63,13 @@ export async function askRunning(listen: readonly string[]): Promise<Running | n
     try {
       return { digest, groups: readGroups(JSON.stringify(file)) };
     } catch (error) {
-      // Another version of Ringside may have made what runs.
+      // Another version of Ringside may have rendered them.
       if (!(error instanceof GroupsRefusal)) throw error;
     }
   }
   return null;
 }
 
-/** Where this machine reaches what nginx opens. */
+/** The address at which this machine reaches nginx. */
 export const localUrl = (listen: string): string =>
   `http://${listen.replace(/^(?:\*|0\.0\.0\.0):/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:')}`;

@@ -1,27 +1,27 @@
-/** What is asked of gateways over their admin ports: who watches what, and to hand viewers over. */
+/** Calls the admin ports of gateways: lists their rooms, and orders handovers. */
 
 import { isRoomId, type RoomId } from '../model.ts';
 import { readAdminToken } from '../settings.ts';
 import { ask } from './ask.ts';
 import type { GroupServer, Groups } from './groups-file.ts';
 
-/** What a gateway says of its rooms. */
+/** The room list of a gateway. */
 export interface RoomList {
   readonly node: string;
   readonly group: string;
   readonly isDraining: boolean;
-  /** Requests that were meant for another group. */
+  /** Requests that belong to another group. */
   readonly misrouted: number;
   readonly rooms: readonly { readonly room: RoomId; readonly viewers: number }[];
 }
 
-/** By server name: the list of its rooms, or why there is none. */
+/** By server name: its room list, or why there is none. */
 export type RoomLists = ReadonlyMap<string, RoomList | string>;
 
-/** The longest time over which one call may spread. */
+/** The longest handover of one call. */
 export const overMsMax = 600_000;
 
-/** Every server of the two files once, by name; the newer one counts. */
+/** Every server of both files once, by name; the newer file wins. */
 export function serversOf(before: Groups | null, after: Groups): readonly GroupServer[] {
   const all = [before, after].flatMap((file) => file?.groups.flatMap(({ servers }) => servers) ?? []);
   return [...new Map(all.map((server) => [server.name, server])).values()];
@@ -37,7 +37,7 @@ async function takeRoomList({ name, admin }: GroupServer): Promise<RoomList | st
     const { status, json } = await ask(`${admin}/ops/rooms`);
     const roomList = status === 200 ? readRoomList(json) : null;
     if (roomList === null) return `${admin}/ops/rooms answers ${status} without a room list`;
-    // An order would reach somebody else's viewers.
+    // An order would reach another server's viewers.
     return roomList.node === name ? roomList : `${admin} is the admin port of ${roomList.node} of ${roomList.group}`;
   } catch (error) {
     return `${admin} does not answer: ${(error as Error).message}`;
@@ -53,11 +53,11 @@ function readRoomList(json: unknown): RoomList | null {
   return { node, group, isDraining: isDraining === true, misrouted: Number(misrouted) || 0, rooms: known };
 }
 
-/** Hands part of a room's viewers over. Settles with how many, or with why none. */
+/** Hands over part of a room's viewers. Settles with how many, or with why none. */
 export const moveRoom = (admin: string, room: RoomId, share: number, overMs: number): Promise<number | string> =>
   order(`${admin}/ops/rooms/${encodeURIComponent(room)}/move`, { overMs, share });
 
-/** Hands everybody over; the gateway wants nothing new from then on, unless it is told so by `POST /ops/undrain`. */
+/** Hands over all viewers; the gateway accepts no new ones until `POST /ops/undrain`. */
 export const drainNode = (admin: string, overMs: number): Promise<number | string> =>
   order(`${admin}/ops/drain`, { overMs });
 

@@ -1,7 +1,7 @@
 /**
- * What a changed groups file means for slots and for the people who watch. Pure: files and room lists in, a plan out. A
- * viewer has to move where its server's group no longer serves its room, where its server is drained or gone, and, for a
- * room that is spread over more groups than before, as many as would now land elsewhere.
+ * Plans what a changed groups file means for slots and viewers. Pure: files and room lists in, a plan out. A viewer must
+ * move if its server's group no longer serves its room or if its server is drained or gone. Of a room on more groups than
+ * before, as many viewers move as now belong elsewhere.
  */
 
 import type { RoomId } from '../model.ts';
@@ -14,7 +14,7 @@ export interface Move {
   readonly server: string;
   readonly admin: string;
   readonly room: RoomId;
-  /** Who watch the room there now. */
+  /** The room's viewers there now. */
   readonly viewers: number;
   /** More than 0, at most 1. */
   readonly share: number;
@@ -33,9 +33,9 @@ export interface Plan {
   readonly slots: readonly { readonly group: string; readonly before: number; readonly after: number }[];
   readonly moves: readonly Move[];
   readonly drains: readonly Drain[];
-  /** Servers of which nothing is known: their viewers are not in the plan. */
+  /** Servers without a room list: their viewers are not in the plan. */
   readonly unasked: readonly { readonly server: string; readonly reason: string }[];
-  /** Servers that could take nothing of what the file would send them now. */
+  /** Servers that accept no traffic. */
   readonly dark: readonly { readonly server: string; readonly reason: string }[];
   /** Groups and hot rooms all of whose servers are dark, a sentence each with the consequence. */
   readonly abandoned: readonly string[];
@@ -107,7 +107,7 @@ interface Spreading {
   readonly after: Groups;
 }
 
-/** Of the viewers in a group that goes on serving the room, the part that belongs elsewhere now. */
+/** The share of viewers that must leave a group that still serves the room. */
 function shareLeaving({ group, was, to, before, after }: Spreading): number {
   if (!was.includes(group) || was.join() === to.join()) return 0;
   const held = weightIn(before, [group]) / weightIn(before, was);
@@ -122,7 +122,7 @@ const weightIn = ({ groups }: Groups, names: readonly string[]): number =>
     .flatMap(({ servers }) => servers.filter(serves))
     .reduce((sum, { weight }) => sum + weight, 0);
 
-/** One call to one gateway. The calls are made one after the other, each when the one before has had its time. */
+/** One call to one gateway. Calls are made in sequence, each after the handover of the one before. */
 export interface Step {
   readonly server: string;
   readonly admin: string;
@@ -134,8 +134,8 @@ export interface Step {
 }
 
 /**
- * Steps go by a little less than the pace: each takes its share of whoever is there when it is made, some who have just
- * come among them, and together they must not come faster.
+ * Steps keep below the pace: each moves its share of the viewers present at its time, including some that have just
+ * arrived, and together they must not exceed the pace.
  */
 const paceKept = 0.9;
 
@@ -145,7 +145,7 @@ export function stepsOf({ moves, drains }: Plan, paceMax: number): readonly Step
   return [...moves.flatMap((move) => stepsOfMove(move, pace)), ...drains.map((drain) => stepOfDrain(drain, pace))];
 }
 
-/** In as many parts as one call's time asks for; each part is a share of those who are left. */
+/** In as many parts as the longest handover requires; each part is a share of the remaining viewers. */
 function stepsOfMove(move: Move, pace: number): readonly Step[] {
   const all = movingIn(move);
   const parts = Math.ceil((all * 1000) / pace / overMsMax);
@@ -168,7 +168,7 @@ const stepOfDrain = ({ server, admin, viewers }: Drain, pace: number): Step => (
 
 const timeFor = (viewers: number, pace: number): number => Math.ceil((viewers * 1000) / pace);
 
-/** Sentences for what cannot be kept at this pace. */
+/** Sentences for drains that are impossible at this pace. */
 export const tooSlow = ({ drains }: Plan, pace: number): readonly string[] =>
   drains
     .filter(({ viewers }) => timeFor(viewers, pace * paceKept) > overMsMax)

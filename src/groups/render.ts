@@ -11,18 +11,18 @@ import { assignSlots, slotShare, slotsCount } from './slots.ts';
 export interface Rendering {
   /** Names the content of `groups.conf`; a running nginx answers with it. */
   readonly digest: string;
-  /** By file name. The files do not refer to each other, so any mix of old and new ones is sound. */
+  /** By file name. The files do not refer to each other, so any mix of old and new ones is valid. */
   readonly files: ReadonlyMap<string, string>;
 }
 
 export const groupsConf = 'groups.conf';
 const listenConf = 'listen.conf';
 
-/** nginx takes a single word of at most 4,096 bytes. */
+/** nginx limits a word to 4,096 bytes. */
 const chunkLength = 2000;
-/** For the servers of one upstream, so that all workers of nginx know the same of them. */
+/** Shares the state of an upstream's servers among all workers of nginx. */
 const zoneSize = '256k';
-/** Connections for writes that a worker keeps open to a group. */
+/** Idle connections for writes that a worker keeps to a group. */
 const idleConnections = 32;
 
 export function render(groups: Groups): Rendering {
@@ -57,8 +57,7 @@ const listenHeader = `# Made by \`ringside groups render\` from groups.json; cha
 function mapsOf(groups: Groups): string {
   const shares = Array.from({ length: slotsCount - 1 }, (_, slot) => `  ${percent} ${slot};`);
   const slots = assignSlots(groups.groups).map((name, slot) => `  ${slot} ${name};`);
-  // As patterns, because nginx compares plain words without regard to capitals, and gives words like "default" a
-  // meaning of their own.
+  // As patterns, because nginx ignores case in plain words and reserves words like "default".
   const hot = [...groups.hotRooms].map(([room, names]) => `  "~^${room.replaceAll('.', '\\.')}$" ${placeName(names)};`);
   return `# A room's slot: murmurHash2 of its id, in ${slotsCount} parts. The last takes what rounding leaves.
 split_clients $ringside_room $ringside_slot {
@@ -85,7 +84,7 @@ map $ringside_place $ringside_group {
 }
 
 const percent = `${(slotShare / 100).toFixed(2)}%`;
-/** nginx has no room for the names of many groups in one word. No group's name has a plus sign in it. */
+/** The names of many groups exceed a word of nginx. No group's name contains a plus sign. */
 const placeName = (names: readonly string[]): string =>
   names.length === 1
     ? String(names[0])
@@ -101,10 +100,10 @@ function spreadsOf({ hotRooms }: Groups): readonly (readonly string[])[] {
 }
 
 /**
- * Two upstreams for each place. Streams go to the server with the fewest; writes go round, over connections that are
- * kept open, as "the fewest" would send them all to a server that was just restarted. When no server of the place
- * answers, those of other groups do: any server can serve any room. Behind those the same servers stand once more, and are
- * never left alone, since of servers that all are nginx would ask none: so whoever comes back first is found at once.
+ * Two upstreams for each place. Streams go to the server with the fewest. Writes go in turn over kept connections, because
+ * "the fewest" would send them all to a server that was just restarted. When no server of the place answers, servers of
+ * other groups do: any server can serve any room. After those the same servers are listed again and never left alone,
+ * because nginx asks none if all are: so the first one that recovers is found at once.
  */
 function upstreamsOf(groups: Groups): string {
   const places = [...groups.groups.map(({ name }) => [name]), ...spreadsOf(groups)];
@@ -139,18 +138,17 @@ ${servers}
     .join('\n');
 }
 
-/** Others stand in before those of whom nginx knows that they have just failed. */
+/** Spare servers come before servers that have just failed. */
 const spareWeight = 100;
 /**
- * A server that could not be connected to, or was silent for as long as a way waits, is left alone for three seconds: so
- * a process that is stopped, whose connections the kernel goes on accepting, costs the first who comes that time, and
- * not everybody.
+ * A server that refused a connection, or was silent for a way's timeout, is left alone for three seconds. So a stopped
+ * process, for which the kernel still accepts connections, costs only the first request that time.
  */
 const leftAlone = 'max_fails=1 fail_timeout=3s';
 const serverLine = ({ name, address, weight }: GroupServer, fails: string, state: string): string =>
   `  server ${address} weight=${weight} ${fails}${state}; # ${name}`;
 
-/** Whose word on the client's address and scheme counts, and whom the limits leave alone. */
+/** Trusted proxies, and addresses exempt from the limits. */
 function proxiesOf({ trustedProxies, unlimited }: Groups): string {
   const real = trustedProxies.map((proxy) => `set_real_ip_from ${proxy};\n`).join('');
   const trust = real === '' ? '' : `${real}real_ip_header X-Forwarded-For;\nreal_ip_recursive on;\n`;
@@ -166,7 +164,7 @@ ${lines(unlimited.map((address) => `  ${address} 1;`))}}
 `;
 }
 
-/** The groups themselves, in words that are short enough for nginx. */
+/** The groups file itself, in words short enough for nginx. */
 function originOf(groups: Groups): string {
   const chunks = writeGroups(groups).match(new RegExp(`.{1,${chunkLength}}`, 'g')) ?? [];
   const all = chunks.map((_, at) => `$ringside_origin_${at}`).join('');
@@ -175,7 +173,7 @@ ${lines(chunks.map((chunk, at) => `map "" $ringside_origin_${at} { default '${ch
 `;
 }
 
-/** The groups that a `groups.conf` was made from; null where that cannot be read from it. */
+/** The groups in a `groups.conf`; null if they cannot be read. */
 export function originIn(text: string): Groups | null {
   const chunks = [...text.matchAll(/^map "" \$ringside_origin_[0-9]+ \{ default '([^']*)'; \}$/gm)];
   try {

@@ -1,6 +1,6 @@
 /**
- * The folder that nginx reads what was rendered from. New files are written beside it and tried by nginx before they
- * take the place of the old ones, each by one rename; so whatever goes wrong, nginx finds whole files there.
+ * The folder of the rendered files. New files are written next to it and tested by nginx before each replaces an old one by
+ * a rename; so whatever goes wrong, nginx finds complete files.
  */
 
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { type Groups, GroupsRefusal } from './groups-file.ts';
 import { call, configurationOf, optionOf, type Words, withConfiguration } from './nginx.ts';
 import { groupsConf, originIn, type Rendering } from './render.ts';
 
-/** The groups that lie rendered in a folder; null where there are none. */
+/** The rendered groups in a folder; null if there are none. */
 export async function renderedGroups(folder: string): Promise<Groups | null> {
   const text = await readText(join(folder, groupsConf));
   return text === null ? null : originIn(text);
@@ -23,8 +23,8 @@ export async function staleFiles(folder: string, { files }: Rendering): Promise<
 }
 
 /**
- * Puts a rendering into its folder, after nginx has taken it. With `nginx` null it is not tried.
- * @throws {GroupsRefusal} with what nginx says against it; then nothing was changed.
+ * Writes a rendering into its folder, after nginx has tested it. With `nginx` null it is not tested.
+ * @throws {GroupsRefusal} with nginx's errors; then nothing was changed.
  */
 export async function putRendering(folder: string, rendering: Rendering, nginx: Words | null): Promise<void> {
   const stage = `${resolve(folder)}.new-${process.pid}`;
@@ -39,7 +39,7 @@ export async function putRendering(folder: string, rendering: Rendering, nginx: 
   }
 }
 
-/** Has nginx test its own configuration with the new folder in the place of the old. */
+/** Has nginx test its configuration with the new folder instead of the old one. */
 async function tryOut(folder: string, stage: string, nginx: Words): Promise<void> {
   const path = configurationOf(nginx);
   const text = path === null ? null : await readText(path);
@@ -51,7 +51,7 @@ async function tryOut(folder: string, stage: string, nginx: Words): Promise<void
   const [now, next] = [folder, stage].map((one) => `include ${relative(home, resolve(one))}/`);
   if (now === undefined || next === undefined || !text.includes(now))
     throw new GroupsRefusal([`${path} does not include the rendered files; it must contain "${now}".`]);
-  // In the same folder, so that all other names in it mean what they mean.
+  // In the same folder, so that relative paths in it stay valid.
   const tried = join(home, `.${basename(path)}.new-${process.pid}`);
   try {
     await writeFile(tried, text.replaceAll(now, next));
@@ -61,7 +61,7 @@ async function tryOut(folder: string, stage: string, nginx: Words): Promise<void
   }
 }
 
-/** @throws {GroupsRefusal} with what nginx says against its configuration. */
+/** @throws {GroupsRefusal} with nginx's errors. */
 export async function testConfiguration(nginx: Words): Promise<void> {
   const prefix = optionOf(nginx, '-p');
   if (prefix !== null) await mkdir(prefix, { recursive: true });

@@ -1,6 +1,6 @@
 /**
- * Which slot a room has, and which group has a slot. A room's slot never changes; slots are what groups are given and
- * lose. By the groups file alone, so that everybody who reads it comes to the same answer.
+ * The slot of a room, and the group of a slot. A room's slot never changes; groups gain and lose slots. Both follow from
+ * the groups file alone, so that every reader gets the same result.
  */
 
 import { createHash } from 'node:crypto';
@@ -9,9 +9,9 @@ import type { Groups } from './groups-file.ts';
 import { murmurHash2 } from './murmur.ts';
 
 export const slotsCount = 250;
-/** Each slot's share in the hundredths of a percent that `split_clients` reckons in: 0.40%. */
+/** Each slot's share in hundredths of a percent, the unit of `split_clients`: 0.40%. */
 export const slotShare = 10_000 / slotsCount;
-/** How many hashes one slot has, cut to a whole number as nginx does it. The last slot has the few that are left. */
+/** The hashes of one slot, rounded down as in nginx. The last slot also has the few that remain. */
 const slotHashes = Math.floor((slotShare * 0xffff_ffff) / 10_000);
 
 export function slotOf(room: RoomId): number {
@@ -28,9 +28,9 @@ interface Owner {
 }
 
 /**
- * The group of each slot. Groups are taken in their order; each takes its share, cut to whole slots, from those before
- * it, and from each of them the slots in which it scores best against it (weighted rendezvous hashing). So a group that
- * is added at the end moves its share and nothing else, and taking it away again restores what was.
+ * The group of each slot. Groups are taken in their order. Each takes its share, cut to whole slots, from those before it,
+ * and from each of them the slots in which it scores best against it (weighted rendezvous hashing). So a group added at the
+ * end moves its share and nothing else, and removing it restores the previous state.
  */
 export function assignSlots(groups: readonly Weighted[]): readonly string[] {
   const all = Array.from({ length: slotsCount }, (_, slot) => slot);
@@ -47,7 +47,7 @@ export function assignSlots(groups: readonly Weighted[]): readonly string[] {
   return all.map((slot) => owners.find(({ held }) => held.has(slot))?.group.name ?? '');
 }
 
-/** Takes the slot in which the taker scores best, from whoever has most for its weight. */
+/** Takes the slot in which the taker scores best, from the group with the most for its weight. */
 function takeSlot(owners: readonly Owner[], taker: Owner): number {
   const giver = owners.reduce((most, one) => (perWeight(one) > perWeight(most) ? one : most));
   const gain = (slot: number): number => (taker.scores[slot] ?? 0) / (giver.scores[slot] ?? 1);
