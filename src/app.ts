@@ -222,7 +222,8 @@ async function registerPublic(app: FastifyInstance, settings: Settings): Promise
       openapi: '3.1.0',
       info: {
         title: 'Ringside',
-        description: 'Signals of live rooms: plain Server-Sent Events out, plain POSTs in.',
+        description:
+          'A Server-Sent Events gateway for live rooms: viewers read plain Server-Sent Events, writers send plain POSTs.',
         version: packageVersion(),
         license: { name: 'MIT', identifier: 'MIT' },
       },

@@ -18,11 +18,11 @@ export function deleteSession({ log, authenticator, settings }: Omit<SessionOpti
       schema: {
         operationId: 'closeSession',
         security: [{ cookie: [] }, { token: [] }, {}],
-        summary: 'Log out: take the cookie back, and end open streams',
+        summary: 'Log out: remove the cookie, and end open streams',
         description:
-          'Takes the cookie `ringside` of this room away, also where its token has expired. The streams that its user has open in the room, on any device, end with `reauthorized`; those that still have a token come back.',
+          'Removes the cookie `ringside` of this room, even if its token has expired. The streams of its user in the room, on any device, end with `reauthorized`; clients that still have a token return.',
         params: roomParams,
-        response: { 204: { description: 'The cookie is gone.', type: 'null' }, ...problems },
+        response: { 204: { description: 'The cookie is removed.', type: 'null' }, ...problems },
       },
       handler: async (request, reply) => {
         const room = roomOf(request);

@@ -46,7 +46,7 @@ export function getEvents({ pull, authenticator, settings }: GetEventsOptions) {
         operationId: 'pullEvents',
         summary: 'Pull the events after a cursor',
         description:
-          'The events of the stream for clients that ask. Without `after` the answer only says where to begin. State changes come as `state` events; sums without an id, such as `likes`, do not come here.',
+          'The events of the stream by request. Without `after` the answer only says where to begin. State changes come as `state` events; sums without an id, such as `likes`, are not included.',
         security: readSecurity,
         params: roomParams,
         querystring: eventsQuery,

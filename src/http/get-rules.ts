@@ -23,7 +23,7 @@ export function getRules({ log, authenticator }: GetRulesOptions) {
       schema: {
         operationId: 'listRules',
         summary: 'List the bans and mutes of a room',
-        description: 'For moderators: the rules that are in force, the oldest first.',
+        description: 'For moderators: the rules in force, the oldest first.',
         security: readSecurity,
         params: roomParams,
         querystring: tokenQuery,

@@ -38,7 +38,7 @@ export function getState({ states, authenticator }: GetStateOptions) {
         operationId: 'readState',
         summary: 'Read the state of a room',
         description:
-          'Whole, or what changed since a version. The `ETag` is epoch and total version: `If-None-Match` answers 304 while nothing changed.',
+          'Whole, or the changes since a version. The `ETag` is epoch and total version: `If-None-Match` answers 304 if nothing has changed.',
         security: readSecurity,
         params: roomParams,
         querystring: stateQuery,

@@ -49,16 +49,16 @@ const streamSchema = {
   operationId: 'watchRoom',
   summary: 'Watch a room: Server-Sent Events',
   description:
-    'Begins with `retry:`, `resume` and `state`; then what was missed, in order; then live. Overload and shutdown are told as 200 with an `end` event, because an EventSource gives up on any other status.',
+    'Begins with `retry:`, `resume` and `state`; then what was missed, in order; then live events. Overload and shutdown answer 200 with an `end` event, because an EventSource gives up on any other status.',
   security: readSecurity,
   params: roomParams,
   querystring: streamQuery,
   response: {
     200: {
-      description: 'An event stream, gzip where the client accepts it. The events are listed in docs/protocol.md.',
+      description: 'An event stream, gzip if the client accepts it. docs/protocol.md lists the events.',
       content: { 'text/event-stream': { schema: Type.String() } },
     },
-    204: { description: 'The room has ended, or the user is banned: do not come back.', type: 'null' },
+    204: { description: 'The room has ended, or the user is banned: do not return.', type: 'null' },
     ...problems,
   },
 };

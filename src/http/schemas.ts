@@ -20,16 +20,16 @@ export const actionParams = Type.Object({ room, kind: plainName('Kind of the act
 export const partParams = Type.Object({ room, part: plainName('Name of the state part.') });
 
 const id = Type.String({ pattern: idPattern, description: 'Event id, `<epoch>.<offset>`.', examples: ['k3x9qa.1042'] });
-const epoch = Type.String({ description: 'The present epoch of the log of the room.' });
+const epoch = Type.String({ description: 'The current epoch of the log of the room.' });
 const version = Type.Integer({ minimum: 0, description: 'Offset of the last change.' });
 const atMs = Type.Integer({ description: 'Unix milliseconds by the clock of the log.' });
-const accessToken = Type.Optional(Type.String({ description: 'A token, where no header can be set.' }));
+const accessToken = Type.Optional(Type.String({ description: 'A token, if the client cannot set a header.' }));
 
 export const stateQuery = Type.Object({
   since: Type.Optional(
     Type.String({
       pattern: `^(${epochPattern}\\.)?${offsetPattern}$`,
-      description: 'A total version, or an event id: answers only what changed after it.',
+      description: 'A total version or an event id: the answer holds only changes after it.',
     }),
   ),
   access_token: accessToken,
@@ -45,8 +45,8 @@ export const idempotencyHeaders = Type.Object({
 });
 export const putStateHeaders = Type.Object({
   ...idempotencyHeaders.properties,
-  'if-match': Type.Optional(Type.String({ description: '`"<version>"`, or `*` for any: else 412.' })),
-  'if-none-match': Type.Optional(Type.String({ description: '`*`: only if there is no such part, else 412.' })),
+  'if-match': Type.Optional(Type.String({ description: '`"<version>"`, or `*` for any version; otherwise 412.' })),
+  'if-none-match': Type.Optional(Type.String({ description: '`*`: only if the part does not exist; otherwise 412.' })),
 });
 export const conditionalHeaders = Type.Object({
   'if-none-match': Type.Optional(Type.String({ description: 'Entity tags, RFC 9110 section 13.1.' })),
@@ -54,7 +54,7 @@ export const conditionalHeaders = Type.Object({
 
 export const acceptedAnswer = Type.Object(
   { id, at: atMs },
-  { additionalProperties: true, description: 'The entry is in the log of the room. Some actions tell more.' },
+  { additionalProperties: true, description: 'The entry is in the log of the room. Some actions add fields.' },
 );
 export const changedAnswer = Type.Object({ id, at: atMs, version }, { description: 'The change is in the log.' });
 /** What a conditional read answers where the client has the present version: headers alone. */
@@ -63,9 +63,9 @@ const partValue = Type.Object({ version, value: Type.Unknown({ description: 'Any
 export const stateAnswer = Type.Object(
   {
     epoch,
-    total: Type.Integer({ minimum: 0, description: 'Version of the newest change; 0 if there never was one.' }),
+    total: Type.Integer({ minimum: 0, description: 'Version of the newest change; 0 if there was none.' }),
     since: Type.Union([Type.Integer(), Type.Null()], {
-      description: 'What the answer adds to. Null: the answer is whole and replaces everything.',
+      description: 'The version that the answer builds on. Null: the answer is whole and replaces everything.',
     }),
     parts: Type.Record(Type.String(), partValue, { description: 'By name.' }),
     removed: Type.Array(Type.String(), { description: 'Parts removed after `since`.' }),
@@ -86,16 +86,16 @@ const problemAnswer = Type.Object(
   {
     type: Type.String({ description: '`urn:ringside:problem:` and the code.' }),
     title: Type.String({ description: 'The same for every problem of this code.' }),
-    status: Type.Integer({ description: 'The status of the answer.' }),
-    detail: Type.String({ description: 'What is wrong here, for people.' }),
+    status: Type.Integer({ description: 'The status of the response.' }),
+    detail: Type.String({ description: 'What is wrong, for people.' }),
     code: Type.String({ enum: Object.keys(refusals), description: 'Never changes its meaning.' }),
     instance: Type.Optional(Type.String({ description: 'With `internal`: names the request in the log.' })),
     version: Type.Optional(
-      Type.Integer({ minimum: 0, description: 'With `version-conflict`: the version that there is; 0 for none.' }),
+      Type.Integer({ minimum: 0, description: 'With `version-conflict`: the current version; 0 for none.' }),
     ),
     errors: Type.Optional(
       Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }), {
-        description: 'With `malformed`: where (a JSON pointer as a URI fragment, RFC 6901) and what.',
+        description: 'With `malformed`: what is wrong, and where (a JSON pointer as a URI fragment, RFC 6901).',
       }),
     ),
   },
@@ -157,12 +157,12 @@ const wholeNumber = (max: number, description: string) =>
 
 export const streamQuery = Type.Object({
   lastEventId: Type.Optional(Type.String({ description: 'Where to resume; the Last-Event-ID header wins.' })),
-  history: wholeNumber(historyMax, 'How many of the latest events a first visit gets.'),
+  history: wholeNumber(historyMax, 'Latest events for a first visit.'),
   access_token: accessToken,
 });
 export const eventsQuery = Type.Object({
   after: Type.Optional(Type.String({ description: 'The cursor: the `next` of the last answer, or an event id.' })),
-  limit: wholeNumber(pullLimitMax, 'How many entries are looked through.'),
+  limit: wholeNumber(pullLimitMax, 'Entries to examine.'),
   wait: wholeNumber(waitMaxS, 'Seconds to wait for the first event.'),
   access_token: accessToken,
 });
@@ -171,36 +171,37 @@ export const eventsAnswer = Type.Object(
   {
     verdict: Type.String({
       enum: ['fresh', 'exact', 'gap', 'reset'],
-      description: 'What the cursor was worth: none was sent; everything after it; some is gone; it is unknown here.',
+      description:
+        'The verdict on the cursor: none was sent; everything after it follows; some is gone; it is unknown.',
     }),
     missed,
     cause: Type.Union([Type.String({ enum: ['slow', 'sampled', 'trimmed', 'failover'] }), Type.Null()]),
     events: Type.Array(Type.Object({ id, event: Type.String(), data: Type.Unknown() })),
     next: id,
-    nextPollMs: Type.Integer({ description: 'How long the client may well wait before it asks again.' }),
+    nextPollMs: Type.Integer({ description: 'When the next request is worthwhile.' }),
     you: Type.Object(
       {
         id: Type.Union([Type.String(), Type.Null()]),
         role: Type.String({ enum: [...roles] }),
         changed: Type.Optional(Type.Boolean({ description: 'The cursor may have been given to another user.' })),
       },
-      { description: 'As whom the client was answered.' },
+      { description: 'The identity of the client.' },
     ),
   },
-  { description: 'What came after the cursor, as far as the client may see it.' },
+  { description: 'The events after the cursor that the client may see.' },
 );
 export const pageParams = Type.Object({
   room,
   page: Type.String({
     pattern: '^(?:0|[1-9][0-9]{0,12}|latest)$',
-    description: 'Number of the page: the offsets from 100 times that on. `latest`: the newest.',
+    description: 'Number of the page, whose offsets begin at 100 times that. `latest`: the newest page.',
   }),
 });
 export const pageQuery = Type.Object({
   v: Type.Optional(
     Type.String({
       pattern: idPattern,
-      description: 'The version that is expected: then a full page may be kept long.',
+      description: 'The expected version, which lets caches keep a full page.',
     }),
   ),
   access_token: accessToken,
@@ -210,15 +211,15 @@ export const pageAnswer = Type.Object(
     epoch,
     version: Type.String({
       pattern: idPattern,
-      description: 'The present epoch and the offset of the newest `retract` that was for all; 0 for none.',
+      description: 'The current epoch and the offset of the newest `retract` for all; 0 for none.',
     }),
     page: Type.Integer({ minimum: 0 }),
     from: Type.Integer({ minimum: 1, description: 'The first offset that the page covers.' }),
-    to: Type.Integer({ minimum: 0, description: 'The last one; `from` less 1 where there is none yet.' }),
-    full: Type.Boolean({ description: 'Whether all offsets of the page are there.' }),
+    to: Type.Integer({ minimum: 0, description: 'The last one; `from` less 1 if there is none yet.' }),
+    full: Type.Boolean({ description: 'Whether all offsets of the page exist.' }),
     events: Type.Array(Type.Object({ id, event: Type.String(), data: Type.Unknown() })),
   },
-  { description: 'What anybody may see of these offsets.' },
+  { description: 'The public events of these offsets.' },
 );
 export const tokenQuery = Type.Object({ access_token: accessToken });
 const moment = Type.Integer({ description: 'Unix milliseconds.' });
@@ -227,9 +228,9 @@ export const rulesAnswer = Type.Object(
     rules: Type.Array(
       Type.Object({
         rule: Type.String({ enum: ['ban', 'mute'] }),
-        user: Type.String({ description: 'Whom it is set on. It binds the user in any lower role than `by.role`.' }),
+        user: Type.String({ description: 'The user that the rule binds, in any role lower than `by.role`.' }),
         since: moment,
-        until: Type.Union([moment, Type.Null()], { description: 'Null: for good.' }),
+        until: Type.Union([moment, Type.Null()], { description: 'Null: permanent.' }),
         by: Type.Object({
           id: Type.String(),
           name: Type.Union([Type.String(), Type.Null()]),
@@ -239,10 +240,10 @@ export const rulesAnswer = Type.Object(
       }),
     ),
   },
-  { description: 'The bans and mutes that are in force, the oldest first.' },
+  { description: 'The bans and mutes in force, the oldest first.' },
 );
 export const sessionAnswer = Type.Object(
-  { expiresAt: Type.Integer({ description: 'Until when the streams may last, in Unix milliseconds.' }) },
+  { expiresAt: Type.Integer({ description: 'When the streams end, in Unix milliseconds.' }) },
   { description: 'The cookie is set, and open streams are renewed.' },
 );
 
