@@ -239,7 +239,7 @@ describe('ringside groups apply', () => {
     await nginx.edit({ groups: groups(['blue-1', 'green-1']) });
     const { code, text } = await ringside(nginx, 'apply');
     assert.equal(code, 1);
-    assert.match(text, /say --yes/);
+    assert.match(text, /pass --yes/);
     assert.equal(await digestOf(nginx), digest);
   });
 
