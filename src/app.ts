@@ -30,7 +30,6 @@ import { putState } from './http/put-state.ts';
 import { checkShape } from './http/schemas.ts';
 import { trustOf } from './http/trusted-proxies.ts';
 import { answerStrangers } from './http/unreadable.ts';
-import { Announcer } from './hub/announcer.ts';
 import { Drain } from './hub/drain.ts';
 import { Hub } from './hub/hub.ts';
 import { Pull } from './hub/pull.ts';
@@ -84,8 +83,6 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   const log = watchLog(options.log ?? (await openLog(settings, clock, app)), logCalls, clock);
   const report = (error: unknown): void => app.log.error({ err: error }, 'stream failed: internal error');
   const hub = new Hub(log, settings, clock, report);
-  const announcer = new Announcer({ log, clock, viewerCountMs: settings.viewerCountMs, report });
-  hub.tellCrowds(announcer);
   const drain = new Drain(hub, clock, settings.group);
   app.addHook('onSend', async (_request, reply) => {
     // A proxy must not use a kept connection while the gateway exits.
@@ -102,7 +99,6 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
     pages.close();
     drain.close();
     await hub.close();
-    await announcer.close();
     dropSilent();
   });
 

@@ -445,7 +445,7 @@ export const settingsTable = [
     min: 50,
     max: 10000,
     unit: 'milliseconds',
-    meaning: 'Shortest interval between two `audience` events of a room, and between two reports of a node.',
+    meaning: 'Shortest interval between two `audience` events of a room, and between two changes that a node reports.',
     atBound: 'Changes in between are published together.',
   },
   {

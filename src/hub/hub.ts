@@ -20,7 +20,7 @@ import { type Asker, askerOf } from './asker.ts';
 import { CatchUp } from './catch-up.ts';
 import { Join, type JoinContext, type StreamRequest } from './join.ts';
 import { JoinLimiter, type JoinLimiterSettings } from './join-limiter.ts';
-import { type CrowdListener, Rooms, type RoomsSettings } from './rooms.ts';
+import { Rooms, type RoomsSettings } from './rooms.ts';
 import { Shares } from './shares.ts';
 
 export type HubSettings = RoomsSettings &
@@ -76,11 +76,6 @@ export class Hub {
 
   get rooms(): number {
     return this.#joinContext.rooms.size;
-  }
-
-  /** From now on the listener is told how many are where. */
-  tellCrowds(listener: CrowdListener): void {
-    this.#joinContext.rooms.listener = listener;
   }
 
   /** Milliseconds for a `retry:` line: randomised, so that those who were cut together do not return together. */

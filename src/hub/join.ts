@@ -109,7 +109,7 @@ export class Join implements Visitor, ViewerListener {
   open(socket: Socket, encoding: Encoding, head: Buffer, framing?: Framing): void {
     this.room.opened();
     this.viewer.open(socket, encoding, head, framing);
-    this.#context.rooms.listener?.changed(this.room);
+    this.#context.rooms.sizeChanged(this.room);
   }
 
   prolonged(identity: Identity): void {
@@ -157,7 +157,7 @@ export class Join implements Visitor, ViewerListener {
     if (this.#use === null) return;
     const { room, done } = this.#use;
     room.remove(this.viewer, this.#viewerSet);
-    if (this.viewer.isOpen) this.#context.rooms.listener?.changed(room);
+    if (this.viewer.isOpen) this.#context.rooms.sizeChanged(room);
     room.attendance.leave(this);
     done();
   }

@@ -1,35 +1,20 @@
 /**
- * The rooms that this node follows: each from the first who needs it to a while after the last one. Their leases are
- * renewed here, all at one pace, and what that tells is passed on. Of viewers only the number is known.
+ * The rooms that this node follows: each from the first who needs it to a while after the last one. They are
+ * renewed at one pace. Of viewers only the number is known.
  */
 
 import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { HubCounters } from '../fanout/hub-counters.ts';
-import type { RoomLog, ViewerCount } from '../log/room-log.ts';
+import type { RoomLog } from '../log/room-log.ts';
 import type { RoomId } from '../model.ts';
 import { Room, type RoomSettings } from '../room/room.ts';
 import type { Settings } from '../settings.ts';
 import type { Asker } from './asker.ts';
+import { Renewals } from './renewals.ts';
 import { Shares } from './shares.ts';
 
 export type RoomsSettings = RoomSettings & Pick<Settings, 'roomsMax' | 'unclaimedRoomsMax' | 'lingerMs' | 'renewMs'>;
-
-/** A room, as far as its size matters. */
-export interface Crowd {
-  readonly id: RoomId;
-  /** Viewers on this node. */
-  readonly size: number;
-  /** How many watch over all nodes, as the log says. */
-  watched(viewerCount: ViewerCount): void;
-}
-
-export interface CrowdListener {
-  /** A viewer came or left. */
-  changed(crowd: Crowd): void;
-  /** The log was told the size by the way; it may have more to say after so long, or not (0). */
-  renewed(crowd: Crowd, size: number, againMs: number): void;
-}
 
 export interface RoomsOptions {
   readonly log: RoomLog;
@@ -54,12 +39,9 @@ interface Followed {
 }
 
 export class Rooms {
-  /** Who is told how many are where. */
-  listener: CrowdListener | null = null;
   readonly #options: RoomsOptions;
   readonly #rooms = new Map<RoomId, Followed>();
-  /** Rooms whose renewal is under way: each waits for its answer before the next. */
-  readonly #renewing = new Set<Room>();
+  readonly #renewals: Renewals;
   readonly #unclaimed = new Shares();
   #unclaimedCount = 0;
   #timer: Timer | null = null;
@@ -67,6 +49,8 @@ export class Rooms {
 
   constructor(options: RoomsOptions) {
     this.#options = options;
+    const { clock, settings, report } = options;
+    this.#renewals = new Renewals({ clock, viewerCountMs: settings.viewerCountMs, report });
     this.#schedule();
   }
 
@@ -101,6 +85,11 @@ export class Rooms {
     }
   }
 
+  /** A viewer came or left. */
+  sizeChanged(room: Room): void {
+    this.#renewals.sizeChanged(room);
+  }
+
   /** No lease is renewed any more. */
   rest(): void {
     this.#isClosed = true;
@@ -110,6 +99,7 @@ export class Rooms {
   async close(): Promise<void> {
     this.rest();
     await Promise.allSettled([...this.all()].map((room) => room.close()));
+    await this.#renewals.close();
     this.#rooms.clear();
   }
 
@@ -147,7 +137,7 @@ export class Rooms {
     });
   }
 
-  /** Renews the lease of every room, looks whether something passed us by, and lets idle rooms go. */
+  /** Renews every room, and lets idle ones go. */
   #tend(): void {
     const { clock, settings } = this.#options;
     const now = clock.now();
@@ -155,27 +145,7 @@ export class Rooms {
       const { room } = followed;
       if (followed.unclaimedBy !== null && isWritten(room)) this.#claim(followed);
       if (room.idleSinceMs !== null && now - room.idleSinceMs >= settings.lingerMs) this.#drop(id, room);
-      else void this.#renew(room);
-    }
-  }
-
-  async #renew(room: Room): Promise<void> {
-    const { size, intake } = room;
-    // Until the room has been read, nobody is in it.
-    if (!intake.isOpen || this.#renewing.has(room)) return;
-    this.#renewing.add(room);
-    const call = intake.leaseCall();
-    try {
-      const { tail, told, againMs, ...lapse } = await this.#options.log.renew(room.id, size, call.position);
-      if (told !== null) room.watched(told);
-      this.listener?.renewed(room, size, againMs);
-      intake.leased(call, { ...lapse, lapsed: lapse.lapsed && room.hasUsers() });
-      intake.compare(tail);
-    } catch (error) {
-      // The log is unavailable and says so by its own line; the next turn tries again.
-      if (!(error instanceof Refusal)) this.#options.report(error);
-    } finally {
-      this.#renewing.delete(room);
+      else this.#renewals.renew(room);
     }
   }
 

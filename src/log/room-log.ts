@@ -163,7 +163,7 @@ export type LogMessage =
   | { readonly type: 'entry'; readonly entry: Entry; readonly previous: number }
   /** A counter moved. Fleeting: it may be lost, and the next one heals it. */
   | { readonly type: 'count'; readonly epoch: Epoch; readonly counter: string; readonly total: number }
-  /** How many watch the room. Fleeting. */
+  /** How many watch the room now, by what the nodes last said. Fleeting. */
   | ({ readonly type: 'audience' } & ViewerCount)
   /**
    * What the token says that a user came with now; null: the user has given its token up. Told to the nodes that have the
@@ -195,15 +195,17 @@ export interface Entered {
   readonly covered?: boolean;
 }
 
-export interface Reported {
-  /** What was told of the room last; null where nothing ever was. */
-  readonly told: ViewerCount | null;
-  /** How long until another report may bring something that is pending, in milliseconds; 0 where nothing is. */
-  readonly againMs: number;
-}
+export const sameCount = (one: ViewerCount, other: ViewerCount): boolean =>
+  one.viewers === other.viewers && one.users === other.users;
 
-export interface Renewed extends Reported {
+export interface Renewed {
   readonly tail: Tail;
+  /** How many watch the room now. */
+  readonly sum: ViewerCount;
+  /** What a node said last that it shows its viewers; null where none has said it. */
+  readonly shown: ViewerCount | null;
+  /** How soon the node should renew again, in milliseconds, as users of silent nodes are left; 0: at its own pace. */
+  readonly againMs: number;
   /** The lease had run out or was gone: peer entries may have passed this node by, and its users must enter again. */
   readonly lapsed: boolean;
   /** It was the directory that was lost: until it is filled again, peer entries go to every node, so none passed it by. */
@@ -290,22 +292,16 @@ export interface RoomLog {
   /** Tells the nodes that have the user on record what its token allows now; null: the user has given it up. */
   prolong(room: RoomId, user: UserId, grant: Grant | null): Promise<void>;
   /**
-   * Keeps this node's records in the directory valid for another `leaseMs`, and the room from being forgotten; tells the
-   * tail, and reports by the way. `seen`: the last entry that the log gave this node. If the log has less in that epoch,
-   * it came back older without noticing, and begins a new epoch. Never pass what a client says.
+   * Keeps this node's records in the directory valid for another `leaseMs`, and the room from being forgotten, and tells
+   * the tail. `seen`: the last entry that the log gave this node. If the log has less in that epoch, it came back older
+   * without noticing, and begins a new epoch. Never pass what a client says.
+   *
+   * `viewers`: streams that this node has in the room, which counts as long as the lease. The sum over all nodes, and
+   * the directory's number of users, are published to everyone as `audience` when one of the two is another than before.
+   * Users of a node whose lease ended are taken out, a bounded number at a time. `shown`: what this node shows its
+   * viewers, from which a node that begins to follow the room goes on.
    */
-  renew(room: RoomId, viewers?: number, seen?: Position | null): Promise<Renewed>;
-  /**
-   * Says how many streams this node has in the room, which is valid for `leaseMs`. The sum over all nodes, and the
-   * directory's number of users, are published to everyone as `audience`:
-   * - only where one of the two is another than was told last, and at most once per `VIEWER_COUNT_MS`;
-   * - more, when it has stood for `VIEWER_COUNT_MS`, so that who moves from node to node is not counted on both; at once
-   *   where only one node has streams;
-   * - less, when it has stood for `graceMs` and a second, so that who comes back meanwhile never was away. A node that
-   *   fell silent has left when its report ceased to be valid, and its users are taken out from `graceMs` later on, a
-   *   bounded number at a time. After a time in which nobody reported, as the log was away, both count from its end.
-   */
-  report(room: RoomId, viewers: number): Promise<Reported>;
+  renew(room: RoomId, viewers?: number, seen?: Position | null, shown?: ViewerCount | null): Promise<Renewed>;
 
   /** Whether calls can be expected to succeed now: `health` tells no trouble. */
   isReady(): boolean;
@@ -334,5 +330,3 @@ export const declareMs = 1000;
 export const onceTtlMs = 600_000;
 /** How long a node's directory records stay valid without `renew`, in milliseconds. */
 export const leaseMs = 15_000;
-/** How long fewer have to watch before that is told, in milliseconds: who is sent to another node comes back sooner. */
-export const graceMs = 10_000;

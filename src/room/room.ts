@@ -31,7 +31,13 @@ import { Waiters } from './waiters.ts';
 
 export type RoomSettings = Pick<
   Settings,
-  'flushMs' | 'tapeBytesMax' | 'viewerBytesMax' | 'stateInlineBytes' | 'audienceClassesMax' | 'replayEntriesMax'
+  | 'flushMs'
+  | 'tapeBytesMax'
+  | 'viewerBytesMax'
+  | 'stateInlineBytes'
+  | 'audienceClassesMax'
+  | 'replayEntriesMax'
+  | 'viewerCountMs'
 >;
 
 export class Room implements Sink {
@@ -43,9 +49,10 @@ export class Room implements Sink {
   readonly pages: Pages;
   /** Unix milliseconds since when nobody needs the room here; null while somebody does. */
   idleSinceMs: number | null;
-  readonly shownViewerCount = new ShownViewerCount();
+  readonly shownViewerCount: ShownViewerCount;
   /** What the tapes may lack for those who come back. */
   readonly replayFloor = new ReplayFloor();
+  readonly #log: RoomLog;
   readonly #settings: RoomSettings;
   readonly #clock: Clock;
   readonly #hubCounters: HubCounters;
@@ -64,6 +71,7 @@ export class Room implements Sink {
 
   constructor(id: RoomId, log: RoomLog, settings: RoomSettings, clock: Clock, hubCounters: HubCounters) {
     this.id = id;
+    this.#log = log;
     this.#settings = settings;
     this.#clock = clock;
     this.#hubCounters = hubCounters;
@@ -74,6 +82,12 @@ export class Room implements Sink {
     this.attendance = new Attendance(id, log, this.intake);
     const { stateInlineBytes } = settings;
     this.pages = new Pages(id, log, clock, { stateInlineBytes, spanBytesMax: this.spanBytesMax });
+    this.shownViewerCount = new ShownViewerCount({
+      clock,
+      riseMs: settings.viewerCountMs,
+      ownViewers: () => this.size,
+      onNews: () => this.#flush.request(),
+    });
     this.#flush = new Flush(
       clock,
       settings.flushMs,
@@ -93,9 +107,26 @@ export class Room implements Sink {
 
   async close(): Promise<void> {
     this.#flush.close();
+    this.shownViewerCount.close();
     this.pages.close();
     this.#waiters.wake(null);
     await this.intake.close();
+  }
+
+  /**
+   * Tells the log that this node is here and how many watch, and checks whether something was missed. Answers how soon
+   * the log wants the next renewal, in milliseconds; 0: at our own pace. Rejects with the log's refusal.
+   */
+  async renew(): Promise<number> {
+    // Until the room has been read, nobody is in it.
+    if (!this.intake.isOpen) return 0;
+    const call = this.intake.leaseCall();
+    const { shown } = this.shownViewerCount;
+    const renewed = await this.#log.renew(this.id, this.size, call.position, shown);
+    this.shownViewerCount.renewed(renewed);
+    this.intake.leased(call, { ...renewed, lapsed: renewed.lapsed && this.hasUsers() });
+    this.intake.compare(renewed.tail);
+    return renewed.againMs;
   }
 
   /** Marks the room as needed until the returned function is called. */
@@ -183,8 +214,8 @@ export class Room implements Sink {
     if (this.#sums.note(counter, total)) this.#flush.request();
   }
 
-  watched(viewerCount: ViewerCount): void {
-    if (this.shownViewerCount.note(viewerCount)) this.#flush.request();
+  watched(sum: ViewerCount): void {
+    this.shownViewerCount.note(sum);
   }
 
   prolonged(user: UserId, grant: Grant | null): void {

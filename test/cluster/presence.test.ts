@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { graceMs, leaseMs } from '../../src/log/room-log.ts';
+import { leaseMs } from '../../src/log/room-log.ts';
 import type { RoomId } from '../../src/model.ts';
+import { graceMs } from '../../src/room/viewer-count.ts';
 import { age } from '../contract/redis-stage.ts';
 import { type RunningGateway, startGateway, startGatewayProcess, tokenOf } from '../rig/gateway.ts';
 import { audienceKey, nodesKey, whereKey } from '../rig/keys.ts';
@@ -18,6 +19,7 @@ const ghostsGoneMs = 30_000;
 
 let redis: RedisServer;
 const closers: (() => unknown)[] = [];
+const gateways = new Map<string, RunningGateway>();
 
 before(async () => {
   redis = await startRedis();
@@ -30,6 +32,7 @@ afterEach(async () => {
 
 async function start(nodeId: string): Promise<RunningGateway> {
   const gateway = await startGateway({ redisUrl: redis.url, environment: { NODE_ID: nodeId, ...environment } });
+  gateways.set(nodeId, gateway);
   closers.push(() => gateway.close());
   return gateway;
 }
@@ -53,12 +56,14 @@ const knows = (reader: StreamReader, viewers: number, users: number): Promise<un
 const namesIn = async (key: string): Promise<readonly string[]> =>
   (await redis.cli('hkeys', key)).split('\n').filter((name) => name !== '');
 
-/** Lets time pass for what Redis holds, in steps that every living node outlives by its renewals. */
+/** Lets time pass for Redis and for the living nodes, in steps that every one of them outlives by its renewals. */
 async function pass(ms: number, living: readonly string[]): Promise<void> {
   const stepMs = 5_000;
   for (let passedMs = 0; passedMs < ms; passedMs += stepMs) {
     const nowMs = Date.now();
-    await age(redis, Math.min(stepMs, ms - passedMs));
+    const nextMs = Math.min(stepMs, ms - passedMs);
+    await age(redis, nextMs);
+    for (const node of living) gateways.get(node)?.skip(nextMs);
     for (const node of living) await waitFor(() => isRenewed(node, nowMs), { what: `${node} to renew its lease` });
   }
 }

@@ -134,19 +134,14 @@ local function age_chat(key)
   rest = string.gsub(rest, '^ (%d+)', function(due) return ' ' .. older_int(due) end)
   redis.call('HSET', key, 'chat', string.format('%d', tonumber(arrival) - ms * 1000) .. rest)
 end
--- '@<node>' to '<end, ms> <viewers>', and moments as JSON
+-- '@<node>' to '<end, ms> <streams>', 'pass' to '<cursor> <begun, ms> <last step, ms>'
 local function age_audience(key)
   local all = redis.call('HGETALL', key)
   for i = 1, #all, 2 do
-    local value = string.gsub(all[i + 1], '^%d+', older_int)
-    if all[i] == 'state' then
-      local state = cjson.decode(all[i + 1])
-      for _, row in ipairs({ state.told or {}, state.last or {}, state.rise or {}, unpack(state.most) }) do
-        if row[1] then row[1] = row[1] - ms end
-      end
-      state.awake = state.awake - ms
-      if state.sweep then state.sweep[2], state.sweep[3] = state.sweep[2] - ms, state.sweep[3] - ms end
-      value = cjson.encode(state)
+    local value = all[i + 1]
+    if string.sub(all[i], 1, 1) == '@' then value = string.gsub(value, '^%d+', older_int) end
+    if all[i] == 'pass' then
+      value = string.gsub(value, ' (%d+)', function(at) return ' ' .. older_int(at) end)
     end
     redis.call('HSET', key, all[i], value)
   end

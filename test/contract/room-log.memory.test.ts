@@ -18,7 +18,6 @@ const defaults: MemoryLimits = {
   rulesMax: 100,
   statePartsMax: 64,
   countMs: 1000,
-  viewerCountMs: 2000,
   chatPerSecond: 0,
 };
 

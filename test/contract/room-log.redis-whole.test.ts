@@ -211,11 +211,12 @@ describe('a step on Redis', () => {
     const log = await open(server.url);
     const room = newRoom();
     await waitFor(() => log.isReady(), { what: 'the log' });
-    const { audience } = keysIn('rs');
-    for (const state of ['{"last":[1e999,1,1],"awake":1e999,"sweep":["x",1,1]}', '{"told":[1,1e999,1]}', '7']) {
-      await server.cli('hset', audience(room), 'state', state, '@ghost', 'many');
-      await log.report(room, 3);
-      await log.renew(room, 3);
+    const { audience, nodes } = keysIn('rs');
+    for (const poison of ['99999999999999999999 1 1', '1e999', '7', '']) {
+      const fields = ['sum', 'shown', 'pass', '@ghost', '@node-1'];
+      await server.cli('hset', audience(room), ...fields.flatMap((field) => [field, poison]));
+      await server.cli('hset', nodes(room), 'silent', '1');
+      assert.deepEqual((await log.renew(room, 3)).sum, { viewers: 3, users: 0 });
     }
   });
 });

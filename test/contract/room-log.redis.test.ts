@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import type { Refusal } from '../../src/errors.ts';
 import { judge } from '../../src/log/position.ts';
-import { type Change, declareMs, sampledChat } from '../../src/log/room-log.ts';
+import { type Change, declareMs, leaseMs, sampledChat } from '../../src/log/room-log.ts';
 import type { UserId } from '../../src/model.ts';
-import { logKey, metaKey, nodeChannel, roomChannel, whereKey } from '../rig/keys.ts';
+import { logKey, metaKey, nodeChannel, nodesKey, roomChannel, whereKey } from '../rig/keys.ts';
 import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import {
@@ -177,6 +177,34 @@ describe('the log on one Redis', () => {
     const { tail, lapsed } = await log.renew(room);
     assert.equal(judge(position, tail).verdict, 'reset');
     assert.equal(lapsed, true);
+  });
+
+  test('users of a killed node are taken out a bounded number at a time, by one node at a time', async () => {
+    const [one, two] = [await open(server.url, 'node-1'), await open(server.url, 'node-2')];
+    const other = await open(server.url, 'node-3');
+    const room = newRoom();
+    const crowd = Array.from({ length: 2_500 }, (_, n) => `user-${n}` as UserId);
+    await Promise.all(crowd.map((each) => two.enter(room, each)));
+    await two.renew(room, crowd.length);
+    await one.enter(room, anna);
+    await age(server, leaseMs - 2_000);
+    await one.renew(room, 1);
+    await age(server, 3_000);
+    let steps = 0;
+    for (let users = Infinity; users > 1; steps += 1) {
+      assert.ok(steps < 30, `${users} users after ${steps} steps`);
+      const answer = await one.renew(room, 1);
+      assert.ok(answer.sum.users <= users);
+      users = answer.sum.users;
+      assert.equal(answer.againMs > 0, users > 1);
+      assert.equal((await other.renew(room, 0)).againMs, 0, 'the first goes on alone');
+      await age(server, 50);
+    }
+    assert.ok(steps >= 3, `${steps} steps for ${crowd.length} users`);
+    assert.deepEqual(
+      await server.cli('hkeys', nodesKey(room)).then((text) => text.split('\n').filter(Boolean).sort()),
+      ['node-1', 'node-3'],
+    );
   });
 
   test('one part that is set again and again fills no more memory than a room may have, also where entries were deleted', async () => {

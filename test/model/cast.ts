@@ -148,7 +148,6 @@ export function slowly(log: RoomLog, roll: (sides: number) => number, watch: Log
     readRules: log.readRules.bind(log),
     enter: delayed(log.enter, (_room, user) => watch.entering(user)),
     renew: delayed(log.renew),
-    report: delayed(log.report),
     leave: log.leave.bind(log),
     follow: async (id, subscriber) => {
       watch.following(true);

@@ -43,7 +43,6 @@ function scheduled(log: RoomLog, scheduler: fc.Scheduler): RoomLog {
     readRules: log.readRules.bind(log),
     enter: answering('enter', log.enter),
     renew: log.renew.bind(log),
-    report: log.report.bind(log),
     leave: log.leave.bind(log),
     follow: (id, subscriber) =>
       follow(id, {

@@ -52,6 +52,8 @@ export interface RunningGateway {
   tryPost(kind: string, body: unknown, options?: PostOptions): Promise<Answer>;
   /** Sets a state part, or removes it where the value is undefined. */
   put(part: string, value: unknown): Promise<Answer>;
+  /** Sets the gateway's clock forward. */
+  skip(ms: number): void;
   /** Connections that are open now. */
   connections(): number;
   /** Ends it and fails the test where it leaves anything behind. Harmless to repeat. */
@@ -62,37 +64,45 @@ export function tokenOf(sub: string, role = 'viewer', more: Readonly<Record<stri
   return makeToken({ claims: { sub, rooms: { [room]: role }, ...more } });
 }
 
-/** The system's clock, and how many of its timers are still to come. */
+/** The system's clock, which a test may set forward. Knows how many of its timers are still to come. */
 class CountingClock implements Clock {
-  readonly #pending = new Set<object>();
+  readonly #pending = new Map<object, { readonly dueMs: number; readonly run: () => void }>();
+  #skippedMs = 0;
 
   get timers(): number {
     return this.#pending.size;
   }
 
+  /** Timers that fall due run now; the others do not notice. */
+  skip(ms: number): void {
+    this.#skippedMs += ms;
+    const due = [...this.#pending.values()].filter(({ dueMs }) => dueMs <= this.steady());
+    for (const { run } of due.sort((a, b) => a.dueMs - b.dueMs)) run();
+  }
+
   now(): number {
-    return systemClock.now();
+    return systemClock.now() + this.#skippedMs;
   }
 
   steady(): number {
-    return systemClock.steady();
+    return systemClock.steady() + this.#skippedMs;
   }
 
   after(ms: number, task: () => void): Timer {
-    return this.#count((run) => systemClock.after(ms, run), task);
+    return this.#count((run) => systemClock.after(ms, run), task, this.steady() + ms);
   }
 
   soon(task: () => void): Timer {
-    return this.#count((run) => systemClock.soon(run), task);
+    return this.#count((run) => systemClock.soon(run), task, Infinity);
   }
 
-  #count(set: (run: () => void) => Timer, task: () => void): Timer {
+  #count(set: (run: () => void) => Timer, task: () => void, dueMs: number): Timer {
     const mark = {};
-    this.#pending.add(mark);
-    const timer = set(() => {
-      this.#pending.delete(mark);
-      task();
-    });
+    const run = (): void => {
+      if (this.#pending.delete(mark)) task();
+    };
+    this.#pending.set(mark, { dueMs, run });
+    const timer = set(run);
     return {
       cancel: () => {
         this.#pending.delete(mark);
@@ -173,6 +183,7 @@ export async function startGateway({ environment = {}, redisUrl }: StartOptions 
         headers: { authorization: `Bearer ${tokenOf('hanna', 'host')}`, 'content-type': 'application/json' },
         ...(value === undefined ? {} : { body: JSON.stringify(value) }),
       }),
+    skip: (ms) => clock.skip(ms),
     connections,
     close() {
       closing ??= close();

@@ -1,12 +1,11 @@
 /**
  * The embedded log's directory of one room: which nodes hold a stream of which user, each valid while the node's lease
- * is. It is a plain value, like everything that `log/memory/record` keeps. Users of a node that fell silent are still
- * counted for
- * `graceMs`, as the node may come back; then they are taken out, `sweepAtOnce` at a time.
+ * is. It is a plain value, like everything that `log/memory/record` keeps. A node is one of several in tests alone, so
+ * those that fell silent are taken out at once.
  */
 
 import type { UserId } from '../../model.ts';
-import { graceMs, leaseMs } from '../room-log.ts';
+import { leaseMs, type ViewerCount } from '../room-log.ts';
 
 export interface Directory {
   readonly nodes: Map<string, NodeRecord>;
@@ -16,19 +15,19 @@ export interface Directory {
 
 interface NodeRecord {
   leaseEndsAtMs: number;
+  /** Streams, as the node said last. */
+  viewers: number;
   readonly users: Set<UserId>;
 }
 
-/** Users of silent nodes that one call takes out at most. */
-const sweepAtOnce = 1_000;
-
 export const newDirectory = (): Directory => ({ nodes: new Map(), held: new Map() });
 
-/** Starts or prolongs a node's lease. Tells whether it had run out or was gone. */
-export function lease({ nodes }: Directory, node: string, now: number): { lapsed: boolean } {
-  const record = nodes.get(node) ?? { leaseEndsAtMs: now, users: new Set() };
+/** Starts or prolongs a node's lease, and notes its viewers where they are given. Tells whether it had run out or was gone. */
+export function lease({ nodes }: Directory, node: string, now: number, viewers?: number): { lapsed: boolean } {
+  const record = nodes.get(node) ?? { leaseEndsAtMs: now, viewers: 0, users: new Set() };
   const lapsed = record.leaseEndsAtMs <= now;
   record.leaseEndsAtMs = now + leaseMs;
+  record.viewers = viewers ?? record.viewers;
   nodes.set(node, record);
   return { lapsed };
 }
@@ -67,43 +66,22 @@ export function whereIs(
   return { nodes: names, connected: found.size };
 }
 
-/**
- * Takes out users of nodes that have been silent for the grace, none of them before `awakeAtMs` and the grace. Answers
- * how many users are gone with that, and how long until more is to be taken out; null where nothing is.
- */
-export function sweepGhosts(
-  directory: Directory,
-  awakeAtMs: number,
-  now: number,
-): { gone: number; againMs: number | null } {
-  let left = sweepAtOnce;
-  let gone = 0;
-  let againMs = Infinity;
-  for (const [node, { leaseEndsAtMs, users }] of directory.nodes) {
-    const dueInMs = Math.max(leaseEndsAtMs, awakeAtMs) + graceMs - now;
-    if (leaseEndsAtMs <= now && dueInMs > 0) againMs = Math.min(againMs, dueInMs);
-    if (leaseEndsAtMs > now || dueInMs > 0) continue;
-    for (const user of users) {
-      if (left === 0) return { gone, againMs: sweepPauseMs };
-      left -= 1;
-      users.delete(user);
-      gone += release(directory, user);
+/** How many watch by the nodes whose lease is valid. The others are taken out, with the users that no other node has. */
+export function countViewers(directory: Directory, now: number): ViewerCount {
+  let viewers = 0;
+  for (const [node, record] of directory.nodes) {
+    if (record.leaseEndsAtMs > now) viewers += record.viewers;
+    else {
+      for (const user of record.users) release(directory, user);
+      directory.nodes.delete(node);
     }
-    directory.nodes.delete(node);
   }
-  return { gone, againMs: againMs === Infinity ? null : againMs };
+  return { viewers, users: directory.held.size };
 }
 
-/** The least time between two steps of a sweep. */
-const sweepPauseMs = 50;
-
-/** One node less has the user on record. Answers how many users that is less in all. */
-function release({ held }: Directory, user: UserId): number {
+/** One node less has the user on record. */
+function release({ held }: Directory, user: UserId): void {
   const nodes = (held.get(user) ?? 1) - 1;
-  if (nodes > 0) {
-    held.set(user, nodes);
-    return 0;
-  }
-  held.delete(user);
-  return 1;
+  if (nodes > 0) held.set(user, nodes);
+  else held.delete(user);
 }

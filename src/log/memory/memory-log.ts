@@ -18,11 +18,11 @@ import type {
   Reader,
   Reading,
   Renewed,
-  Reported,
   RoomLog,
   RoomState,
   Rule,
   Subscriber,
+  ViewerCount,
   Write,
 } from '../room-log.ts';
 import { whereIs } from './directory.ts';
@@ -240,12 +240,13 @@ class MemoryLink implements RoomLog {
     this.#store.tell(id, user, { type: 'prolong', user, grant }, this.#clock.now());
   }
 
-  async renew(id: RoomId, viewers = 0, seen: Position | null = null): Promise<Renewed> {
-    return this.#ask(id, (room, now) => room.renew(this.nodeId, viewers, seen, now));
-  }
-
-  async report(id: RoomId, viewers: number): Promise<Reported> {
-    return this.#ask(id, (room, now) => room.report(this.nodeId, viewers, now));
+  async renew(
+    id: RoomId,
+    viewers = 0,
+    seen: Position | null = null,
+    shown: ViewerCount | null = null,
+  ): Promise<Renewed> {
+    return this.#ask(id, (room, now) => room.renew({ node: this.nodeId, viewers, seen, shown }, now));
   }
 
   isReady(): boolean {

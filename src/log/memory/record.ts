@@ -10,11 +10,10 @@ import type { Entry, Epoch, StatePart } from '../../model.ts';
 import type { Settings } from '../../settings.ts';
 import { fullAgainAt, waitForTokens } from '../../token-bucket.ts';
 import { type Ancestor, lineageMax } from '../position.ts';
-import type { Appended, Rate } from '../room-log.ts';
+import type { Appended, Rate, ViewerCount } from '../room-log.ts';
 import { type ChatRecord, newChat } from './chat.ts';
 import { type Directory, newDirectory } from './directory.ts';
 import { newRules, type RuleRecord } from './rules.ts';
-import { newViewerCount, type ViewerCountRecord } from './viewer-count.ts';
 
 export type MemoryLimits = Pick<
   Settings,
@@ -26,7 +25,6 @@ export type MemoryLimits = Pick<
   | 'rulesMax'
   | 'statePartsMax'
   | 'countMs'
-  | 'viewerCountMs'
   | 'chatPerSecond'
 >;
 
@@ -53,7 +51,9 @@ export interface RoomRecord {
   readonly seen: Map<string, SeenRecord>;
   readonly rates: RateRecord;
   readonly directory: Directory;
-  readonly viewerCount: ViewerCountRecord;
+  /** How many watch, as published last, and as a node said last that it shows. */
+  sum: ViewerCount;
+  shown: ViewerCount | null;
 }
 
 /** `list[head]` is the oldest kept; trimming moves `head` and now and then cuts the list. */
@@ -107,7 +107,8 @@ export const newRecord = (epoch: Epoch, run: number, forgetAtMs: number): RoomRe
   seen: new Map(),
   rates: { fullAtMs: new Map(), sweepAtSize: bucketsMin },
   directory: newDirectory(),
-  viewerCount: newViewerCount(),
+  sum: { viewers: 0, users: 0 },
+  shown: null,
 });
 
 /** What is left of a room that is forgotten: its rules and its end; null where they are too. */

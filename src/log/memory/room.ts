@@ -18,15 +18,16 @@ import {
   type Reader,
   type Reading,
   type Renewed,
-  type Reported,
   type RoomState,
   type Rule,
+  sameCount,
   sampledChat,
+  type ViewerCount,
   type Write,
 } from '../room-log.ts';
 import { conforms, declare, declaredInMs, noteSampledOut } from './chat.ts';
 import { checkWrite, rateKey, refuse } from './check.ts';
-import { lease, noteEntered, noteLeft, whereIs } from './directory.ts';
+import { countViewers, lease, noteEntered, noteLeft, whereIs } from './directory.ts';
 import {
   beginEpoch,
   countUp,
@@ -45,7 +46,6 @@ import {
 } from './record.ts';
 import { retract } from './retract.ts';
 import { isBound, keepRules, listRules, setRule } from './rules.ts';
-import { takeReport } from './viewer-count.ts';
 
 /** Carries a message to all nodes that follow the room, or to those named. */
 export type Publish = (message: LogMessage, nodes: ReadonlySet<string> | null) => void;
@@ -56,6 +56,14 @@ export const onceKeysMax = 100_000;
 const idleRoomMs = 120_000;
 /** The least time between two publications of one counter. */
 const countPublishMs = 100;
+
+/** What a node says when it renews; see `RoomLog.renew`. */
+export interface Renewal {
+  readonly node: string;
+  readonly viewers: number;
+  readonly seen: Position | null;
+  readonly shown: ViewerCount | null;
+}
 
 type Kept = Extract<Appended, { outcome: 'kept' }>;
 /** `position` and `at` where they are not those of the room's last entry. */
@@ -167,20 +175,17 @@ export class MemoryRoom {
     noteLeft(this.record.directory, node, user);
   }
 
-  renew(node: string, viewers: number, seen: Position | null, now: number): Renewed {
+  renew({ node, viewers, seen, shown }: Renewal, now: number): Renewed {
     this.#outlive(now);
     const { record } = this;
+    const { directory } = record;
     if (seen?.epoch === record.epoch && seen.offset > record.offset) beginEpoch(record, record.run);
-    const { lapsed } = lease(this.record.directory, node, now);
-    return { tail: this.tail(now), lapsed, ...this.report(node, viewers, now) };
-  }
-
-  report(node: string, viewers: number, now: number): Reported {
-    const { viewerCount, directory } = this.record;
-    const { viewerCountMs } = this.#limits;
-    const { told, isNews, againMs } = takeReport(viewerCount, directory, { node, viewers, viewerCountMs, now });
-    if (isNews && told !== null) this.#publish({ type: 'audience', ...told }, null);
-    return { told, againMs };
+    const { lapsed } = lease(directory, node, now, viewers);
+    const sum = countViewers(directory, now);
+    if (!sameCount(sum, record.sum)) this.#publish({ type: 'audience', ...sum }, null);
+    record.sum = sum;
+    record.shown = shown ?? record.shown;
+    return { tail: this.tail(now), lapsed, sum, shown: record.shown, againMs: 0 };
   }
 
   #isBanned(reader: Reader, now: number): boolean {

@@ -114,6 +114,10 @@ function decodeGrant(text: string): Grant {
   return { expiresAtMs: readNumber(until, text), role, tags, ...issuedAt };
 }
 
+/** Empty for null. */
+export const encodeViewerCount = (count: ViewerCount | null): string =>
+  count === null ? '' : `${count.viewers} ${count.users}`;
+
 /**
  * `<viewers> <users>`.
  * @throws {LogTextError}

@@ -30,7 +30,7 @@ export function keysIn(space: string) {
     where: (room: RoomId): string => named(room, ':where'),
     /** Hash: node to the end of its lease. And '', as above. */
     nodes: (room: RoomId): string => named(room, ':nodes'),
-    /** Hash: what nodes report of how many watch, and what was told of it; see viewer-count.lua. */
+    /** Hash: how many watch on each node and in sum; see renew.lua. */
     audience: (room: RoomId): string => named(room, ':audience'),
     /** Hash: who is banned or muted, until when and by whom, and when the room ended; see rules.lua. It outlives the room. */
     rules: (room: RoomId): string => named(room, ':rules'),

@@ -22,8 +22,6 @@ const text = [
   'read-rules',
   'presence',
   'prolong',
-  'viewer-count',
-  'report',
   'renew',
   'probe',
 ]
@@ -39,7 +37,6 @@ export type LibraryFunction =
   | 'read_rules'
   | 'presence'
   | 'prolong'
-  | 'report'
   | 'renew'
   | 'probe';
 

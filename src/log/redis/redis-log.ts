@@ -22,15 +22,22 @@ import {
   type Reader,
   type Reading,
   type Renewed,
-  type Reported,
   type RoomLog,
   type RoomState,
   type Rule,
   type Subscriber,
+  type ViewerCount,
   type Write,
 } from '../room-log.ts';
 import { describeChange } from './change.ts';
-import { decodeTail, decodeViewerCount, encodeGrant, LogTextError, readNumber } from './entry-text.ts';
+import {
+  decodeTail,
+  decodeViewerCount,
+  encodeGrant,
+  encodeViewerCount,
+  LogTextError,
+  readNumber,
+} from './entry-text.ts';
 import { type FeedNeeds, RedisFeed } from './feed.ts';
 import { keySpace, keysIn, type RoomKeys } from './keys.ts';
 import type { LibraryFunction } from './library.ts';
@@ -175,18 +182,23 @@ class RedisLog implements RoomLog {
     await this.#link.call('prolong', [this.#keys.where(room), this.#keys.nodes(room)], args);
   }
 
-  async renew(room: RoomId, viewers = 0, seen: Position | null = null): Promise<Renewed> {
+  async renew(
+    room: RoomId,
+    viewers = 0,
+    seen: Position | null = null,
+    shown: ViewerCount | null = null,
+  ): Promise<Renewed> {
     const { where, nodes, audience, rules } = this.#keys;
     const keys = [where(room), nodes(room), audience(room), rules(room)];
-    const args = [this.#nodeId, leaseMs, viewers, this.#settings.viewerCountMs, seen?.epoch ?? '', seen?.offset ?? 0];
-    const [tail = '', lapsed, ...reported] = await this.#ask('renew', room, keys, args);
-    return { tail: this.#readTail(room, tail), ...readLapsed(lapsed), ...this.#readReported(room, reported) };
-  }
-
-  async report(room: RoomId, viewers: number): Promise<Reported> {
-    const keys = [this.#keys.where(room), this.#keys.nodes(room), this.#keys.audience(room)];
-    const args = [this.#keys.roomChannel(room), this.#nodeId, leaseMs, viewers, this.#settings.viewerCountMs];
-    return this.#readReported(room, (await this.#link.call('report', keys, args)) as string[]);
+    const args = [this.#nodeId, leaseMs, viewers, seen?.epoch ?? '', seen?.offset ?? 0, encodeViewerCount(shown)];
+    const [tail = '', lapsed, sum = '', known = '', againMs] = await this.#ask('renew', room, keys, args);
+    return this.#understand(room, () => ({
+      tail: decodeTail(tail),
+      ...readLapsed(lapsed),
+      sum: decodeViewerCount(sum),
+      shown: known === '' ? null : decodeViewerCount(known),
+      againMs: readNumber(againMs, tail),
+    }));
   }
 
   isReady(): boolean {
@@ -217,13 +229,6 @@ class RedisLog implements RoomLog {
       ...readLapsed(lapsed),
       banned: new Set(banned.flatMap((number) => steps[Number(number) - 1] ?? [])),
     };
-  }
-
-  #readReported(room: RoomId, [told = '', againMs]: readonly string[]): Reported {
-    return this.#understand(room, () => ({
-      told: told === '' ? null : decodeViewerCount(told),
-      againMs: readNumber(againMs, told),
-    }));
   }
 
   #readTail(room: RoomId, text: string): Tail {

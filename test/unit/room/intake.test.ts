@@ -72,7 +72,7 @@ function build() {
           log.lineage = [{ epoch: log.epoch as Epoch, last: log.offset }];
           log.epoch = 'e2';
         }
-        return { tail: tail(), lapsed: false, told: null, againMs: 0 };
+        return { tail: tail(), lapsed: false, sum: { viewers: 0, users: 0 }, shown: null, againMs: 0 };
       }),
     readState: () =>
       answer((): RoomState => ({ tail: tail(), total: 0, parts: new Map(), banned: false, ended: false })),

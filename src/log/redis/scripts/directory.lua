@@ -4,15 +4,15 @@
 --
 -- The directory is two hashes, `where` and `nodes`. The field '' in each shows that it is whole, as no user and no node has
 -- that name. In `where` it holds until when users may be missing that have streams: for the length of a lease after one of
--- the two was lost. Until then peer entries are told to every node. In `nodes` it holds what was told of how many watch.
+-- the two was lost. Until then peer entries are told to every node.
 
 -- Sets the marks where they are missing. Answers whether peer entries go to every node now.
 local function hold_directory(now, where, nodes_key, lease_ms)
-  local mark, told = call('HGET', where, ''), call('HGET', nodes_key, '')
-  if mark and told then
+  local mark, has_nodes = call('HGET', where, ''), call('HEXISTS', nodes_key, '') == 1
+  if mark and has_nodes then
     return (tonumber(mark) or 0) > now
   end
-  local is_lost = (mark or told) and true or false
+  local is_lost = mark and true or has_nodes
   call('HSET', where, '', is_lost and int(now + lease_ms) or '0')
   if is_lost then
     -- Whoever has no lease enters its users again.
@@ -61,4 +61,63 @@ local function nodes_of(now, where, nodes_key, targets)
     return nil, connected
   end
   return nodes, connected
+end
+
+-- How many users one step against ghosts looks at, and the least time between two steps.
+local ghosts_at_once, ghosts_pause_ms = 1000, 50
+
+-- Whether none of a user's nodes is among the given ones.
+local function is_ghost(nodes, is_held)
+  for node in string.gmatch(nodes, '[^ ]+') do
+    if is_held[node] then
+      return false
+    end
+  end
+  return true
+end
+
+-- One step against ghosts, which are users on silent nodes alone. A pass goes through the directory a page at a time;
+-- `pass` is its cursor, when it began, and when its last step was. Writes nothing. Answers which users and which nodes are
+-- to be taken out, the next `pass`, and how soon the next step is due, ms, 0 where none is.
+local function next_step(now, node, where, nodes_key, pass)
+  local leases, is_held, silent = call('HGETALL', nodes_key), { [node] = true }, {}
+  for i = 1, #leases, 2 do
+    local other, ends = leases[i], tonumber(leases[i + 1]) or 0
+    if ends > now then
+      is_held[other] = true
+    elseif other ~= '' and other ~= node then
+      silent[#silent + 1] = { other, ends }
+    end
+  end
+  local step = { users = {}, nodes = {}, pass = '', again_ms = 0 }
+  if #silent == 0 then
+    return step
+  end
+  local cursor, began, stepped = match(pass or '', '^(%d+) (%d+) (%d+)$')
+  if stepped and math.abs(now - stepped) < ghosts_pause_ms then
+    -- Whoever steps goes on stepping; the others need not come for it.
+    step.pass = pass
+    return step
+  end
+  local page = try('HSCAN', where, cursor or '0', 'COUNT', ghosts_at_once)
+  if page.err then
+    -- No cursor of ours: the next pass begins anew.
+    return step
+  end
+  for i = 1, #page[2], 2 do
+    if page[2][i] ~= '' and is_ghost(page[2][i + 1], is_held) then
+      step.users[#step.users + 1] = page[2][i]
+    end
+  end
+  if page[1] ~= '0' then
+    step.pass, step.again_ms = page[1] .. ' ' .. int(began or now) .. ' ' .. int(now), ghosts_pause_ms
+    return step
+  end
+  -- No user is on record on a node that was silent during the whole pass.
+  for _, one in ipairs(silent) do
+    if one[2] <= tonumber(began or now) then
+      step.nodes[#step.nodes + 1] = one[1]
+    end
+  end
+  return step
 end

@@ -93,26 +93,28 @@ local function write_records(where, records, changed)
 end
 
 local function presence(keys, args)
+  local where, nodes_key, rules = keys[4], keys[5], keys[6]
+  local node, lease_ms = args[6], tonumber(args[7])
+  local users, steps = read_steps(args)
   local room = open_room(keys, args)
   local tail = tail_of(room, first_of(room))
-  local node, users, steps = args[6], read_steps(args)
-  know_rules(room, keys[6])
-  local banned = mark_banned(room, keys[6], users, steps)
+  know_rules(room, rules)
+  local banned = mark_banned(room, rules, users, steps)
   local is_lapsed, is_covered = false, false
   if #users > 0 then
-    is_covered = hold_directory(room.now, keys[4], keys[5], args[7])
-    local is_valid = valid_nodes(room.now, keys[5])
+    is_covered = hold_directory(room.now, where, nodes_key, lease_ms)
+    local is_valid = valid_nodes(room.now, nodes_key)
     local records = {}
-    for i, known in ipairs(call('HMGET', keys[4], unpack(users))) do
+    for i, known in ipairs(call('HMGET', where, unpack(users))) do
       records[users[i]] = known or nil
     end
     local changed, is_put = take_steps(steps, records, node, is_valid)
-    write_records(keys[4], records, changed)
+    write_records(where, records, changed)
     if is_put then
       is_lapsed = not is_valid[node]
-      call('HSET', keys[5], node, int(room.now + args[7]))
-      try('PEXPIRE', keys[4], int(args[7] * 2))
-      try('PEXPIRE', keys[5], int(args[7] * 2))
+      call('HSET', nodes_key, node, int(room.now + lease_ms))
+      try('PEXPIRE', where, int(lease_ms * 2))
+      try('PEXPIRE', nodes_key, int(lease_ms * 2))
     end
   end
   local answer = { tail, room.ended and '1' or '0', lapsed_flag(is_lapsed, is_covered) }
