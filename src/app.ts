@@ -35,12 +35,14 @@ import { Hub } from './hub/hub.ts';
 import { Pull } from './hub/pull.ts';
 import { SharedPages } from './hub/shared-pages.ts';
 import { SharedState } from './hub/shared-state.ts';
+import type { Backend } from './log/backend.ts';
 import { MemoryStore } from './log/memory/memory-log.ts';
 import { PendingFlush } from './log/pending-flush.ts';
-import { openRedisLog } from './log/redis/redis-log.ts';
+import type { Presence } from './log/presence.ts';
+import { openRedis } from './log/redis/open-redis.ts';
 import type { RoomLog } from './log/room-log.ts';
 import { buildAdmin } from './ops/admin.ts';
-import { LogCalls, watchLog } from './ops/log-calls.ts';
+import { LogCalls, watchCalls } from './ops/log-calls.ts';
 import type { Settings } from './settings.ts';
 import { packageVersion } from './version.ts';
 
@@ -49,8 +51,6 @@ export interface GatewayOptions {
   readonly clock: Clock;
   /** Signs the demo's tokens if no key is configured: at least 32 random bytes. */
   readonly ownSecret: string;
-  /** The caller's log, which the caller closes. Absent: the log of the settings. */
-  readonly log?: RoomLog;
   /** Where log lines go. Absent: standard output. */
   readonly logTarget?: { write(line: string): void };
 }
@@ -61,6 +61,7 @@ export interface Gateway {
   readonly hub: Hub;
   readonly drain: Drain;
   readonly log: RoomLog;
+  readonly presence: Presence;
   readonly servesDemo: boolean;
   /** Tokens are signed with `ownSecret`: no key is configured. */
   readonly hasOwnKey: boolean;
@@ -80,9 +81,11 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   const { settings, clock } = options;
   const app = openServer(options);
   const logCalls = new LogCalls();
-  const log = watchLog(options.log ?? (await openLog(settings, clock, app)), logCalls, clock);
+  const backend = await openBackend(settings, clock, app);
+  const log = watchCalls(backend.log, logCalls, clock);
+  const presence = watchCalls(backend.presence, logCalls, clock);
   const report = (error: unknown): void => app.log.error({ err: error }, 'stream failed: internal error');
-  const hub = new Hub(log, settings, clock, report);
+  const hub = new Hub({ log, presence }, settings, clock, report);
   const drain = new Drain(hub, clock, settings.group);
   app.addHook('onSend', async (_request, reply) => {
     // A proxy must not use a kept connection while the gateway exits.
@@ -112,8 +115,8 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   await app.register(getRules({ log, authenticator }));
   await app.register(putState({ settings, log, authenticator }));
   await app.register(postAction({ settings, actions, log, authenticator, pendingFlush }));
-  await app.register(postSession({ log, authenticator, settings, clock }));
-  await app.register(deleteSession({ log, authenticator, settings }));
+  await app.register(postSession({ presence, authenticator, settings, clock }));
+  await app.register(deleteSession({ presence, authenticator, settings }));
   const servesDemo = settings.demo === 'on' || (settings.demo === 'auto' && !hasTokenKey(settings));
   if (servesDemo) await registerDemo(app, settings);
 
@@ -125,18 +128,14 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   const watched = { hub, log, handover: drain, logCalls, tokensRefused: authenticator.refused, clock };
   const node = { nodeId: settings.nodeId, group: settings.group, version: packageVersion() };
   const admin = buildAdmin({ ...node, whyNotReady, drain, watched, registerProblems, adminDoor: settings });
-  const ownLog = options.log === undefined ? log : null;
-  const ways = waysOut({ app, admin, drain, ownLog }, options);
-  return { app, admin, hub, drain, log, servesDemo, hasOwnKey: !hasTokenKey(settings), ...ways };
+  const ways = waysOut({ app, admin, drain, log }, options);
+  return { app, admin, hub, drain, log, presence, servesDemo, hasOwnKey: !hasTokenKey(settings), ...ways };
 }
 
-interface Leaving extends Pick<Gateway, 'app' | 'admin' | 'drain'> {
-  /** Null if it is the caller's. */
-  readonly ownLog: RoomLog | null;
-}
+type Leaving = Pick<Gateway, 'app' | 'admin' | 'drain' | 'log'>;
 
 /** How a gateway ends, in order and in time. */
-function waysOut({ app, admin, drain, ownLog }: Leaving, options: GatewayOptions): Pick<Gateway, 'leave' | 'close'> {
+function waysOut({ app, admin, drain, log }: Leaving, options: GatewayOptions): Pick<Gateway, 'leave' | 'close'> {
   const { settings, clock } = options;
   let goneByMs = Number.POSITIVE_INFINITY;
   const leave = async (): Promise<void> => {
@@ -152,7 +151,7 @@ function waysOut({ app, admin, drain, ownLog }: Leaving, options: GatewayOptions
     const cut = clock.after(leftMs, () => app.server.closeAllConnections());
     await app.close();
     cut.cancel();
-    await ownLog?.close();
+    await log.close();
     await admin.close();
   };
   return { leave, close };
@@ -202,8 +201,8 @@ function followSilent({ server }: FastifyInstance): () => void {
 const hasTokenKey = (settings: Settings): boolean =>
   [settings.tokenSecret, settings.tokenPublicKey, settings.tokenJwksUrl].some((key) => key !== null);
 
-function openLog(settings: Settings, clock: Clock, app: FastifyInstance): Promise<RoomLog> {
-  if (settings.redisUrl !== null) return openRedisLog(settings, settings.nodeId, { clock, logger: app.log });
+function openBackend(settings: Settings, clock: Clock, app: FastifyInstance): Promise<Backend> {
+  if (settings.redisUrl !== null) return openRedis(settings, settings.nodeId, { clock, logger: app.log });
   return Promise.resolve(new MemoryStore(settings, clock).open(settings.nodeId));
 }
 

@@ -10,7 +10,7 @@ import type { Identity } from '../model.ts';
 import type { SessionOptions } from './post-session.ts';
 import { problems, roomOf, roomParams } from './schemas.ts';
 
-export function deleteSession({ log, authenticator, settings }: Omit<SessionOptions, 'clock'>) {
+export function deleteSession({ presence, authenticator, settings }: Omit<SessionOptions, 'clock'>) {
   return async (app: FastifyInstance): Promise<void> => {
     app.route({
       method: 'DELETE',
@@ -33,7 +33,7 @@ export function deleteSession({ log, authenticator, settings }: Omit<SessionOpti
         const users = new Set(named.map((one) => one?.id ?? null));
         // First, so that it goes also where the log is unavailable.
         giveCookie(reply, settings, { name: cookieName, value: '', room, maxAgeS: 0 });
-        for (const user of users) if (user !== null) await log.prolong(room, user, null);
+        for (const user of users) if (user !== null) await presence.prolong(room, user, null);
         return reply.code(204).header('cache-control', 'no-store').send();
       },
     });

@@ -9,19 +9,19 @@ import { type Authenticator, findToken, speakerOf } from '../auth/authenticator.
 import { type CookieSettings, cookieName, cookieOutlivesS, giveCookie } from '../auth/cookies.ts';
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
-import type { RoomLog } from '../log/room-log.ts';
+import type { Presence } from '../log/presence.ts';
 import { findCaller } from './caller.ts';
 import { acceptJson } from './json-body.ts';
 import { problems, roomParams, sessionAnswer } from './schemas.ts';
 
 export interface SessionOptions {
-  readonly log: Pick<RoomLog, 'prolong'>;
+  readonly presence: Pick<Presence, 'prolong'>;
   readonly authenticator: Authenticator;
   readonly settings: CookieSettings;
   readonly clock: Clock;
 }
 
-export function postSession({ log, authenticator, settings, clock }: SessionOptions) {
+export function postSession({ presence, authenticator, settings, clock }: SessionOptions) {
   return async (app: FastifyInstance): Promise<void> => {
     // The token is all that is asked for; a body that a client sends out of habit is read and left alone.
     acceptJson(app, 1);
@@ -47,9 +47,9 @@ export function postSession({ log, authenticator, settings, clock }: SessionOpti
           throw new Refusal('unauthorized', 'Send the token as `Authorization: Bearer`.');
         }
         const before = await authenticator.identifyByCookie(request, room);
-        await log.prolong(room, id, grant);
+        await presence.prolong(room, id, grant);
         // This browser is somebody else now: what it has open as the user before ends, as after a log-out.
-        if (before !== null && before.id !== null && before.id !== id) await log.prolong(room, before.id, null);
+        if (before !== null && before.id !== null && before.id !== id) await presence.prolong(room, before.id, null);
         const maxAgeS = Math.ceil((identity.expiresAtMs - clock.now()) / 1000) + cookieOutlivesS;
         giveCookie(reply, settings, { name: cookieName, value: found.token, room, maxAgeS });
         reply.header('cache-control', 'no-store').type('application/json');

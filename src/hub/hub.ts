@@ -9,6 +9,7 @@ import { Refusal } from '../errors.ts';
 import { HubCounters, type TurnedAway } from '../fanout/hub-counters.ts';
 import { inSlices } from '../fanout/slices.ts';
 import { StreamTimers, type StreamTimersSettings } from '../fanout/stream-timers.ts';
+import type { Backend } from '../log/backend.ts';
 import type { RoomLog } from '../log/room-log.ts';
 import type { RoomId } from '../model.ts';
 import type { Room } from '../room/room.ts';
@@ -49,9 +50,9 @@ export class Hub {
   #isClosing = false;
 
   /** `report` is told of mistakes of our own, which must not go unseen. */
-  constructor(log: RoomLog, settings: HubSettings, clock: Clock, report: (error: unknown) => void) {
+  constructor(backend: Backend, settings: HubSettings, clock: Clock, report: (error: unknown) => void) {
     this.hubCounters = new HubCounters();
-    this.#log = log;
+    this.#log = backend.log;
     this.#settings = settings;
     this.#clock = clock;
     this.#report = report;
@@ -62,7 +63,7 @@ export class Hub {
     const { viewerBytesMax } = settings;
     this.#joinContext = {
       hubCounters,
-      rooms: new Rooms({ log, settings, clock, hubCounters, report }),
+      rooms: new Rooms({ backend, settings, clock, hubCounters, report }),
       streamTimers: new StreamTimers(clock, settings),
       streamContext: { clock, sendQueueProbe: this.#sendQueueProbe, viewerBytesMax, streamCounters },
       streams: new Shares(),

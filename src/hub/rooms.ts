@@ -6,7 +6,7 @@
 import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { HubCounters } from '../fanout/hub-counters.ts';
-import type { RoomLog } from '../log/room-log.ts';
+import type { Backend } from '../log/backend.ts';
 import type { RoomId } from '../model.ts';
 import { Room, type RoomSettings } from '../room/room.ts';
 import type { Settings } from '../settings.ts';
@@ -17,7 +17,7 @@ import { Shares } from './shares.ts';
 export type RoomsSettings = RoomSettings & Pick<Settings, 'roomsMax' | 'unclaimedRoomsMax' | 'lingerMs' | 'renewMs'>;
 
 export interface RoomsOptions {
-  readonly log: RoomLog;
+  readonly backend: Backend;
   readonly settings: RoomsSettings;
   readonly clock: Clock;
   readonly hubCounters: HubCounters;
@@ -104,7 +104,7 @@ export class Rooms {
   }
 
   #open(id: RoomId, unclaimedBy: string | null): Followed | null {
-    const { log, settings, clock, hubCounters } = this.#options;
+    const { backend, settings, clock, hubCounters } = this.#options;
     const isFull = this.#unclaimedCount >= Math.ceil(settings.roomsMax * unclaimedShare);
     if (unclaimedBy !== null && isFull && !this.#dropIdle(({ unclaimedBy: by }) => by !== null)) return null;
     if (this.#rooms.size >= settings.roomsMax && !this.#dropIdle()) return null;
@@ -112,7 +112,7 @@ export class Rooms {
       if (!this.#unclaimed.take(unclaimedBy, settings.unclaimedRoomsMax)) return null;
       this.#unclaimedCount += 1;
     }
-    const room = new Room(id, log, settings, clock, hubCounters);
+    const room = new Room(id, backend, settings, clock, hubCounters);
     const opened = room.open().catch((error: unknown) => {
       this.#drop(id, room);
       throw error;

@@ -1,6 +1,7 @@
 /**
  * The contract of a room's log: the one memory that all gateways share. Two implementations keep it, `memory-log` (one
- * process, nothing to install) and `redis-log`; the tests in `test/contract` hold both to every sentence here.
+ * process, nothing to install) and `redis-log`; the tests in `test/contract` hold both to every sentence here. Who is in a
+ * room, and where, is `presence`'s.
  *
  * - A write is one atomic step. It is checked, numbered, kept and published together, or it leaves no trace.
  * - A repeat of a write with the same key within `onceTtlMs` changes nothing and gets the first answer.
@@ -33,6 +34,7 @@
 import type { RefusalCode } from '../errors.ts';
 import type { Audience, Entry, Epoch, Grant, Identity, Lane, Role, RoomId, StatePart, UserId } from '../model.ts';
 import type { Position, Tail } from './position.ts';
+import type { ViewerCount } from './presence.ts';
 
 /** A token bucket per user and name: `burst` at once, then `perSecond`. */
 export interface Rate {
@@ -171,45 +173,10 @@ export type LogMessage =
    */
   | { readonly type: 'prolong'; readonly user: UserId; readonly grant: Grant | null };
 
-/** How many watch a room, over all nodes. */
-export interface ViewerCount {
-  /** Open streams, also those of viewers without a name. */
-  readonly viewers: number;
-  /** Distinct users in the directory. */
-  readonly users: number;
-}
-
 export interface Subscriber {
   heard(message: LogMessage): void;
   /** The live path was cut and is whole again: messages may be missing. Read from your last position. */
   resumed(): void;
-}
-
-/** What is known of a user at the door. */
-export interface Entered {
-  readonly tail: Tail;
-  readonly ended: boolean;
-  readonly banned: boolean;
-  /** Where a user was put on record: this node had no valid lease in the room until now. See `Renewed`. */
-  readonly lapsed: boolean;
-  readonly covered?: boolean;
-}
-
-export const sameCount = (one: ViewerCount, other: ViewerCount): boolean =>
-  one.viewers === other.viewers && one.users === other.users;
-
-export interface Renewed {
-  readonly tail: Tail;
-  /** How many watch the room now. */
-  readonly sum: ViewerCount;
-  /** What a node said last that it shows its viewers; null where none has said it. */
-  readonly shown: ViewerCount | null;
-  /** How soon the node should renew again, in milliseconds, as users of silent nodes are left; 0: at its own pace. */
-  readonly againMs: number;
-  /** The lease had run out or was gone: peer entries may have passed this node by, and its users must enter again. */
-  readonly lapsed: boolean;
-  /** It was the directory that was lost: until it is filled again, peer entries go to every node, so none passed it by. */
-  readonly covered?: boolean;
 }
 
 export interface Reading {
@@ -282,27 +249,6 @@ export interface RoomLog {
   follow(room: RoomId, subscriber: Subscriber): Promise<void>;
   unfollow(room: RoomId): Promise<void>;
 
-  /**
-   * Puts a user with a stream on this node into the room's directory. `null` (no token) only asks. `role`: of the
-   * stream's token; absent, `viewer`, whom every ban binds.
-   */
-  enter(room: RoomId, user: UserId | null, role?: Role): Promise<Entered>;
-  /** The user's last stream in this room on this node is gone. */
-  leave(room: RoomId, user: UserId): Promise<void>;
-  /** Tells the nodes that have the user on record what its token allows now; null: the user has given it up. */
-  prolong(room: RoomId, user: UserId, grant: Grant | null): Promise<void>;
-  /**
-   * Keeps this node's records in the directory valid for another `leaseMs`, and the room from being forgotten, and tells
-   * the tail. `seen`: the last entry that the log gave this node. If the log has less in that epoch, it came back older
-   * without noticing, and begins a new epoch. Never pass what a client says.
-   *
-   * `viewers`: streams that this node has in the room, which counts as long as the lease. The sum over all nodes, and
-   * the directory's number of users, are published to everyone as `audience` when one of the two is another than before.
-   * Users of a node whose lease ended are taken out, a bounded number at a time. `shown`: what this node shows its
-   * viewers, from which a node that begins to follow the room goes on.
-   */
-  renew(room: RoomId, viewers?: number, seen?: Position | null, shown?: ViewerCount | null): Promise<Renewed>;
-
   /** Whether calls can be expected to succeed now: `health` tells no trouble. */
   isReady(): boolean;
   health(): LogHealth;
@@ -328,5 +274,3 @@ export const sampledChat = 'chat';
 export const declareMs = 1000;
 /** How long a client's idempotency key is honoured, in milliseconds (PROTOCOL: 10 minutes). */
 export const onceTtlMs = 600_000;
-/** How long a node's directory records stay valid without `renew`, in milliseconds. */
-export const leaseMs = 15_000;

@@ -6,6 +6,7 @@
 import { Histogram } from 'prom-client';
 import type { Clock } from '../clock.ts';
 import { Refusal } from '../errors.ts';
+import type { Presence } from '../log/presence.ts';
 import type { Appended, RoomLog } from '../log/room-log.ts';
 
 /** Refusals of a log; anything else that it throws is an internal error. */
@@ -48,14 +49,14 @@ export class LogCalls {
 
 type Call = (...args: readonly unknown[]) => unknown;
 
-/** The same log, with its calls watched. */
-export function watchLog(log: RoomLog, calls: LogCalls, clock: Clock): RoomLog {
+/** The same part of a back end, with its calls watched. */
+export function watchCalls<Part extends RoomLog | Presence>(part: Part, calls: LogCalls, clock: Clock): Part {
   const watched = new Map<string | symbol, unknown>();
-  return new Proxy(log, {
+  return new Proxy(part, {
     get(_, name) {
       if (watched.has(name)) return watched.get(name);
-      const found: unknown = Reflect.get(log, name, log);
-      const member = typeof found === 'function' ? watch(String(name), found.bind(log) as Call, calls, clock) : found;
+      const found: unknown = Reflect.get(part, name, part);
+      const member = typeof found === 'function' ? watch(String(name), found.bind(part) as Call, calls, clock) : found;
       watched.set(name, member);
       return member;
     },

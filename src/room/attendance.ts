@@ -3,7 +3,7 @@
  * the nodes that a peer entry must reach.
  */
 
-import type { Entered, RoomLog } from '../log/room-log.ts';
+import type { Entered, Presence } from '../log/presence.ts';
 import type { Grant, Role, RoomId, UserId } from '../model.ts';
 import { type Ban, binds } from './bans.ts';
 import type { Intake } from './intake.ts';
@@ -14,15 +14,15 @@ const registerAtOnce = 200;
 
 export class Attendance {
   readonly #room: RoomId;
-  readonly #log: Pick<RoomLog, 'enter' | 'leave'>;
+  readonly #presence: Pick<Presence, 'enter' | 'leave'>;
   readonly #intake: Pick<Intake, 'leaseCall' | 'leased'>;
   readonly #visitors = new Map<UserId, Visitor[]>();
   #size = 0;
 
   /** `intake`: is told what became of this node's lease. */
-  constructor(room: RoomId, log: Pick<RoomLog, 'enter' | 'leave'>, intake: Pick<Intake, 'leaseCall' | 'leased'>) {
+  constructor(room: RoomId, presence: Pick<Presence, 'enter' | 'leave'>, intake: Pick<Intake, 'leaseCall' | 'leased'>) {
     this.#room = room;
-    this.#log = log;
+    this.#presence = presence;
     this.#intake = intake;
   }
 
@@ -41,7 +41,7 @@ export class Attendance {
     // Noted before the log is asked, so that no leaving overtakes it, and no ban or newer token misses it.
     if (id !== null) this.#note(id, visitor);
     const call = this.#intake.leaseCall();
-    const entered = await this.#log.enter(this.#room, id, role);
+    const entered = await this.#presence.enter(this.#room, id, role);
     // A user that comes alone finds a lease that nobody has needed.
     if (id !== null && !entered.banned)
       this.#intake.leased(call, { ...entered, lapsed: entered.lapsed && this.#size > 1 });
@@ -60,7 +60,7 @@ export class Attendance {
     if (visitors.length > 0) return;
     this.#visitors.delete(id);
     // A record that stays costs a message that nobody takes; it ends with the lease.
-    this.#log.leave(this.#room, id).catch(() => undefined);
+    this.#presence.leave(this.#room, id).catch(() => undefined);
   }
 
   /** The user came with a token that allows this; null: it has given its token up. */
@@ -77,7 +77,7 @@ export class Attendance {
     const here = [...this.#visitors].flatMap(([id, visitors]) => rolesOf(visitors).map((role) => ({ id, role })));
     for (let from = 0; from < here.length; from += registerAtOnce) {
       const some = here.slice(from, from + registerAtOnce).filter(({ id }) => this.#visitors.has(id));
-      const entered = await Promise.all(some.map(({ id, role }) => this.#log.enter(this.#room, id, role)));
+      const entered = await Promise.all(some.map(({ id, role }) => this.#presence.enter(this.#room, id, role)));
       for (const { id, role } of some.filter((_, index) => entered[index]?.banned)) {
         for (const visitor of this.#of(id)) if (visitor.identity.role === role) visitor.banned(null);
       }

@@ -20,7 +20,8 @@ import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { Loss } from '../fanout/gap.ts';
 import { type Followed, judgeFollowed, type Position, type Tail } from '../log/position.ts';
-import type { LogMessage, RoomLog, RoomState, Subscriber, ViewerCount } from '../log/room-log.ts';
+import type { ViewerCount } from '../log/presence.ts';
+import type { LogMessage, RoomLog, RoomState, Subscriber } from '../log/room-log.ts';
 import type { Entry, Grant, RoomId, UserId } from '../model.ts';
 import { type Lapse, Lease, type LeaseCall } from './lease.ts';
 
@@ -41,8 +42,8 @@ export interface Sink {
   hasUsers(): boolean;
   /** Whether one of these users has a stream here. */
   isHere(users: readonly UserId[]): boolean;
-  /** Streams here, as the log is told. */
-  readonly size: number;
+  /** Tells the log what this node has of the room, and passes what it answers to `leased`. */
+  renew(): Promise<unknown>;
 }
 
 /** Entries that may be kept aside while the log is read; more are read from the log instead. */
@@ -245,9 +246,7 @@ export class Intake implements Subscriber {
       if (this.#isClosed()) return;
       if (this.#isOlder(reading.tail)) {
         // No delay, as it was asked after we had more: the log lost it. It learns that from us, and begins a new epoch.
-        const call = this.leaseCall();
-        const renewed = await this.#log.renew(this.#room, this.#sink.size, this.position);
-        this.leased(call, renewed);
+        await this.#sink.renew();
         reading = await this.#log.read(this.#room, this.position, pageEntries);
         if (this.#isClosed()) return;
       }

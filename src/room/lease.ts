@@ -11,7 +11,7 @@
 
 import type { Clock } from '../clock.ts';
 import type { Position } from '../log/position.ts';
-import { leaseMs, type Renewed } from '../log/room-log.ts';
+import { leaseMs, type Renewed } from '../log/presence.ts';
 
 /** A call that takes the lease on: how things were when it was sent. */
 export interface LeaseCall {

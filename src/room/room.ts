@@ -12,8 +12,10 @@ import type { HubCounters } from '../fanout/hub-counters.ts';
 import type { Frame } from '../fanout/span.ts';
 import { Tape } from '../fanout/tape.ts';
 import { ViewerSet } from '../fanout/viewer-set.ts';
+import type { Backend } from '../log/backend.ts';
 import type { GapCause, Position } from '../log/position.ts';
-import type { RoomLog, RoomState, ViewerCount } from '../log/room-log.ts';
+import type { Presence, ViewerCount } from '../log/presence.ts';
+import type { RoomState } from '../log/room-log.ts';
 import type { Entry, Grant, RoomId, UserId } from '../model.ts';
 import type { Settings } from '../settings.ts';
 import { spansPerViewer, type Viewer } from '../stream/viewer.ts';
@@ -52,7 +54,7 @@ export class Room implements Sink {
   readonly shownViewerCount: ShownViewerCount;
   /** What the tapes may lack for those who come back. */
   readonly replayFloor = new ReplayFloor();
-  readonly #log: RoomLog;
+  readonly #presence: Presence;
   readonly #settings: RoomSettings;
   readonly #clock: Clock;
   readonly #hubCounters: HubCounters;
@@ -69,9 +71,10 @@ export class Room implements Sink {
   /** From this offset on there is nothing to wait for; null while the room has not ended. */
   #endsAt: number | null = null;
 
-  constructor(id: RoomId, log: RoomLog, settings: RoomSettings, clock: Clock, hubCounters: HubCounters) {
+  constructor(id: RoomId, backend: Backend, settings: RoomSettings, clock: Clock, hubCounters: HubCounters) {
+    const { log, presence } = backend;
     this.id = id;
-    this.#log = log;
+    this.#presence = presence;
     this.#settings = settings;
     this.#clock = clock;
     this.#hubCounters = hubCounters;
@@ -79,7 +82,7 @@ export class Room implements Sink {
     this.idleSinceMs = clock.now();
     this.state = new StateView(settings.stateInlineBytes);
     this.intake = new Intake(id, log, clock, this, settings.replayEntriesMax);
-    this.attendance = new Attendance(id, log, this.intake);
+    this.attendance = new Attendance(id, presence, this.intake);
     const { stateInlineBytes } = settings;
     this.pages = new Pages(id, log, clock, { stateInlineBytes, spanBytesMax: this.spanBytesMax });
     this.shownViewerCount = new ShownViewerCount({
@@ -122,7 +125,7 @@ export class Room implements Sink {
     if (!this.intake.isOpen) return 0;
     const call = this.intake.leaseCall();
     const { shown } = this.shownViewerCount;
-    const renewed = await this.#log.renew(this.id, this.size, call.position, shown);
+    const renewed = await this.#presence.renew(this.id, this.size, call.position, shown);
     this.shownViewerCount.renewed(renewed);
     this.intake.leased(call, { ...renewed, lapsed: renewed.lapsed && this.hasUsers() });
     this.intake.compare(renewed.tail);

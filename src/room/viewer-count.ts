@@ -10,7 +10,7 @@
  */
 
 import type { Clock, Timer } from '../clock.ts';
-import { type Renewed, sameCount, type ViewerCount } from '../log/room-log.ts';
+import { type Renewed, sameCount, type ViewerCount } from '../log/presence.ts';
 import { eventFrame } from '../stream/frame.ts';
 
 /** How long fewer must watch before that is shown, in milliseconds: whoever reconnects is back sooner. */

@@ -72,8 +72,8 @@ describe('two platforms on one Redis', () => {
     await gateway.post('gift', { gift: 'rose', count: 1 }, { as, key: 'same' });
     await gateway.put('title', { mark: 'theirs' });
     const grant = { role: 'viewer', tags: ['gold'], expiresAtMs: Date.now() + 60_000 } as const;
-    await gateway.gateway.log.prolong(id, 'bob' as UserId, grant);
-    for (let n = 1; n <= 3; n += 1) await gateway.gateway.log.renew(id, 40 * n);
+    await gateway.gateway.presence.prolong(id, 'bob' as UserId, grant);
+    for (let n = 1; n <= 3; n += 1) await gateway.gateway.presence.renew(id, 40 * n);
     for (const viewer of viewers) viewer.leave();
   }
 

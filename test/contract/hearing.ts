@@ -1,7 +1,7 @@
 /** The contract of a room's log: numbers, order, and who hears what. */
 
 import assert from 'node:assert/strict';
-import { leaseMs } from '../../src/log/room-log.ts';
+import { leaseMs } from '../../src/log/presence.ts';
 import type { Grant } from '../../src/model.ts';
 import { event, freshRoom, type OpenHarness, promise, put, user } from './stage.ts';
 

@@ -4,19 +4,20 @@
  */
 
 import assert from 'node:assert/strict';
-import { declareMs, type RoomLog } from '../../src/log/room-log.ts';
+import { declareMs } from '../../src/log/room-log.ts';
 import type { Entry } from '../../src/model.ts';
+import type { NodeLog } from '../rig/joined.ts';
 import { event, idOf, markOf, type Stage } from './stage.ts';
 
 /** Many at once, by turns from each of the nodes; in the order of their numbers. */
-export async function flood(stage: Stage, size: number, logs: readonly RoomLog[] = [stage.log]) {
+export async function flood(stage: Stage, size: number, logs: readonly NodeLog[] = [stage.log]) {
   const answers = await Promise.all(
     Array.from({ length: size }, (_, n) => stage.keep(event(), {}, logs[n % logs.length])),
   );
   return answers.toSorted((a, b) => a.position.offset - b.position.offset);
 }
 
-export async function readAll(stage: Stage, log: RoomLog = stage.log): Promise<readonly Entry[]> {
+export async function readAll(stage: Stage, log: NodeLog = stage.log): Promise<readonly Entry[]> {
   const { tail } = await log.read(stage.room, null, 0);
   const epoch = tail.lineage[0]?.epoch ?? tail.epoch;
   return (await log.read(stage.room, { epoch, offset: 0 }, 10_000)).entries;

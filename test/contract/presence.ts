@@ -1,14 +1,15 @@
 /** The contract of a room's log: how many watch it, over all nodes. */
 
 import assert from 'node:assert/strict';
-import { leaseMs, type RoomLog, type ViewerCount } from '../../src/log/room-log.ts';
+import { leaseMs, type ViewerCount } from '../../src/log/presence.ts';
+import type { NodeLog } from '../rig/joined.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import { type Ear, event, type OpenHarness, promise, type Stage, user } from './stage.ts';
 
 const viewerCount = (viewers: number, users: number): ViewerCount => ({ viewers, users });
-const sum = async (stage: Stage, viewers: number, log: RoomLog = stage.log): Promise<ViewerCount> =>
+const sum = async (stage: Stage, viewers: number, log: NodeLog = stage.log): Promise<ViewerCount> =>
   (await log.renew(stage.room, viewers)).sum;
-const enter = (stage: Stage, log: RoomLog, ...names: string[]): Promise<unknown> =>
+const enter = (stage: Stage, log: NodeLog, ...names: string[]): Promise<unknown> =>
   Promise.all(names.map((name) => log.enter(stage.room, user(name))));
 const hears = (ear: Ear, ...all: ViewerCount[]): Promise<unknown> =>
   waitFor(() => ear.audiences.length >= all.length, { what: `${all.length} numbers` }).then(() =>

@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { Refusal } from '../../src/errors.ts';
-import { openRedisLog } from '../../src/log/redis/redis-log.ts';
-import type { Appended, Change, RoomLog, Write } from '../../src/log/room-log.ts';
+import { openRedis } from '../../src/log/redis/open-redis.ts';
+import type { Appended, Change, Write } from '../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../src/model.ts';
 import { readSettings, type Settings } from '../../src/settings.ts';
+import { joined, type NodeLog } from '../rig/joined.ts';
 import type { RedisOptions, RedisServer } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import type { Harness, LogSettings } from './stage.ts';
@@ -39,13 +40,13 @@ export const writeOf = (room: RoomId, change: Change = comment(), more: Partial<
 });
 export const once = (key: string, digest = 'd') => ({ once: { key, digest } });
 
-const openLogs = new Set<RoomLog>();
-export async function open(url: string, nodeId = 'node-1', settings: Partial<Settings> = {}): Promise<RoomLog> {
+const openLogs = new Set<NodeLog>();
+export async function open(url: string, nodeId = 'node-1', settings: Partial<Settings> = {}): Promise<NodeLog> {
   const all = {
     ...readSettings({ REDIS_URL: url, LOG_DEADLINE_MS: String(deadlineMs), CHAT_PER_SECOND: '0' }),
     ...settings,
   };
-  const log = await openRedisLog(all, nodeId);
+  const log = joined(await openRedis(all, nodeId));
   openLogs.add(log);
   return log;
 }
@@ -68,7 +69,7 @@ export async function refusedCode(answer: Promise<unknown>): Promise<string> {
   }
 }
 /** Writes until one is kept. */
-export const heal = (log: RoomLog, room: RoomId) =>
+export const heal = (log: NodeLog, room: RoomId) =>
   waitFor(async () => log.isReady() && (await log.append(writeOf(room)).catch(() => null)), {
     what: 'the log to heal',
     timeoutMs: 10_000,
@@ -76,7 +77,7 @@ export const heal = (log: RoomLog, room: RoomId) =>
 
 /** What the contract asks of one server; `url`: as whom the nodes call it. */
 export function harnessOn(server: RedisServer, url: string, settings: Partial<LogSettings>): Harness {
-  const nodes = new Map<string, Promise<RoomLog>>();
+  const nodes = new Map<string, Promise<NodeLog>>();
   return {
     node(id) {
       const log = nodes.get(id) ?? open(url, id, { logDeadlineMs: 2000, ...settings });

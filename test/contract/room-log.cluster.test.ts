@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import type { RoomLog } from '../../src/log/room-log.ts';
 import type { RoomId } from '../../src/model.ts';
 import { callsMax } from '../../src/redis/link.ts';
+import type { NodeLog } from '../rig/joined.ts';
 import { type RedisCluster, startRedisCluster } from '../rig/redis-cluster.ts';
 import { waitFor } from '../rig/wait-for.ts';
 import { age, closeAll, deadlineMs, kept, newRoom, open, writeOf } from './redis-stage.ts';
@@ -24,14 +24,14 @@ describe('redis-log on a cluster', () => {
   });
   after(() => cluster.stop());
 
-  async function assertBack(log: RoomLog): Promise<void> {
+  async function assertBack(log: NodeLog): Promise<void> {
     for (const room of rooms.values()) {
       await waitFor(() => log.readState(room).catch(() => null), { what: 'every shard to answer', timeoutMs: 10_000 });
     }
   }
 
   roomLogContract('redis-log on a cluster', async (settings) => {
-    const logs = new Map<string, Promise<RoomLog>>();
+    const logs = new Map<string, Promise<NodeLog>>();
     return {
       node(id) {
         const log = logs.get(id) ?? open(cluster.url, id, { logDeadlineMs: 2000, ...settings });
@@ -57,7 +57,7 @@ describe('redis-log on a cluster', () => {
 
 describe('the log on a cluster', () => {
   let cluster: RedisCluster;
-  let log: RoomLog;
+  let log: NodeLog;
   before(async () => {
     cluster = await startRedisCluster({ hasReplicas: false });
   });

@@ -4,8 +4,9 @@ import { MemoryStore } from '../../src/log/memory/memory-log.ts';
 import { bucketsMin, type MemoryLimits } from '../../src/log/memory/record.ts';
 import { onceKeysMax } from '../../src/log/memory/room.ts';
 import { judge } from '../../src/log/position.ts';
-import { declareMs, type RoomLog, sampledChat } from '../../src/log/room-log.ts';
+import { declareMs, sampledChat } from '../../src/log/room-log.ts';
 import { FakeClock } from '../rig/fake-clock.ts';
+import { joined, type NodeLog } from '../rig/joined.ts';
 import { roomLogContract } from './room-log.contract.ts';
 import { event, freshRoom, type Harness, put, Stage, user } from './stage.ts';
 
@@ -29,12 +30,12 @@ interface MemoryHarness extends Harness {
 function open(settings: Partial<MemoryLimits> = {}): MemoryHarness {
   const clock = new FakeClock();
   const store = new MemoryStore({ ...defaults, ...settings }, clock);
-  const nodes = new Map<string, RoomLog>();
+  const nodes = new Map<string, NodeLog>();
   return {
     store,
     clock,
     async node(id) {
-      const log = nodes.get(id) ?? store.open(id);
+      const log = nodes.get(id) ?? joined(store.open(id));
       nodes.set(id, log);
       return log;
     },

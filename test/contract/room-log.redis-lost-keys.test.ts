@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { judge } from '../../src/log/position.ts';
-import { type Change, leaseMs, type Renewed, type RoomLog } from '../../src/log/room-log.ts';
+import { leaseMs, type Renewed } from '../../src/log/presence.ts';
+import type { Change } from '../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../src/model.ts';
+import type { NodeLog } from '../rig/joined.ts';
 import { audienceKey, logKey, metaKey, nodesKey, rulesKey, stateKey, whereKey } from '../rig/keys.ts';
 import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
@@ -37,7 +39,7 @@ const direct = (...to: UserId[]): Change => ({
   audience: to,
   body: '{"type":"a"}',
 });
-const answerOf = async (log: RoomLog, room: RoomId, change = comment(), by = anna) => {
+const answerOf = async (log: NodeLog, room: RoomId, change = comment(), by = anna) => {
   const answer = await log.append(writeOf(room, change, { by }));
   return answer.outcome === 'kept' ? 'kept' : answer.code;
 };
@@ -135,16 +137,16 @@ describe('the state', () => {
   });
 
   for (const [name, notice] of [
-    ['is read', (log: RoomLog, room: RoomId) => log.readState(room)],
-    ['is renewed', (log: RoomLog, room: RoomId) => log.renew(room)],
-    ['gets another part', (log: RoomLog, room: RoomId) => log.append(writeOf(room, put('other')))],
+    ['is read', (log: NodeLog, room: RoomId) => log.readState(room)],
+    ['is renewed', (log: NodeLog, room: RoomId) => log.renew(room)],
+    ['gets another part', (log: NodeLog, room: RoomId) => log.append(writeOf(room, put('other')))],
     [
       'is rid of a part',
-      (log: RoomLog, room: RoomId) => log.append(writeOf(room, { type: 'remove', part: 'title', ifVersion: null })),
+      (log: NodeLog, room: RoomId) => log.append(writeOf(room, { type: 'remove', part: 'title', ifVersion: null })),
     ],
-    ['is counted in', (log: RoomLog, room: RoomId) => log.append(writeOf(room, count(1)))],
-    ['is settled', (log: RoomLog, room: RoomId) => log.settle(room, 'likes')],
-    ['ends', (log: RoomLog, room: RoomId) => log.append(writeOf(room, { type: 'end', body: '{}' }))],
+    ['is counted in', (log: NodeLog, room: RoomId) => log.append(writeOf(room, count(1)))],
+    ['is settled', (log: NodeLog, room: RoomId) => log.settle(room, 'likes')],
+    ['ends', (log: NodeLog, room: RoomId) => log.append(writeOf(room, { type: 'end', body: '{}' }))],
   ] as const) {
     test(`is a declared loss when it is gone and the room ${name}; sums of counters outlive it`, async () => {
       const log = await open(server.url);

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import type { Position } from '../../src/log/position.ts';
-import type { Change, RoomLog } from '../../src/log/room-log.ts';
+import type { Change } from '../../src/log/room-log.ts';
 import type { RoomId } from '../../src/model.ts';
+import type { NodeLog } from '../rig/joined.ts';
 import { logKey, metaKey } from '../rig/keys.ts';
 import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { closeAll, kept, newRoom, open, writeOf } from './redis-stage.ts';
@@ -17,7 +18,7 @@ after(() => server.stop());
 afterEach(closeAll);
 
 const retract = (target: Position): Change => ({ type: 'retract', target, body: '{}' });
-async function writeAndRetract(log: RoomLog, room: RoomId): Promise<Position> {
+async function writeAndRetract(log: NodeLog, room: RoomId): Promise<Position> {
   const { position } = await kept(log.append(writeOf(room)));
   await kept(log.append(writeOf(room, retract(position))));
   return position;

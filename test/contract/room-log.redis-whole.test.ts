@@ -8,8 +8,9 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { Refusal } from '../../src/errors.ts';
 import type { Position } from '../../src/log/position.ts';
 import { keysIn } from '../../src/log/redis/keys.ts';
-import type { Appended, Change, Rate, RoomLog, Write } from '../../src/log/room-log.ts';
+import type { Appended, Change, Rate, Write } from '../../src/log/room-log.ts';
 import type { RoomId, UserId } from '../../src/model.ts';
+import type { NodeLog } from '../rig/joined.ts';
 import { leastRights } from '../rig/least-rights.ts';
 import { type RedisServer, startRedis } from '../rig/redis.ts';
 import { waitFor } from '../rig/wait-for.ts';
@@ -54,7 +55,7 @@ const writes: readonly (readonly [name: string, entries: number, change: (target
 ];
 
 /** A room with a bit of everything, and a first entry that can be retracted. */
-async function prepare(log: RoomLog): Promise<{ room: RoomId; target: Position }> {
+async function prepare(log: NodeLog): Promise<{ room: RoomId; target: Position }> {
   const room = newRoom();
   const { position: target } = await kept(log.append(writeOf(room)));
   await log.enter(room, ben);
@@ -70,7 +71,7 @@ async function prepare(log: RoomLog): Promise<{ room: RoomId; target: Position }
   return { room, target };
 }
 
-const offsetOf = async (log: RoomLog, room: RoomId): Promise<number> => (await log.readState(room)).tail.offset;
+const offsetOf = async (log: NodeLog, room: RoomId): Promise<number> => (await log.readState(room)).tail.offset;
 const answered = async (answer: Promise<Appended>): Promise<Appended | string> => {
   try {
     return await answer;
@@ -82,7 +83,7 @@ const answered = async (answer: Promise<Appended>): Promise<Appended | string> =
 
 describe('a step on Redis', () => {
   let server: RedisServer;
-  let admin: RoomLog;
+  let admin: NodeLog;
   before(async () => {
     server = await startRedis();
   });
@@ -118,7 +119,7 @@ describe('a step on Redis', () => {
   }
 
   /** A write that has left no trace is done by its repeat, once. */
-  async function assertFirst(log: RoomLog, write: Write, offset: number): Promise<void> {
+  async function assertFirst(log: NodeLog, write: Write, offset: number): Promise<void> {
     const again = await kept(log.append(write));
     assert.equal(again.repeated, false);
     assert.equal(await offsetOf(log, write.room), offset);

@@ -5,17 +5,10 @@ import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import type { MemoryLimits } from '../../src/log/memory/record.ts';
 import { formatPosition, type Position } from '../../src/log/position.ts';
-import type {
-  Appended,
-  Change,
-  IfVersion,
-  LogMessage,
-  RoomLog,
-  Subscriber,
-  ViewerCount,
-  Write,
-} from '../../src/log/room-log.ts';
+import type { ViewerCount } from '../../src/log/presence.ts';
+import type { Appended, Change, IfVersion, LogMessage, Subscriber, Write } from '../../src/log/room-log.ts';
 import type { Entry, RoomId, UserId } from '../../src/model.ts';
+import type { NodeLog } from '../rig/joined.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
 /** What a test may set; the rest is as the implementation likes. */
@@ -24,7 +17,7 @@ export type LogSettings = MemoryLimits;
 /** One store, and the nodes that share it. */
 export interface Harness {
   /** The link of a node, the same one for the same id. */
-  node(id: string): Promise<RoomLog>;
+  node(id: string): Promise<NodeLog>;
   /** The store restarts and keeps everything. Links may need a moment afterwards. */
   restart(): Promise<void>;
   /** The store comes back empty. */
@@ -101,21 +94,21 @@ export function rule(name: 'ban' | 'mute', target: UserId, seconds: number | nul
 export class Stage {
   readonly harness: Harness;
   readonly room: RoomId = freshRoom();
-  readonly log: RoomLog;
+  readonly log: NodeLog;
 
-  constructor(harness: Harness, log: RoomLog) {
+  constructor(harness: Harness, log: NodeLog) {
     this.harness = harness;
     this.log = log;
   }
 
-  append(change: Change, more: Partial<Write> = {}, log: RoomLog = this.log): Promise<Appended> {
+  append(change: Change, more: Partial<Write> = {}, log: NodeLog = this.log): Promise<Appended> {
     const role = change.type === 'rule' ? 'moderator' : 'viewer';
     const plain: Write = { room: this.room, by: user('ann'), role, once: null, rate: null, mutable: true, change };
     return log.append({ ...plain, ...more });
   }
 
   /** Appends what must be kept. */
-  async keep(change: Change, more: Partial<Write> = {}, log: RoomLog = this.log) {
+  async keep(change: Change, more: Partial<Write> = {}, log: NodeLog = this.log) {
     const answer = await this.append(change, more, log);
     assert.equal(answer.outcome, 'kept', `refused: ${JSON.stringify(answer)}`);
     return answer;
@@ -135,7 +128,7 @@ export class Stage {
     return position;
   }
 
-  async follow(log: RoomLog = this.log): Promise<Ear> {
+  async follow(log: NodeLog = this.log): Promise<Ear> {
     const ear = new Ear();
     await log.follow(this.room, ear);
     return ear;
@@ -146,7 +139,7 @@ export class Stage {
   }
 
   /** Settled when the store answers again. */
-  async back(log: RoomLog = this.log): Promise<void> {
+  async back(log: NodeLog = this.log): Promise<void> {
     await waitFor(async () => (await log.readState(this.room)) !== null, { what: 'the store to be back' });
   }
 }

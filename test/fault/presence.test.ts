@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { leaseMs } from '../../src/log/room-log.ts';
+import { leaseMs } from '../../src/log/presence.ts';
 import type { RoomId } from '../../src/model.ts';
 import { graceMs } from '../../src/room/viewer-count.ts';
 import { age } from '../contract/redis-stage.ts';

@@ -19,7 +19,7 @@ describe('sampled chat of a flood over two gateways', () => {
     const settings = readSettings({ CHAT_PER_SECOND: `${perSecond}` });
     const store = new MemoryStore(settings, clock);
     const gateways = ['a', 'b'].map((name) => {
-      const log = store.open(name);
+      const { log } = store.open(name);
       const pendingFlush = new PendingFlush({ log, clock, countMs: settings.countMs, waitingMax: 10 });
       const say = async () => {
         const answer = await log.append({

@@ -1,10 +1,10 @@
 /** Who takes part in the model: people with their rights, a log whose calls take a while, sockets that note times. */
 
 import type { Position } from '../../src/log/position.ts';
-import type { RoomLog } from '../../src/log/room-log.ts';
 import type { Audience, Grant, Identity, RoomId, UserId } from '../../src/model.ts';
 import type { FakeClock } from '../rig/fake-clock.ts';
 import { FakeSocket } from '../rig/fake-socket.ts';
+import type { NodeLog } from '../rig/joined.ts';
 import type { Person, Seen } from '../rig/ledger.ts';
 
 export const room = 'model' as RoomId;
@@ -125,7 +125,7 @@ export class Breath {
 }
 
 /** A log whose calls take a number of turns, before and after they are carried out. */
-export function slowly(log: RoomLog, roll: (sides: number) => number, watch: LogWatch, breath: Breath): RoomLog {
+export function slowly(log: NodeLog, roll: (sides: number) => number, watch: LogWatch, breath: Breath): NodeLog {
   const delayed =
     <Args extends unknown[], Answer>(call: (...args: Args) => Promise<Answer>, seen?: (...args: Args) => void) =>
     async (...args: Args): Promise<Answer> => {

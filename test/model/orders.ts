@@ -9,10 +9,10 @@ import fc from 'fast-check';
 import { Hub } from '../../src/hub/hub.ts';
 import { MemoryStore } from '../../src/log/memory/memory-log.ts';
 import { parsePosition } from '../../src/log/position.ts';
-import type { RoomLog } from '../../src/log/room-log.ts';
 import { readSettings } from '../../src/settings.ts';
 import { FakeClock } from '../rig/fake-clock.ts';
 import { FakeSocket } from '../rig/fake-socket.ts';
+import { asBackend, joined, type NodeLog } from '../rig/joined.ts';
 import { Ledger } from '../rig/ledger.ts';
 import { Oracle } from '../rig/oracle.ts';
 import { people, room, toIdentity, turn } from './cast.ts';
@@ -20,7 +20,7 @@ import { Chronicle } from './chronicle.ts';
 import { Writers } from './writers.ts';
 
 /** Each answer, and each message of the log, comes when the scheduler says so; messages stay in their order. */
-function scheduled(log: RoomLog, scheduler: fc.Scheduler): RoomLog {
+function scheduled(log: NodeLog, scheduler: fc.Scheduler): NodeLog {
   const answering =
     <Args extends unknown[], Answer>(name: string, call: (...args: Args) => Promise<Answer>) =>
     async (...args: Args): Promise<Answer> => {
@@ -88,7 +88,7 @@ class Stage {
     const store = new MemoryStore(settings, this.clock);
     const chronicle = new Chronicle(this.ledger, { entries: 1000, ttlMs: 1e9, replayMax: 1000 });
     this.#writers = new Writers(store, this.clock, this.ledger, chronicle, 0);
-    this.#hub = new Hub(scheduled(store.open('node'), scheduler), settings, this.clock, (error) => {
+    this.#hub = new Hub(asBackend(scheduled(joined(store.open('node')), scheduler)), settings, this.clock, (error) => {
       throw error;
     });
     this.#rhythm = rhythm;

@@ -9,10 +9,11 @@ import { Refusal } from '../../src/errors.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { MemoryStore } from '../../src/log/memory/memory-log.ts';
 import { parsePosition } from '../../src/log/position.ts';
-import { leaseMs, type RoomLog } from '../../src/log/room-log.ts';
+import { leaseMs } from '../../src/log/presence.ts';
 import type { UserId } from '../../src/model.ts';
 import { readSettings, type Settings } from '../../src/settings.ts';
 import { FakeClock } from '../rig/fake-clock.ts';
+import { asBackend, joined, type NodeLog } from '../rig/joined.ts';
 import { Ledger, type Person } from '../rig/ledger.ts';
 import { asOther, Breath, dice, type LogWatch, people, room, slowly, TimedSocket, toGrant, turn } from './cast.ts';
 import { Chronicle } from './chronicle.ts';
@@ -37,7 +38,7 @@ export class World {
   #hasTrimmed = false;
   #wasLong = false;
   readonly #store: MemoryStore;
-  readonly #writer: RoomLog;
+  readonly #writer: NodeLog;
   readonly #hubs: readonly Hub[];
   readonly #breaths: readonly Breath[] = nodes.map(() => new Breath());
   /** Whether a message that is not kept may have been lost. */
@@ -57,12 +58,12 @@ export class World {
     });
     this.#store = new MemoryStore(this.settings, this.clock);
     this.writers = new Writers(this.#store, this.clock, this.ledger, this.chronicle, limits.entries);
-    this.#writer = this.#store.open('writer');
+    this.#writer = joined(this.#store.open('writer'));
     const roll = dice(seed);
     this.#hubs = nodes.map((_, node) => {
       const breath = this.#breaths[node] ?? assert.fail();
-      const log = slowly(this.#store.open(nodes[node] ?? ''), roll, this.#watch(node), breath);
-      return new Hub(log, this.settings, this.clock, (error) => this.faults.push(error));
+      const log = slowly(joined(this.#store.open(nodes[node] ?? '')), roll, this.#watch(node), breath);
+      return new Hub(asBackend(log), this.settings, this.clock, (error) => this.faults.push(error));
     });
   }
 

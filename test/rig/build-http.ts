@@ -50,7 +50,7 @@ export async function buildHttp(options: BuildOptions = {}): Promise<Built> {
     ...options.environment,
   });
   const clock = new FakeClock({ startMs: Date.now() });
-  const own = new MemoryStore(settings, clock).open('node-a');
+  const own = new MemoryStore(settings, clock).open('node-a').log;
   const log = wrap(own, options.log ?? {});
   const lines: string[] = [];
   const app = Fastify({

@@ -122,7 +122,8 @@ describe('a token', () => {
     const gateway = await startGateway({ environment: { LOG_LEVEL: 'trace' } });
     try {
       const fail = (): Promise<never> => Promise.reject(new TypeError('a planted mistake'));
-      Object.assign(gateway.gateway.log, { append: fail, readState: fail, enter: fail, prolong: fail });
+      Object.assign(gateway.gateway.log, { append: fail, readState: fail });
+      Object.assign(gateway.gateway.presence, { enter: fail, prolong: fail });
       const [token = ''] = tokens;
       const headers = { authorization: `Bearer ${token}`, cookie: `ringside=${token}` };
       for (const [method, path] of [

@@ -5,7 +5,7 @@
  */
 
 import type { UserId } from '../../model.ts';
-import { leaseMs, type ViewerCount } from '../room-log.ts';
+import { leaseMs, type ViewerCount } from '../presence.ts';
 
 export interface Directory {
   readonly nodes: Map<string, NodeRecord>;

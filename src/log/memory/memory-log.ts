@@ -8,24 +8,22 @@
 
 import type { Clock } from '../../clock.ts';
 import { Refusal } from '../../errors.ts';
-import type { Grant, Role, RoomId, UserId } from '../../model.ts';
+import type { RoomId } from '../../model.ts';
+import type { Backend } from '../backend.ts';
 import type { Position } from '../position.ts';
 import type {
   Appended,
-  Entered,
   LogHealth,
   LogMessage,
   Reader,
   Reading,
-  Renewed,
   RoomLog,
   RoomState,
   Rule,
   Subscriber,
-  ViewerCount,
   Write,
 } from '../room-log.ts';
-import { whereIs } from './directory.ts';
+import { MemoryPresence } from './presence.ts';
 import { type MemoryLimits, newRecord, type RoomRecord } from './record.ts';
 import { MemoryRoom } from './room.ts';
 
@@ -59,10 +57,10 @@ export class MemoryStore {
   }
 
   /** A node's link to this store. Two links of one name stand for a node that was started again. */
-  open(nodeId: string): RoomLog {
-    const link = new MemoryLink(nodeId, this, this.#clock);
-    this.#links.add(link);
-    return link;
+  open(nodeId: string): Backend {
+    const log = new MemoryLink(nodeId, this, this.#clock);
+    this.#links.add(log);
+    return { log, presence: new MemoryPresence(nodeId, (id, step) => log.ask(id, step)) };
   }
 
   /** For tests: the store restarts and has lost nothing. Rooms get a new epoch, links are told that they were cut. */
@@ -128,12 +126,6 @@ export class MemoryStore {
     }
     room.fence(this.#run);
     return room;
-  }
-
-  /** Publishes to the nodes that have a user on record, beside the log. */
-  tell(id: RoomId, user: UserId, message: LogMessage, now: number): void {
-    const { nodes } = whereIs(this.room(id, now).record.directory, [user], now);
-    this.#publisher(id)(message, nodes);
   }
 
   drop(link: MemoryLink): void {
@@ -207,15 +199,15 @@ class MemoryLink implements RoomLog {
   }
 
   async read(id: RoomId, after: Position | null, limit: number): Promise<Reading> {
-    return this.#ask(id, (room, now) => room.read(after, limit, now));
+    return this.ask(id, (room, now) => room.read(after, limit, now));
   }
 
   async readState(id: RoomId, reader: Reader | null = null, known: Position | null = null): Promise<RoomState> {
-    return this.#ask(id, (room, now) => room.readState(reader, known, now));
+    return this.ask(id, (room, now) => room.readState(reader, known, now));
   }
 
   async readRules(id: RoomId): Promise<readonly Rule[]> {
-    return this.#ask(id, (room, now) => room.readRules(now));
+    return this.ask(id, (room, now) => room.readRules(now));
   }
 
   async follow(id: RoomId, subscriber: Subscriber): Promise<void> {
@@ -225,28 +217,6 @@ class MemoryLink implements RoomLog {
 
   async unfollow(id: RoomId): Promise<void> {
     this.#followers.delete(id);
-  }
-
-  async enter(id: RoomId, user: UserId | null, role: Role = 'viewer'): Promise<Entered> {
-    return this.#ask(id, (room, now) => room.enter(this.nodeId, user, role, now));
-  }
-
-  async leave(id: RoomId, user: UserId): Promise<void> {
-    this.#ask(id, (room) => room.leave(this.nodeId, user));
-  }
-
-  async prolong(id: RoomId, user: UserId, grant: Grant | null): Promise<void> {
-    this.#refuseIfAway();
-    this.#store.tell(id, user, { type: 'prolong', user, grant }, this.#clock.now());
-  }
-
-  async renew(
-    id: RoomId,
-    viewers = 0,
-    seen: Position | null = null,
-    shown: ViewerCount | null = null,
-  ): Promise<Renewed> {
-    return this.#ask(id, (room, now) => room.renew({ node: this.nodeId, viewers, seen, shown }, now));
   }
 
   isReady(): boolean {
@@ -291,7 +261,8 @@ class MemoryLink implements RoomLog {
     return answer;
   }
 
-  #ask<Answer>(id: RoomId, step: (room: MemoryRoom, now: number) => Answer): Answer {
+  /** A step that may be refused, and then has done nothing. */
+  ask<Answer>(id: RoomId, step: (room: MemoryRoom, now: number) => Answer): Answer {
     this.#refuseIfAway();
     const now = this.#clock.now();
     return step(this.#store.room(id, now), now);

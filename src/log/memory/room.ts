@@ -5,24 +5,21 @@
  */
 
 import { Refusal } from '../../errors.ts';
-import type { Entry, Role, UserId } from '../../model.ts';
+import type { Entry, Grant, Role, UserId } from '../../model.ts';
 import { formatPosition, judge, type Position, type Tail } from '../position.ts';
+import { type Entered, type Renewed, sameCount, type ViewerCount } from '../presence.ts';
 import {
   type Appended,
   type Change,
-  type Entered,
   isSampled,
   type LogMessage,
   noParts,
   onceTtlMs,
   type Reader,
   type Reading,
-  type Renewed,
   type RoomState,
   type Rule,
-  sameCount,
   sampledChat,
-  type ViewerCount,
   type Write,
 } from '../room-log.ts';
 import { conforms, declare, declaredInMs, noteSampledOut } from './chat.ts';
@@ -57,7 +54,7 @@ const idleRoomMs = 120_000;
 /** The least time between two publications of one counter. */
 const countPublishMs = 100;
 
-/** What a node says when it renews; see `RoomLog.renew`. */
+/** What a node says when it renews; see `Presence.renew`. */
 export interface Renewal {
   readonly node: string;
   readonly viewers: number;
@@ -173,6 +170,10 @@ export class MemoryRoom {
 
   leave(node: string, user: UserId): void {
     noteLeft(this.record.directory, node, user);
+  }
+
+  prolong(user: UserId, grant: Grant | null, now: number): void {
+    this.#publish({ type: 'prolong', user, grant }, whereIs(this.record.directory, [user], now).nodes);
   }
 
   renew({ node, viewers, seen, shown }: Renewal, now: number): Renewed {

@@ -25,7 +25,8 @@ import {
   type UserId,
 } from '../../model.ts';
 import { epochPattern, type Tail } from '../position.ts';
-import type { LogMessage, ViewerCount } from '../room-log.ts';
+import type { ViewerCount } from '../presence.ts';
+import type { LogMessage } from '../room-log.ts';
 
 /** Text that makes no sense was not written by this program. Whoever reads it decides what can go on without it. */
 export class LogTextError extends Error {

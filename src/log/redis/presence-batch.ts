@@ -15,7 +15,7 @@ import type { Clock, Timer } from '../../clock.ts';
 import { Refusal } from '../../errors.ts';
 import type { Role, RoomId, UserId } from '../../model.ts';
 import type { Tail } from '../position.ts';
-import type { Entered } from '../room-log.ts';
+import type { Entered } from '../presence.ts';
 
 /** How many steps go into one call. */
 export const attendAtOnce = 500;

@@ -4,11 +4,13 @@ import { Drain } from '../../../src/hub/drain.ts';
 import { Hub } from '../../../src/hub/hub.ts';
 import { Join } from '../../../src/hub/join.ts';
 import { MemoryStore } from '../../../src/log/memory/memory-log.ts';
-import type { Change, RoomLog } from '../../../src/log/room-log.ts';
+import type { Presence } from '../../../src/log/presence.ts';
+import type { Change } from '../../../src/log/room-log.ts';
 import type { Identity, RoomId, UserId } from '../../../src/model.ts';
 import { readSettings } from '../../../src/settings.ts';
 import { FakeClock } from '../../rig/fake-clock.ts';
 import { FakeSocket } from '../../rig/fake-socket.ts';
+import { joined } from '../../rig/joined.ts';
 
 const room = 'match-7' as RoomId;
 const ann: Identity = {
@@ -23,22 +25,20 @@ const ann: Identity = {
 async function build(identity: Identity = ann) {
   const clock = new FakeClock();
   const settings = readSettings({ USER_STREAMS_MAX: '1', LINGER_MS: '0', RENEW_MS: '1000' });
-  const node = new MemoryStore(settings, clock).open('node');
+  const log = joined(new MemoryStore(settings, clock).open('node'));
   let answer = (): void => undefined;
   const answered = new Promise<void>((resolve) => {
     answer = resolve;
   });
-  const log: RoomLog = new Proxy(node, {
-    get: (target, name: keyof RoomLog) =>
-      name === 'enter'
-        ? async (...asked: Parameters<RoomLog['enter']>) => {
-            const entered = await target.enter(...asked);
-            await answered;
-            return entered;
-          }
-        : target[name].bind(target),
+  const enter: Presence['enter'] = async (...asked) => {
+    const entered = await log.enter(...asked);
+    await answered;
+    return entered;
+  };
+  const presence = new Proxy(log, {
+    get: (_, name: keyof Presence) => (name === 'enter' ? enter : log[name]),
   });
-  const hub = new Hub(log, settings, clock, (error) => assert.fail(String(error)));
+  const hub = new Hub({ log, presence }, settings, clock, (error) => assert.fail(String(error)));
   const admitting = hub.admit({ room, identity, from: null, history: 0 });
   await clock.advanceGently(100);
   /** Everything that the stream says once the log has answered. */

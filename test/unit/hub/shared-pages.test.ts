@@ -33,7 +33,7 @@ const event = (n: number, audience: Audience = 'all'): Change => ({
 function open(more: Partial<typeof limits> = {}) {
   const clock = new FakeClock();
   const store = new MemoryStore({ ...limits, ...more }, clock);
-  const log = store.open('one');
+  const { log } = store.open('one');
   let reads = 0;
   const counted = {
     read: (...asked: Parameters<typeof log.read>): Promise<Reading> => {

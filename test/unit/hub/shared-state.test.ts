@@ -14,7 +14,7 @@ const host = 'hanna' as UserId;
 /** A log, and how many parts each of its answers held. */
 function open() {
   const clock = new FakeClock();
-  const log = new MemoryStore(readSettings({}), clock).open('a');
+  const { log } = new MemoryStore(readSettings({}), clock).open('a');
   const answers: number[] = [];
   const readState: RoomLog['readState'] = async (...asked) => {
     const state = await log.readState(...asked);

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { Refusal } from '../../../src/errors.ts';
 import type { Appended, RoomLog, Write } from '../../../src/log/room-log.ts';
 import type { Epoch, RoomId } from '../../../src/model.ts';
-import { LogCalls, watchLog } from '../../../src/ops/log-calls.ts';
+import { LogCalls, watchCalls } from '../../../src/ops/log-calls.ts';
 import { FakeClock } from '../../rig/fake-clock.ts';
 import { totalsOf } from '../../rig/histogram-totals.ts';
 
@@ -45,7 +45,7 @@ function watched() {
   const log = new SomeLog();
   const calls = new LogCalls();
   const clock = new FakeClock();
-  return { log, calls, clock, seen: watchLog(log as unknown as RoomLog, calls, clock) };
+  return { log, calls, clock, seen: watchCalls(log as unknown as RoomLog, calls, clock) };
 }
 const countOf = async (calls: LogCalls, name: string): Promise<number> =>
   (await totalsOf(calls.seconds, { function: name })).count;

@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Hub } from '../../../src/hub/hub.ts';
 import { MemoryStore } from '../../../src/log/memory/memory-log.ts';
-import type { Change, RoomLog } from '../../../src/log/room-log.ts';
+import type { Presence } from '../../../src/log/presence.ts';
+import type { Change } from '../../../src/log/room-log.ts';
 import type { Identity, RoomId, UserId } from '../../../src/model.ts';
 import { readSettings } from '../../../src/settings.ts';
 import { FakeClock } from '../../rig/fake-clock.ts';
 import { FakeSocket } from '../../rig/fake-socket.ts';
+import { joined } from '../../rig/joined.ts';
 
 const room = 'match-7' as RoomId;
 const by = 'hanna' as UserId;
@@ -24,19 +26,17 @@ function open() {
   const clock = new FakeClock();
   const settings = readSettings({ LOG_TTL_S: '60', RENEW_MS: '1000' });
   const store = new MemoryStore(settings, clock);
-  const node = store.open('node');
+  const node = joined(store.open('node'));
   const door = { gate: Promise.resolve() };
-  const log: RoomLog = new Proxy(node, {
-    get: (target, name: keyof RoomLog) =>
-      name === 'enter'
-        ? async (...asked: Parameters<RoomLog['enter']>) => {
-            const entered = await target.enter(...asked);
-            await door.gate;
-            return entered;
-          }
-        : target[name].bind(target),
+  const enter: Presence['enter'] = async (...asked) => {
+    const entered = await node.enter(...asked);
+    await door.gate;
+    return entered;
+  };
+  const presence = new Proxy(node, {
+    get: (_, name: keyof Presence) => (name === 'enter' ? enter : node[name]),
   });
-  const hub = new Hub(log, settings, clock, (error) => assert.fail(String(error)));
+  const hub = new Hub({ log: node, presence }, settings, clock, (error) => assert.fail(String(error)));
   const come = async (id: string): Promise<FakeSocket> => {
     const identity: Identity = {
       id: id as UserId,

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { Refusal } from '../../../src/errors.ts';
 import type { Loss } from '../../../src/fanout/gap.ts';
 import type { Position } from '../../../src/log/position.ts';
-import { type LogMessage, leaseMs, type Reading, type RoomLog, type RoomState } from '../../../src/log/room-log.ts';
+import { leaseMs } from '../../../src/log/presence.ts';
+import type { LogMessage, Reading, RoomLog, RoomState } from '../../../src/log/room-log.ts';
 import type { Entry, Epoch, RoomId, UserId } from '../../../src/model.ts';
 import { asideMax, Intake, type Sink } from '../../../src/room/intake.ts';
 import { FakeClock } from '../../rig/fake-clock.ts';
@@ -48,7 +49,7 @@ function build() {
     if (log.isAway) throw new Refusal('log-unavailable', 'away');
     return make();
   };
-  const roomLog: Pick<RoomLog, 'follow' | 'unfollow' | 'read' | 'readState' | 'renew'> = {
+  const roomLog: Pick<RoomLog, 'follow' | 'unfollow' | 'read' | 'readState'> = {
     follow: async () => {
       log.isFollowed = true;
     },
@@ -65,14 +66,6 @@ function build() {
           return user === undefined ? entryAt(from + at, log.epoch) : peerAt(from + at, user);
         });
         return { tail: tail(), entries, retracted: 0 };
-      }),
-    renew: (_room, _viewers, seen) =>
-      answer(() => {
-        if (seen?.epoch === log.epoch && seen.offset > log.offset) {
-          log.lineage = [{ epoch: log.epoch as Epoch, last: log.offset }];
-          log.epoch = 'e2';
-        }
-        return { tail: tail(), lapsed: false, sum: { viewers: 0, users: 0 }, shown: null, againMs: 0 };
       }),
     readState: () =>
       answer((): RoomState => ({ tail: tail(), total: 0, parts: new Map(), banned: false, ended: false })),
@@ -91,7 +84,16 @@ function build() {
     register: async () => void words.push('register'),
     hasUsers: () => here.length > 0,
     isHere: (users) => users.some((user) => here.includes(user)),
-    size: 0,
+    renew: () => {
+      const call = intake.leaseCall();
+      return answer(() => {
+        if (call.position.epoch === log.epoch && call.position.offset > log.offset) {
+          log.lineage = [{ epoch: log.epoch as Epoch, last: log.offset }];
+          log.epoch = 'e2';
+        }
+        intake.leased(call, { lapsed: false });
+      });
+    },
   };
   const intake = new Intake('room' as RoomId, roomLog as RoomLog, clock, sink, 1000);
   const hear = (...messages: LogMessage[]): void => {

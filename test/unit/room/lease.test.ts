@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { leaseMs } from '../../../src/log/room-log.ts';
+import { leaseMs } from '../../../src/log/presence.ts';
 import type { Epoch } from '../../../src/model.ts';
 import { Lease } from '../../../src/room/lease.ts';
 import { FakeClock } from '../../rig/fake-clock.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
-import type { ViewerCount } from '../../../src/log/room-log.ts';
+import type { ViewerCount } from '../../../src/log/presence.ts';
 import { graceMs, ShownViewerCount } from '../../../src/room/viewer-count.ts';
 import { FakeClock } from '../../rig/fake-clock.ts';
 
