@@ -2,7 +2,7 @@
  * The viewers of one class in one room, and the tape that they read. It moves viewers along the tape and settles what
  * happens to one that does not keep up. In this order: while bytes wait for it, it is skipped and keeps its place; when
  * they have gone, it gets what it lacks; where that is more than half of the tape, chat is left out for it and
- * declared, until it has caught up; where its place has left the tape, it is told what it missed, gets the state, and
+ * declared, until it has caught up; where its place has left the tape, it gets a gap and the state, and
  * goes on at the end. Who reads nothing at all is ended by the stream timers.
  */
 
@@ -123,7 +123,7 @@ export class ViewerSet {
     return this.#withoutChat.size > 0 && this.#withoutChat.has(viewer);
   }
 
-  /** The viewer's place has left the tape: it is told, gets the state, and goes on at the end. */
+  /** The viewer's place has left the tape: it gets a gap and the state, and goes on at the end. */
   #skip(viewer: Viewer, place: Place): void {
     this.tape.seal();
     const end = this.tape.sealedEnd;

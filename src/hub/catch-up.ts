@@ -1,11 +1,11 @@
 /**
- * How a viewer is attached: it is told what its id is worth, gets the state, gets what it missed, and is attached at the
- * end of the tape, so that between history and live nothing is lost and nothing comes twice.
+ * How a viewer is attached: it gets the verdict on its id, the state and what it missed, and is attached at the end of
+ * the tape, so that between history and live nothing is lost and nothing comes twice.
  *
  * The tape gathers for it from before the first read. While its place lies before the tape, pages are read from the
- * log; as soon as the tape covers its place, what is left is taken from there in one turn, in which nothing can be
+ * log; as soon as the tape covers its place, the rest is delivered from there in one turn, in which nothing can be
  * added. Every read is judged like a resume of its own: if the log was trimmed or lost under a slow replay, the viewer
- * is told and goes on behind the gap.
+ * gets a gap and goes on behind it.
  */
 
 import { isFor } from '../fanout/audience.ts';

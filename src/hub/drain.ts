@@ -78,7 +78,7 @@ export class Drain {
     return all.length;
   }
 
-  /** Takes a drain back: whoever was not told yet stays, and who comes is let in. False on the way out of the process. */
+  /** Takes a drain back: viewers not yet notified stay, and new ones are admitted. False on the way out of the process. */
   undrain(): boolean {
     if (this.#isLeaving) return false;
     this.#draining?.abort();
@@ -86,7 +86,7 @@ export class Drain {
     return true;
   }
 
-  /** Drains the node within `withinMs`, in less where few are here; settled when all have been told. */
+  /** Drains the node within `withinMs`, in less where few are here; settled when all are notified. */
   async leave(withinMs: number): Promise<void> {
     this.#isLeaving = true;
     const all = this.#watched.everybody();

@@ -1,6 +1,6 @@
 /**
- * Hands viewers over to wherever the proxy sends them now: each is told by `move` when to come back, and its stream
- * ends. They are told in turn, and the times are so far apart that they come back evenly over the time that was asked
+ * Hands viewers over to wherever the proxy sends them now: each is notified by `move` when to come back, and its stream
+ * ends. They are notified in turn, and the times are so far apart that they come back evenly over the time that was asked
  * for: whoever drains a node chooses how many reconnects a second the others get. A turn that comes late moves all that
  * follow, by a fifth of that time at most, or those who are overdue would come at once. Who comes first is left to chance.
  */
@@ -9,7 +9,7 @@ import type { Clock, Timer } from '../clock.ts';
 import { sliceViewers } from '../fanout/flush.ts';
 import type { Viewer } from '../stream/viewer.ts';
 
-/** Viewers are told this often, those of one turn at once; they come back one after the other all the same. */
+/** Viewers are notified this often, those of one turn at once; they come back one after the other all the same. */
 const turnMs = 100;
 /** Of the time that was asked for, how much turns may come late in all before those who are overdue come at once. */
 const lateShare = 0.2;
@@ -24,7 +24,7 @@ interface Order {
   /** When the next turn is due, and by how much turns may still come late. */
   turnAtMs: number;
   slackMs: number;
-  /** Those before it have been told. */
+  /** Those before it are notified. */
   next: number;
   timer: Timer | null;
   readonly done: () => void;
@@ -72,21 +72,21 @@ export class Handover {
     order.beganMs += lateMs;
     order.slackMs -= lateMs;
     const passedMs = nowMs - order.beganMs;
-    let told = 0;
-    while (order.next < order.viewers.length && told < sliceViewers) {
+    let notified = 0;
+    while (order.next < order.viewers.length && notified < sliceViewers) {
       const dueMs = this.#dueMs(order);
       if (dueMs >= passedMs + turnMs) break;
       const retryMs = Math.round(leastRetryMs + Math.max(0, dueMs - passedMs));
       order.viewers[order.next]?.end('moved', { retryMs });
       order.next += 1;
-      told += 1;
+      notified += 1;
     }
     if (order.next === order.viewers.length) order.done();
     else {
       const again = (): void => this.#turn(order);
       // What is due now and did not fit into this slice comes as soon as the event loop has had its turn.
-      order.turnAtMs = nowMs + (told === sliceViewers ? 0 : turnMs);
-      order.timer = told === sliceViewers ? this.#clock.soon(again) : this.#clock.after(turnMs, again);
+      order.turnAtMs = nowMs + (notified === sliceViewers ? 0 : turnMs);
+      order.timer = notified === sliceViewers ? this.#clock.soon(again) : this.#clock.after(turnMs, again);
     }
   }
 

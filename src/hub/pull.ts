@@ -185,7 +185,7 @@ export class Pull {
   }
 }
 
-/** Whoever is banned since it was let in is told of that, and gets nothing that came after. */
+/** A user that was banned since it was let in gets the ban, and nothing that came after. */
 function upToBan({ reading, bans }: Page, identity: Identity, tail: Tail): readonly Entry[] {
   const ban = bans.find((one) => binds(one, identity) && isSince(one, tail));
   return ban === undefined ? reading.entries : reading.entries.filter(({ offset }) => offset <= ban.offset);

@@ -1,6 +1,6 @@
 /**
  * What a tape may lack for users who were not on record here: a peer entry that was not sent to this node or not laid
- * down, or an author's own words that were left out for everybody else. Who was away and comes back from before such a
+ * down, or an author's own words that were left out for everybody else. A user that returns from before such a
  * hole reads the log instead.
  */
 

@@ -4,7 +4,7 @@
  *
  * A viewer is always in one of these modes:
  * - **reserved**: it has no socket yet. It is given nothing. An ending is kept, and is all that its stream will say.
- * - **flowing**: everything that it was given is in the kernel's hands. It may be given more.
+ * - **flowing**: the kernel has everything that was delivered. It may get more.
  * - **waiting**: the kernel took no more, or, as far as it can be sounded, holds as much for it as it may: in this
  *   process and the kernel, `VIEWER_BYTES_MAX` are on their way to it. Whoever has something for it skips it; when half
  *   of that has gone, `onDrained` is called once and it flows again.
@@ -23,7 +23,7 @@ import type { SendQueueProbe, Sounded } from './send-queue-probe.ts';
 import type { StreamCounters } from './stream-counters.ts';
 
 const nothing = Buffer.alloc(0);
-/** Bytes are handed over in spans of at most this part of what may be on its way to a viewer. */
+/** Bytes are delivered in spans of at most this part of what may be on its way to a viewer. */
 export const spansPerViewer = 4;
 const heartbeat = Piece.private(heartbeatFrame);
 /** How long a viewer that we ended may take to read its last bytes before its socket is closed for it. */
@@ -89,7 +89,7 @@ export function lastFrame(cause: EndingCause, { reason = null, retryMs }: Ending
 
 export class Viewer implements Sounded {
   identity: Identity;
-  /** Up to where it was given everything, or was told what it missed; null until it is attached. Moved by the hub. */
+  /** Up to where everything was delivered or declared missing; null until it is attached. Moved by the hub. */
   place: Place | null = null;
   /** Unix milliseconds of the last write, and of the moment since when bytes have been waiting (0: none). */
   lastWriteMs: number;
