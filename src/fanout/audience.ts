@@ -1,12 +1,12 @@
 /**
- * The one gate: who may receive an entry. Live, replay, pull and pages all ask here, and nobody else decides.
+ * The one gate: who may receive an entry. Live, replay, pull and pages all ask here, and nothing else decides.
  *
- * Viewers whose answers are the same for every entry that is not addressed to persons form a class, and share a tape.
+ * Viewers for whom it gives the same answers, apart from entries for named users, form a class and share a tape.
  */
 
 import { type Audience, type Entry, type Identity, isAtLeast, type UserId } from '../model.ts';
 
-/** What an audience begins with that is the staff and one user. */
+/** The prefix of an audience of the staff and one user. */
 const besideStaff = 'staff:';
 
 /** What the gate looks at. */
@@ -42,7 +42,7 @@ export const isOnTapeOf = (entry: Entry, receiver: Receiver): boolean =>
 export const mayHoldOwn = (audience: Audience, receiver: Receiver): boolean =>
   mayReceive(audience, receiver) || (typeof audience === 'string' && audience.startsWith(besideStaff));
 
-/** Who said it; null where the entry does not say. */
+/** The author; null if the entry names none. */
 function authorOf({ body }: Entry): UserId | null {
   const { from } = JSON.parse(body) as { from?: { id?: UserId } };
   return from?.id ?? null;
@@ -50,7 +50,7 @@ function authorOf({ body }: Entry): UserId | null {
 
 const isStaff = ({ role }: Receiver): boolean => isAtLeast(role, 'moderator');
 
-/** Viewers who may receive the same shared entries. `key` is equal for equal classes. */
+/** Viewers that may receive the same shared entries. `key` is equal for equal classes. */
 export interface AudienceClass {
   readonly key: string;
   readonly receiver: Receiver;

@@ -1,16 +1,16 @@
 /**
- * When a room is flushed: a group commit. The first entry after a quiet time goes out at once; while traffic lasts,
- * entries are gathered for `FLUSH_MS`, and a flush begins only after the one before it has ended. A write to a socket
- * costs the same whether it carries one entry or ten, so a room whose flush takes long is flushed less often: it takes
- * about a quarter of the process as long as that makes nobody wait visibly, and never more than half.
+ * Decides when a room is flushed: a group commit. The first entry after a quiet time is sent at once. Under traffic,
+ * entries are batched for `FLUSH_MS`, and a flush begins only after the previous one has ended. A write to a socket costs
+ * the same whether it carries one entry or ten, so a room whose flush takes long is flushed less often: it takes about a
+ * quarter of the process if the delay stays invisible, and never more than half.
  *
- * A flush sweeps over the room's viewers, a slice at a time, and gives the event loop back after each. While traffic
- * lasts, the slices are spread evenly over the time between two flushes, and each takes along what was said up to then:
- * so every viewer waits for its turn, and none waits for all the others as well.
+ * A flush sweeps over the room's viewers, a slice at a time, and yields to the event loop after each. Under traffic the
+ * slices are spread evenly over the time between two flushes, and each delivers everything published up to then. So every
+ * viewer waits for its turn, and none waits for all the others as well.
  *
  * It is always in one of these modes:
  * - **quiet**: nothing waits.
- * - **due**: a sweep is on its way, at once or when the gathering time is over.
+ * - **due**: a sweep is scheduled, at once or when the batching time is over.
  * - **sweeping**: between two slices. A request meanwhile makes it due again.
  * - **closed**.
  */
@@ -19,11 +19,11 @@ import type { Clock, Timer } from '../clock.ts';
 
 /** The time from flush to flush, as a multiple of the work that one takes: a quarter of the process, if that is quick enough. */
 const periodPerWork = 4;
-/** However long it takes, half of the process is left to those who come, write and read meanwhile. */
+/** However long it takes, half of the process is left for joins, writes and reads. */
 const periodPerWorkMin = 2;
-/** Within this, nobody sees that anything waited; a flush is not put off longer for being much work. */
+/** A delay within this is invisible; a flush is not deferred longer, however much work it is. */
 export const periodMsMax = 64;
-/** Viewers that are handed something before the event loop gets its turn: some 5 ms of work. */
+/** Viewers served before the sweep yields to the event loop: some 5 ms of work. */
 export const sliceViewers = 512;
 
 /** A sweep that has ended. */

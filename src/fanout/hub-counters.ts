@@ -11,10 +11,9 @@ import { type EndingCause, endings } from '../stream/viewer.ts';
 import type { Swept } from './flush.ts';
 
 /**
- * Why somebody who asked for a stream got none. `pace`: more came at once than may. `share`: one user, or one address
- * without tokens, has as many as it may. `viewers`, `rooms` and `audiences`: there are as many as may be. `leaving`: this
- * gateway hands its viewers over, or shuts down. `log`: the room's log is unavailable. `ended` and `banned` are the
- * room's own: nobody is to come back.
+ * Why a stream was refused. `pace`: above JOINS_PER_SECOND. `share`: one user, or one address without tokens, is at its
+ * limit. `viewers`, `rooms` and `audiences`: the limit of that name is reached. `leaving`: this gateway hands over its
+ * viewers, or shuts down. `log`: the room log is unavailable. `ended` and `banned` are final.
  */
 const turnedAwayCauses = [
   'pace',
@@ -37,16 +36,16 @@ const noneOf = <Cause extends string>(causes: readonly Cause[]): Counts<Cause> =
 
 export class HubCounters {
   readonly streamCounters = new StreamCounters();
-  /** Streams that were greeted, by what the id was worth that they came with. */
+  /** Streams opened, by the verdict on their id. */
   readonly joins = noneOf<Judgement['verdict']>(['fresh', 'exact', 'gap', 'reset']);
   readonly turnedAway = noneOf<TurnedAway>(turnedAwayCauses);
-  /** Gaps told, one for each viewer that a live stream or a resume told it to. */
+  /** Declared gaps, once per viewer, by a live stream or a resume. */
   readonly gaps = noneOf<GapCause>(['slow', 'sampled', 'trimmed', 'failover']);
   /** Streams that were open and are over. */
   readonly endings = noneOf(Object.keys(endings) as EndingCause[]);
   /** Spans that drafts were made into, on the tapes of all classes. */
   spans = 0;
-  /** The work of one sweep over a room, without the pauses in it. */
+  /** The work of one sweep over a room, without its pauses. */
   readonly flush = new Histogram({
     name: 'ringside_flush_seconds',
     help: 'Time of one flush sweep over a room.',

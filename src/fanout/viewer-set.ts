@@ -21,7 +21,7 @@ export class ViewerSet {
   readonly #stateFrame: () => string;
   readonly #hubCounters: HubCounters;
   readonly #attached = new Set<Viewer>();
-  /** On their way in: the tape gathers for them, and they are given nothing from it yet. */
+  /** Joining: the tape grows for them, and they get nothing from it yet. */
   readonly #joining = new Set<Viewer>();
   /** Far behind: they get no chat until they have caught up. */
   readonly #withoutChat = new Set<Viewer>();
@@ -44,7 +44,7 @@ export class ViewerSet {
     this.#begunBefore = this.#begun;
   }
 
-  /** Viewers, those on their way in among them. */
+  /** Viewers, including joining ones. */
   get size(): number {
     return this.#attached.size + this.#joining.size;
   }
@@ -72,7 +72,7 @@ export class ViewerSet {
     this.#withoutChat.delete(viewer);
   }
 
-  /** A gap was laid on the tape, for everybody here. */
+  /** A gap was laid on the tape, for all viewers here. */
   countGaps(cause: GapCause): void {
     this.#hubCounters.gaps[cause] += this.size;
   }
@@ -94,7 +94,7 @@ export class ViewerSet {
     this.tape.trim(this.#begun);
   }
 
-  /** Gives a viewer what it lacks, until bytes wait for it or it has everything sealed. */
+  /** Gives a viewer what it lacks, until it is under backpressure or has everything sealed. */
   feed(viewer: Viewer): void {
     for (;;) {
       const { place } = viewer;

@@ -1,8 +1,8 @@
 /**
- * Whom the ids of a browser were given to. With a cookie, or with nothing, a browser comes back as whoever it is by now:
- * after a log-out as nobody, after another log-in as another. Its id says only how far it had got, so a second cookie
- * keeps as whom this browser last opened a stream in the room, and up to which offset its ids may be another user's.
- * It decides what `resume` says and nothing else. A token in the header or the address says itself who comes.
+ * The user that a browser's ids were given to. With a cookie, or with nothing, a browser returns as its present user:
+ * after a log-out as none, after another log-in as another. Its id says only how far it had got. So a second cookie holds
+ * the user that last opened a stream in the room, and the offset up to which ids may be another user's. It decides what
+ * `resume` says and nothing else. A token in the header or the address identifies the user by itself.
  */
 
 import { createHash } from 'node:crypto';
@@ -13,13 +13,13 @@ import type { From } from '../hub/join.ts';
 import { offsetPattern } from '../log/position.ts';
 import type { Identity, RoomId } from '../model.ts';
 
-/** The user, and after a change of users the offset up to which ids may be another one's. */
+/** The user, and after a change of users the offset up to which ids may be another user's. */
 const markPattern = new RegExp(`^(nobody|[A-Za-z0-9_-]{11})(?:\\.${offsetPattern})?$`);
 
 export interface AmbientUser {
-  /** The id that came may have been given to another user. */
+  /** The client's id may have been given to another user. */
   readonly isOther: boolean;
-  /** Has the browser keep who it is now. `tailOffset`: no id that was given out so far is beyond it. */
+  /** Stores the present user in the browser. `tailOffset`: no issued id is beyond it. */
   note(reply: FastifyReply, tailOffset: number): void;
 }
 
@@ -35,7 +35,7 @@ export function ambientUser(
   const isNew = before !== now;
   const isOld = upTo !== undefined && from !== null && from !== 'unreadable' && from.offset <= Number(upTo);
   return {
-    // Of a browser that kept nothing, nothing is known.
+    // A browser without the cookie is unknown.
     isOther: from !== null && before !== undefined && (isNew || isOld),
     note: (reply, tailOffset) => {
       const value = before === undefined ? now : `${now}.${tailOffset}`;
@@ -44,6 +44,6 @@ export function ambientUser(
   };
 }
 
-/** Tells users apart and names none. */
+/** A digest: it tells users apart and names none. */
 const markOf = ({ id }: Identity, room: RoomId): string =>
   id === null ? 'nobody' : createHash('sha256').update(`${room} ${id}`).digest('base64url').slice(0, 11);

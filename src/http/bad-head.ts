@@ -1,6 +1,6 @@
 /**
- * What never becomes a request: a head that is too large, too slow, or no HTTP. It is answered like any other refusal,
- * and the connection ends: what follows on it cannot be told apart any more.
+ * Answers heads that never become a request: too large, too slow, or not HTTP. They get a problem document like any other
+ * refusal, and the connection ends, because the rest of its bytes cannot be parsed.
  */
 
 import { STATUS_CODES } from 'node:http';
@@ -11,25 +11,25 @@ import { letGo } from '../stream/take-over.ts';
 import { describeProblem } from './problem.ts';
 
 /**
- * Bytes of a head. nginx takes four lines of 16 KiB each, adds some of its own, and counts otherwise than Node; whatever
- * it lets pass is read here, or a browser with many cookies would be told something that ends its EventSource.
+ * Bytes of a head. nginx accepts four lines of 16 KiB each, adds some of its own, and counts differently from Node.
+ * Whatever passes nginx must be read here, or a browser with many cookies would get an error that ends its EventSource.
  */
 export const headBytesMax = 128 * 1024;
-/** How long a head may take to arrive, and how often that is looked at. */
+/** How long a head may take to arrive, and how often that is checked. */
 export const headMs = 20_000;
 export const headCheckMs = 2_000;
-/** How long is read on after the answer: a client that is still sending would lose it to a reset (RFC 9112, 9.6). */
+/** How long to read on after the answer: a reset would take it from a client that is still sending (RFC 9112, 9.6). */
 const lingerMs = 1_000;
 
 interface Held {
-  /** The response that is being written on the connection, by Node's own account. */
+  /** Node's own field: the response that is being written on the connection. */
   _httpMessage?: unknown;
 }
 
-/** What `clientErrorHandler` of the server is to do. */
+/** The server's `clientErrorHandler`. */
 export function answerBadHead(clock: Clock): (error: NodeJS.ErrnoException, socket: Socket) => void {
   return (error, socket) => {
-    // An answer that is under way would be cut in two by ours.
+    // Ours would cut a pending answer in two.
     const isFree = socket.writable && !(socket as Held)._httpMessage;
     if (!isFree || error.code === 'ECONNRESET') {
       socket.destroy();
@@ -52,7 +52,7 @@ function refusalOf({ code }: NodeJS.ErrnoException): Refusal {
   return new Refusal('malformed', 'The request is not valid HTTP/1.1.');
 }
 
-/** Answers where there is no response to do it by. It is the connection's last. */
+/** Answers on a bare socket. It is the connection's last answer. */
 export function endWith(socket: Socket, refusal: Refusal): void {
   socket.end(problemBytes(refusal));
 }

@@ -1,4 +1,4 @@
-/** The path that the public sees before ours (`BASE_PATH`). A proxy may take it off or leave it; either is served. */
+/** The public path prefix (`BASE_PATH`). A proxy may strip it or not; both are served. */
 
 /** The address of a request as the routes know it. */
 export function withoutBase(url: string, base: string): string {

@@ -1,4 +1,4 @@
-/** Who makes a request, and for which room: found once, by a hook of the route. */
+/** The caller of a request, and its room: resolved once, by a hook of the route. */
 
 import type { FastifyRequest } from 'fastify';
 import type { Authenticator } from '../auth/authenticator.ts';

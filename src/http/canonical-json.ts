@@ -1,10 +1,10 @@
 /**
- * JSON texts that ask for the same in one form, for the digest beside an idempotency key: members are sorted, strings are
- * escaped alike, and white space is gone. Numbers keep the digits that they were sent with, as state values do: `1` and
- * `1.0` are two values there. Takes texts that a JSON parser has accepted.
+ * The canonical form of JSON texts, for the digest of an idempotency key: members are sorted, strings are escaped alike,
+ * and white space is removed. Numbers keep their digits, as state values do: `1` and `1.0` are two values there. Takes
+ * texts that a JSON parser has accepted.
  */
 
-/** A string, a number or a word, or a bracket. Commas and colons say nothing that these do not. */
+/** A string, a number, a word or a bracket. Commas and colons are redundant. */
 const token = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{}]|[^\s"[\]{}:,]+/g;
 const number = /^-?[0-9]/;
 
@@ -15,13 +15,13 @@ export function canonicalJson(text: string): string {
 }
 
 /**
- * The same for an action's body, an object whose fields have meanings: its own numbers count by their value, and a field
- * that holds its default is as good as absent.
+ * The same for an action's body, an object with known fields: its own numbers count by value, and a field that holds its
+ * default counts as absent.
  */
 export function canonicalBody(text: string, defaults: Readonly<Record<string, unknown>> = {}): string {
   const tokens = tokensOf(text);
   tokens.next();
-  // As for a parser, the last of two members of one name counts.
+  // As in a parser, the last of two members of one name wins.
   const fields = new Map(readMembers(tokens).map(([name, value]) => [JSON.parse(name) as string, value]));
   for (const [name, value] of fields) if (number.test(value)) fields.set(name, String(Number(value)));
   for (const [name, value] of Object.entries(defaults)) {

@@ -1,13 +1,13 @@
 /**
- * Who may call from pages of other origins (the CORS protocol, WHATWG Fetch). The plugin answers preflights and marks
- * answers; what it would refuse in plain text is refused here before, in the words of the catalogue.
+ * Decides which pages of other origins may call (the CORS protocol, WHATWG Fetch). The plugin answers preflights and adds
+ * headers; this file refuses first, with problem documents, what the plugin would refuse in plain text.
  */
 
 import cors from '@fastify/cors';
 import type { FastifyInstance } from 'fastify';
 import { Refusal } from '../errors.ts';
 
-/** What clients set beside what any page may: for tokens and conditions, and out of habit or for tracing. */
+/** Headers that clients set beyond the safelist: for tokens and conditions, by habit, or for tracing. */
 const allowedHeaders = [
   'Authorization',
   'Content-Type',
@@ -29,7 +29,7 @@ export async function registerCrossOrigin(app: FastifyInstance, origins: readonl
   app.addHook('onRequest', async ({ method, headers }, reply) => {
     if (method !== 'OPTIONS') return;
     const { origin, 'access-control-request-method': asked } = headers;
-    // No preflight: a method like any other that is not served.
+    // Not a preflight: OPTIONS is a method that is not served.
     if (origin === undefined || asked === undefined) return reply.callNotFound();
     if (!origins.includes(origin)) {
       throw new Refusal('origin-refused', 'The origin of the page is not in CORS_ORIGINS of this gateway.');

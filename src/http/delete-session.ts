@@ -1,6 +1,6 @@
 /**
- * `DELETE /rooms/:room/session`: logs out. The cookie goes, whatever it is worth, and the streams end that its user has
- * open in the room: each comes back as what its client can still show, which in this browser is nobody.
+ * `DELETE /rooms/:room/session`: logs out. It removes the cookie, valid or not, and ends its user's streams in the room.
+ * Each client returns with whatever token it still has; this browser has none.
  */
 
 import type { FastifyInstance } from 'fastify';
@@ -31,7 +31,7 @@ export function deleteSession({ presence, authenticator, settings }: Omit<Sessio
           await authenticator.identifyByCookie(request, room),
         ];
         const users = new Set(named.map((one) => one?.id ?? null));
-        // First, so that it goes also where the log is unavailable.
+        // First, so that the cookie is removed even if the log is unavailable.
         giveCookie(reply, settings, { name: cookieName, value: '', room, maxAgeS: 0 });
         for (const user of users) if (user !== null) await presence.prolong(room, user, null);
         return reply.code(204).header('cache-control', 'no-store').send();
@@ -40,7 +40,7 @@ export function deleteSession({ presence, authenticator, settings }: Omit<Sessio
   };
 }
 
-/** A token that is not good logs out as well. A page of somebody else's logs nobody out. */
+/** An invalid token logs out as well. A page of another site logs nobody out. */
 function nobody(error: unknown): Identity | null {
   if (error instanceof Refusal && error.code !== 'origin-refused') return null;
   throw error;

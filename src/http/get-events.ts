@@ -1,4 +1,4 @@
-/** `GET /rooms/:room/events`: the same events for clients that ask, with a cursor and, if they like, waiting. */
+/** `GET /rooms/:room/events`: the same events by request, with a cursor and an optional wait. */
 
 import type { FastifyInstance } from 'fastify';
 import type { Authenticator } from '../auth/authenticator.ts';
@@ -33,7 +33,7 @@ interface EventsQuery {
   readonly wait?: string;
 }
 
-/** What is in the way may be over by then. */
+/** When the limit may have passed. */
 const notNow = { retryAfterS: 5 };
 
 export function getEvents({ pull, authenticator, settings }: GetEventsOptions) {
@@ -82,7 +82,7 @@ export function getEvents({ pull, authenticator, settings }: GetEventsOptions) {
   };
 }
 
-/** The answer as JSON: the events are text already, shared by all who get the same. */
+/** The answer as JSON. The events are text already, shared by all clients that get the same. */
 function writePulled({ judged, events, next, nextPollMs }: Pulled, you: unknown): Buffer {
   const { verdict, missed, cause } = judged;
   const head = JSON.stringify({ verdict, missed, cause, next: formatPosition(next), nextPollMs, you });

@@ -1,7 +1,7 @@
 /**
- * `GET /rooms/:room/pages/:page`: a room's events a hundred offsets at a time, for shared caches. Only where rooms may be
- * watched without a token, as what a cache holds is anybody's. A full page whose address names its version may be kept
- * long; anything else, what is not there among it, for a moment.
+ * `GET /rooms/:room/pages/:page`: a room's events a hundred offsets at a time, for shared caches. Requires
+ * ANONYMOUS_VIEWERS=on, because a cache serves everybody. Caches may keep a full page whose address names its version for
+ * long, and anything else, including `not-found`, for a moment.
  */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -77,7 +77,7 @@ export function getPages({ settings, pages, log, authenticator }: GetPagesOption
   };
 }
 
-/** A crowd that waits for a page is answered by caches too. */
+/** Caches may also answer a crowd that waits for a page. */
 function sendMissing(request: FastifyRequest, reply: FastifyReply, isShared: boolean): FastifyReply {
   const refusal = new Refusal('not-found', 'The page does not exist yet or was trimmed.');
   const { status, headers, body } = describeProblem(refusal, request.id);

@@ -1,4 +1,4 @@
-/** `GET /rooms/:room/rules`: for moderators, who is banned or muted in a room now: since when, until when, by whom, why. */
+/** `GET /rooms/:room/rules`: the bans and mutes of a room, for moderators: since when, until when, by whom, why. */
 
 import type { FastifyInstance } from 'fastify';
 import { type Authenticator, speakerOf } from '../auth/authenticator.ts';
@@ -47,7 +47,7 @@ export function getRules({ log, authenticator }: GetRulesOptions) {
   };
 }
 
-/** As the entry that set it said, which holds who that was and why. */
+/** Author and reason, from the entry that set the rule. */
 function describe({ rule, user, sinceMs, untilMs, role, body }: Rule): Record<string, unknown> {
   const { from, reason = null } = JSON.parse(body) as { from?: object; reason?: string | null };
   return { rule, user, since: sinceMs, until: untilMs, by: { ...from, role }, reason };

@@ -1,6 +1,6 @@
 /**
- * `GET /rooms/:room/state` and `/state/:part`: a room's state as it is now, whole or since a version. Made to be polled
- * and cached: an unchanged total costs no body, and where rooms may be watched without a token, one answer serves all.
+ * `GET /rooms/:room/state` and `/state/:part`: a room's current state, whole or since a version. Made to be polled and
+ * cached: an unchanged total costs no body, and without tokens one answer serves all clients.
  */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -92,8 +92,8 @@ const forAMoment = 'public, max-age=1, stale-while-revalidate=5';
 const isBanned = (): Refusal => new Refusal('banned', 'The user is banned from this room.');
 
 /**
- * The offset that an answer may build on; null where it must be whole: without `since`, with one of a history that is
- * not ours, or with one so old that a removed part could have been forgotten since.
+ * The offset that an answer may build on; null if it must be whole: without `since`, with one of another history, or with
+ * one so old that a removed part could have been forgotten.
  */
 export function readSince(since: string | undefined, tail: Tail): number | null {
   if (since === undefined) return null;
@@ -102,7 +102,7 @@ export function readSince(since: string | undefined, tail: Tail): number | null 
   return judge(from, tail).verdict === 'exact' ? from.offset : null;
 }
 
-/** Answers; whole ones as bytes, made once for all who get the same, and forgotten with the parts. */
+/** Answers. Whole ones are bytes, made once for all clients that get the same, and dropped with the parts. */
 class Bodies {
   readonly #bodies = new WeakMap<ReadonlyMap<string, StatePart>, Buffer>();
 
@@ -114,7 +114,7 @@ class Bodies {
   }
 }
 
-/** The answer as JSON text. Values are JSON text already, and are never parsed. */
+/** The answer as JSON text. Values are JSON text already and are never parsed. */
 export function writeState({ tail, total, parts }: RoomState, since: number | null): string {
   const changed: string[] = [];
   const removed: string[] = [];
@@ -127,7 +127,7 @@ export function writeState({ tail, total, parts }: RoomState, since: number | nu
   return `{${head},"parts":{${changed.join(',')}},"removed":${JSON.stringify(removed)}}`;
 }
 
-/** RFC 9110, section 13.1.2: `If-None-Match` compares weakly, for a proxy that compresses weakens our tags. */
+/** RFC 9110, section 13.1.2: `If-None-Match` compares weakly, because a compressing proxy weakens the tags. */
 export function isCurrent({ headers }: FastifyRequest, etag: string): boolean {
   const sent = headers['if-none-match'];
   if (sent === undefined) return false;
@@ -140,7 +140,7 @@ function versionIn({ headers }: FastifyRequest): Position | null {
   return parsePosition(tag?.[1] ?? '');
 }
 
-/** What was got without a token is for anybody, and a shared cache may keep it as long as `shared` says. */
+/** Shared caches may keep answers without a token as long as `shared` says. */
 export function setCaching(reply: FastifyReply, { id }: Identity, etag: string, shared = forAMoment): void {
   const vary = reply.getHeader('vary');
   reply.headers({

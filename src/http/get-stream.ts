@@ -1,6 +1,6 @@
 /**
- * `GET /rooms/:room/stream`: watch a room, from now on or from where one was. Everything that HTTP can say is settled
- * here; then the socket goes to the hub, and this request is over.
+ * `GET /rooms/:room/stream`: watches a room, from now on or from an id. This file settles everything that HTTP can say;
+ * then the socket goes to the hub, and the request is over.
  */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -31,7 +31,7 @@ interface StreamQuery {
   readonly history?: string;
 }
 
-/** An id is read as one; an empty one is none. The header wins, as it is what an EventSource knows last. */
+/** The client's id; an empty one is none. The header wins, because it holds an EventSource's newest id. */
 function readFrom(request: FastifyRequest): From {
   const { lastEventId } = request.query as StreamQuery;
   const header = request.headers['last-event-id'];
@@ -39,7 +39,7 @@ function readFrom(request: FastifyRequest): From {
   return text === '' ? null : (parsePosition(text) ?? 'unreadable');
 }
 
-/** The group that nginx meant the request for; null where no proxy of ours was in between. */
+/** The group that nginx chose for the request; null if no nginx of ours was in between. */
 const groupOf = ({ headers }: FastifyRequest): string | null => {
   const group = headers['x-ringside-group'];
   return typeof group === 'string' && group !== '' ? group : null;
@@ -63,10 +63,10 @@ const streamSchema = {
   },
 };
 
-/** What a stream's request may be refused with for good; every other status would be a fault of ours or of the moment. */
+/** Statuses that refuse a stream for good; every other one would be an internal or temporary fault. */
 const hardStatuses: ReadonlySet<number> = new Set([400, 401, 403]);
 
-/** Told to a proxy alone: another gateway has the room now. */
+/** For a proxy only: another gateway has the room now. */
 class SentElsewhere extends Refusal {
   constructor() {
     super('overloaded', 'This gateway hands its viewers over and takes no more.');
@@ -74,7 +74,7 @@ class SentElsewhere extends Refusal {
 }
 
 export function getStream({ hub, drain, authenticator, settings }: GetStreamOptions) {
-  /** @throws {SentElsewhere} for a proxy, which then asks another gateway; a browser would take it for good. */
+  /** @throws {SentElsewhere} for a proxy, which then asks another gateway; a browser would give up for good. */
   const isLeaving = (request: FastifyRequest): boolean => {
     const group = groupOf(request);
     drain.note(group);
@@ -89,8 +89,8 @@ export function getStream({ hub, drain, authenticator, settings }: GetStreamOpti
     return isLeaving(request) ? comeBackLater(reply, 'closing', hub.retryMs()) : undefined;
   };
   /**
-   * What goes wrong here is answered softly, be it a hook, the key set, the log or a bug: a status of its own would end
-   * an EventSource for good. What the request itself lacks gets its status.
+   * Faults of a hook, the key set, the log or the program get a soft refusal, because an error status would end an
+   * EventSource for good. Faults of the request get their status.
    */
   const onError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const { status, isBug } = describeProblem(error, request.id);

@@ -10,10 +10,10 @@ import { Refusal } from '../errors.ts';
 
 export const bodyBytesMax = 16_384;
 
-/** What `request.body` is on a route that `acceptJson` serves; undefined where the request has no body. */
+/** The type of `request.body` on a route with `acceptJson`; undefined without a body. */
 export interface JsonBody {
   readonly value: unknown;
-  /** The same value as it was sent, without the white space between its parts: numbers keep every digit. */
+  /** The value as sent, without white space between its parts: numbers keep every digit. */
   readonly text: string;
 }
 
@@ -26,7 +26,7 @@ export function acceptJson(app: FastifyInstance, depthMax: number): void {
     'application/json',
     { parseAs: 'buffer', bodyLimit: bodyBytesMax },
     (request, bytes, done) => {
-      // Clients name a media type out of habit, on a DELETE for one; whether a body is needed is for the route to say.
+      // Clients send a media type by habit, for example on a DELETE; the route decides whether a body is required.
       if (bytes.length === 0) return done(null, undefined);
       if (!isUtf8(bytes)) return done(new Refusal('malformed', 'The body must be UTF-8.'));
       // RFC 8259, section 8.1: a byte order mark may be ignored; kept, it would end up inside the stored value.
@@ -41,7 +41,7 @@ export function acceptJson(app: FastifyInstance, depthMax: number): void {
   );
 }
 
-/** Strips white space between the parts of a JSON text; null where it nests deeper than `depthMax`. */
+/** Strips white space between the parts of a JSON text; null if it nests deeper than `depthMax`. */
 export function compactJson(text: string, depthMax: number): string | null {
   let compact = '';
   let start = 0;
@@ -66,9 +66,9 @@ export function compactJson(text: string, depthMax: number): string | null {
 }
 
 /**
- * A member of an object as it was sent: its numbers keep every digit, and its strings their escapes. `object` is what
- * `compactJson` made of a text that a parser has taken. Null where there is no such member; of two the last one counts,
- * as it does for the parser.
+ * A member of an object as sent: numbers keep every digit, and strings their escapes. `object` is the output of
+ * `compactJson` for a text that a parser has accepted. Null if there is no such member; of two, the last one wins, as in
+ * the parser.
  */
 export function memberText(object: string, name: string): string | null {
   let found: string | null = null;

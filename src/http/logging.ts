@@ -1,7 +1,6 @@
 /**
- * What a log line says of a request: its method and its path, and never a header, a query or a body, for those may
- * hold a token. Errors are reduced to fields that this program or Node wrote, because clients' libraries like to hang
- * whole requests on theirs.
+ * What a log line says of a request: method and path, never a header, a query or a body, because those may hold a token.
+ * Errors are reduced to fields that this program or Node wrote, because client libraries attach whole requests to theirs.
  */
 
 import type { FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
@@ -30,7 +29,7 @@ export function loggerOptions(
   };
 }
 
-/** Anything can be thrown; what is no error is told as its text alone. */
+/** Anything can be thrown; a value that is no error is logged as its text. */
 function describeError(thrown: unknown): { type: string; message: string; stack: string; code?: string } {
   if (!(thrown instanceof Error)) return { type: typeof thrown, message: String(thrown), stack: '' };
   const { name, message, stack = '', code } = thrown as Error & { code?: unknown };

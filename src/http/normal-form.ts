@@ -1,15 +1,14 @@
 /**
- * What a request target must look like before anything is decided by it: a path in normal form, so that nginx, the
- * router and whoever reads a log mean the same by it. nginx.conf holds the same rule and refuses first; this is for who
- * reaches a gateway without it.
+ * Requires a request target in normal form, so that nginx, the router and log readers understand the same by it. nginx.conf
+ * holds the same rule and refuses first; this file covers clients that reach a gateway without it.
  */
 
 import type { FastifyInstance } from 'fastify';
 import { Refusal } from '../errors.ts';
 
 /**
- * Segments of unreserved characters (RFC 3986, section 2.3), none of them empty, `.` or `..`: nothing of ours is called
- * anything else. So no percent code, no `//`, no `;` or `#`, and no scheme and host before the path.
+ * Segments of unreserved characters (RFC 3986, section 2.3), none of them empty, `.` or `..`: Ringside uses no other
+ * names. So no percent code, no `//`, no `;` or `#`, and no scheme and host before the path.
  */
 const normalPath = /^\/(?:(?!\.\.?\/)[\w.~-]+\/)*(?:(?!\.\.?$)[\w.~-]+)?$/;
 /** The router ends the query at a number sign and decodes names, which others do not. */

@@ -1,4 +1,4 @@
-/** `POST /rooms/:room/actions/:kind`: somebody does something in a room. Answers once the log has it. */
+/** `POST /rooms/:room/actions/:kind`: an action in a room. Answers once the entry is logged. */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
@@ -26,12 +26,12 @@ export interface PostActionOptions {
   readonly pendingFlush: Pick<PendingFlush, 'settleLater'>;
 }
 
-/** Beyond what any action takes: each of them says itself how deep its own fields may go. */
+/** Above the depth of any action; each action limits its own fields. */
 const depthMax = 128;
 
 const kindOf = (request: FastifyRequest): string => String((request.params as Record<string, unknown>)['kind']);
 
-/** @throws {Refusal} `malformed` where the action needs a key and there is none. */
+/** @throws {Refusal} `malformed` if the action requires a key and there is none. */
 function keyFor(action: Action, request: FastifyRequest): string | null {
   const key = readKey(request);
   if (key !== null || !action.needsKey) return key;
@@ -61,7 +61,7 @@ export function postAction({ settings, actions, log, authenticator, pendingFlush
         body: Type.Union([...actions.values()].map(({ kind, body }) => ({ ...body, title: kind }))),
         response: { 202: acceptedAnswer, ...problems },
       },
-      // Before the body is read: a stranger's is never parsed.
+      // Before the body is read, so that no body of an unknown caller is parsed.
       onRequest: [
         findCaller(authenticator),
         async (request) => {

@@ -1,7 +1,6 @@
 /**
- * `POST /rooms/:room/session`: turns a bearer token into the cookie that an EventSource can send, and tells the streams
- * that the user has open in the room what the token allows. The cookie is the room's own, so rooms do not overwrite each
- * other's.
+ * `POST /rooms/:room/session`: turns a bearer token into the cookie that an EventSource can send, and applies the token to
+ * the user's open streams in the room. Each room has its own cookie, so rooms do not overwrite each other's.
  */
 
 import type { FastifyInstance } from 'fastify';
@@ -23,7 +22,7 @@ export interface SessionOptions {
 
 export function postSession({ presence, authenticator, settings, clock }: SessionOptions) {
   return async (app: FastifyInstance): Promise<void> => {
-    // The token is all that is asked for; a body that a client sends out of habit is read and left alone.
+    // Only the token is required; a body that a client sends by habit is ignored.
     acceptJson(app, 1);
     app.route({
       method: 'POST',
@@ -48,7 +47,7 @@ export function postSession({ presence, authenticator, settings, clock }: Sessio
         }
         const before = await authenticator.identifyByCookie(request, room);
         await presence.prolong(room, id, grant);
-        // This browser is somebody else now: what it has open as the user before ends, as after a log-out.
+        // This browser has another user now: the previous user's streams end, as after a log-out.
         if (before !== null && before.id !== null && before.id !== id) await presence.prolong(room, before.id, null);
         const maxAgeS = Math.ceil((identity.expiresAtMs - clock.now()) / 1000) + cookieOutlivesS;
         giveCookie(reply, settings, { name: cookieName, value: found.token, room, maxAgeS });

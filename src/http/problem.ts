@@ -1,12 +1,12 @@
 /**
- * The one place where a "no" becomes an answer: RFC 9457 problem details, with a code from the catalogue that never
- * changes its meaning. What is not expected is answered `internal` and logged; nothing of it reaches the client.
+ * The one place that turns a refusal into an answer: RFC 9457 problem details, with a code that never changes its meaning.
+ * An unexpected error is answered `internal` and logged; nothing of it reaches the client.
  */
 
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Refusal, type RefusalCode, refusals } from '../errors.ts';
 
-/** One thing that is wrong with a request: where (a JSON pointer as a URI fragment, RFC 6901) and what. */
+/** One fault of a request: what, and where (a JSON pointer as a URI fragment, RFC 6901). */
 export interface Fault {
   readonly pointer: string;
   readonly detail: string;
@@ -31,7 +31,7 @@ export interface Problem {
   readonly isBug: boolean;
 }
 
-/** What to answer to an error. `requestId` lets a reporter and a log line of a bug find each other. */
+/** The answer to an error. `requestId` links a report of a bug to its log line. */
 export function describeProblem(error: unknown, requestId: string): Problem {
   const refusal = toRefusal(error);
   const { code, status, extras } = refusal;
@@ -88,7 +88,7 @@ export function registerProblems(app: FastifyInstance): void {
     return sendProblem(new Refusal('method-not-allowed', `This path allows ${methods}.`), request, reply);
   };
   app.setNotFoundHandler(refuse);
-  // Before a body is looked at: what is wrong with it is beside the point.
+  // Before the body is read, whose faults do not matter here.
   app.addHook('preParsing', async (request, reply) => {
     if (request.is404) return void (await refuse(request, reply));
   });
@@ -97,7 +97,7 @@ export function registerProblems(app: FastifyInstance): void {
 const patternOf = (url: string): RegExp =>
   new RegExp(`^${url.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z]+/g, '[^/]+')}$`);
 
-/** By status, what a library refuses on its own. Its sentences stay inside: they may quote the request. */
+/** Refusals of libraries, by status. Their messages stay inside, because they may quote the request. */
 const byStatus: Readonly<Record<number, readonly [RefusalCode, string]>> = {
   400: ['malformed', 'The request cannot be parsed.'],
   // A path that leads out of the folder of the pages.
@@ -127,10 +127,10 @@ function toRefusal(error: unknown): Refusal {
 }
 
 const faultsMax = 16;
-/** A field that somebody may have meant. */
+/** A plausible field name. */
 const fieldName = /^[\w.-]{1,32}$/;
 
-/** A pointer up to the first name that is nobody's field: a token pasted into the wrong place is not sent back. */
+/** A pointer up to the first implausible name: a token pasted into the wrong place is not sent back. */
 function namedIn(instancePath: string): string {
   const names = instancePath.split('/');
   const strange = names.findIndex((name, at) => at > 0 && !fieldName.test(name));
@@ -143,7 +143,7 @@ interface SchemaError {
   readonly message?: string | undefined;
 }
 
-/** Faults in the words of a schema check. An unknown field is pointed at itself, not at the object that holds it. */
+/** Faults in the words of a schema check. An unknown field is named itself, not the object that holds it. */
 export function faultsOf(errors: readonly SchemaError[]): readonly Fault[] {
   const isUnknown = ({ message }: SchemaError): boolean => message === 'schema is false';
   const namesUnknown = errors.some(isUnknown);

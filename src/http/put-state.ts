@@ -91,7 +91,7 @@ function valueIn({ method, body }: FastifyRequest): string | null {
 
 const partOf = ({ params }: FastifyRequest): string => (params as { part: string }).part;
 
-/** @throws {Refusal} where the caller may not write state, or the part's name is none that a host may choose. */
+/** @throws {Refusal} if the caller may not write state or the host may not use the part's name. */
 async function checkTarget(request: FastifyRequest): Promise<void> {
   const { role } = speakerOf(request.caller.identity);
   if (!isAtLeast(role, 'host')) throw new Refusal('not-this-role', 'Writing state requires the role host.');

@@ -57,7 +57,7 @@ export const acceptedAnswer = Type.Object(
   { additionalProperties: true, description: 'The entry is in the log of the room. Some actions add fields.' },
 );
 export const changedAnswer = Type.Object({ id, at: atMs, version }, { description: 'The change is in the log.' });
-/** What a conditional read answers where the client has the present version: headers alone. */
+/** The answer to a conditional read if the client has the current version: headers alone. */
 export const notModified = { description: 'Nothing has changed since that version.', type: 'null' } as const;
 const partValue = Type.Object({ version, value: Type.Unknown({ description: 'Any JSON value.' }) });
 export const stateAnswer = Type.Object(
@@ -128,7 +128,7 @@ export const checkShape: FastifySchemaCompiler<TSchema> = ({ schema, httpPart })
   };
 };
 
-/** A parameter that is given more than once is read as a list; which of them is meant, nobody can know. */
+/** A repeated parameter is parsed as a list, and is ambiguous. */
 const doubledIn = (query: unknown): readonly { instancePath: string; message: string }[] =>
   Object.entries(query as object).flatMap(([name, value]) =>
     Array.isArray(value) ? { instancePath: `/${name}`, message: 'is given more than once' } : [],
@@ -146,7 +146,7 @@ export function roomOf(request: FastifyRequest): RoomId {
 
 /** The latest events that a first visit may ask for. */
 export const historyMax = 200;
-/** Entries looked through for one pull: unless asked otherwise, and at most. */
+/** Entries examined for one pull: by default, and at most. */
 export const pullLimit = 100;
 export const pullLimitMax = 500;
 /** Seconds that a pull may wait. */

@@ -1,12 +1,12 @@
 /**
- * Whose `X-Forwarded-For` and `X-Forwarded-Proto` count. Over a unix socket there is no address to go by: whoever may
- * open the socket file is the proxy, where the settings say `unix`.
+ * The proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted. A unix socket has no peer address: with `unix`
+ * in the settings, every process that may open the socket file is trusted.
  */
 
 import { BlockList, isIP } from 'node:net';
 import { SettingsError } from '../settings.ts';
 
-/** What Fastify's `trustProxy` wants. `hop` 0 is who is connected; over a unix socket it has no address. */
+/** For Fastify's `trustProxy`. `hop` 0 is the peer; over a unix socket it has no address. */
 export type Trust = (address: string | undefined, hop: number) => boolean;
 
 /** @throws {SettingsError} for what is neither an address, nor a range, nor `unix`. */

@@ -1,6 +1,6 @@
 /**
- * What Node's server would answer by itself beside a request: a missing Host, an expectation, a tunnel. All of it is
- * answered as a problem document; nothing of what was sent is in it.
+ * Answers what Node's server would otherwise answer by itself: a missing Host, an expectation, a tunnel. The problem
+ * document holds nothing of the request.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -10,7 +10,7 @@ import { Refusal } from '../errors.ts';
 import { endWith } from './bad-head.ts';
 import { describeProblem } from './problem.ts';
 
-/** Answers what reaches no route. The server is to be made with `requireHostHeader: false`. */
+/** Answers requests that reach no route. The server needs `requireHostHeader: false`. */
 export function answerStrangers(app: FastifyInstance): void {
   const { server } = app;
   app.addHook('onRequest', async ({ headers, raw }) => {

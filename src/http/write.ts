@@ -1,4 +1,4 @@
-/** What the writing routes share: the idempotency key of a request, and the log's "no" as a refusal. */
+/** Shared by the writing routes: the idempotency key of a request, and the log's outcome as a refusal. */
 
 import { hash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
@@ -14,8 +14,8 @@ const quotedKey = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
 const keyLengthMax = 128;
 
 /**
- * The request's `Idempotency-Key`; null where it has none. The draft standard writes the key as a quoted string, most
- * clients write it bare: both are the same key.
+ * The request's `Idempotency-Key`; null if it has none. The draft standard writes the key as a quoted string, most clients
+ * write it bare: both are the same key.
  * @throws {Refusal} `malformed`
  */
 export function readKey(request: FastifyRequest): string | null {
@@ -29,16 +29,16 @@ export function readKey(request: FastifyRequest): string | null {
 }
 
 /**
- * What makes a repeat harmless: the key, and a digest of what the request means, which tells another request from the
- * same. `asked` gives all that the meaning depends on, each in one form.
+ * Makes a repeat harmless: the key, and a digest of the request's meaning, which tells another request from the same.
+ * `asked` returns everything that the meaning depends on, in canonical form.
  */
 export function once(key: string | null, asked: () => readonly string[]): Write['once'] {
   if (key === null) return null;
-  // As a JSON list, no two different requests can read the same.
+  // As a JSON list, two different requests never look the same.
   return { key, digest: hash('sha256', JSON.stringify(asked()), 'base64url') };
 }
 
-/** However slow the rate is made, one write must fit into its burst, or it would never be let through. */
+/** At any scale one write must fit into the burst; otherwise it would never pass. */
 export const scaleRate = (rate: Rate, percent: number): Rate => ({
   ...rate,
   burst: Math.max(rate.cost, (rate.burst * percent) / 100),

@@ -39,7 +39,7 @@ export interface ViewerListener {
 export interface StreamContext {
   readonly clock: Clock;
   readonly sendQueueProbe: Pick<SendQueueProbe, 'ask' | 'forget'>;
-  /** Bytes that may be on their way to one viewer, in this process and in the kernel. */
+  /** Bytes that may be in flight to one viewer, in this process and in the kernel. */
   readonly viewerBytesMax: number;
   readonly streamCounters: StreamCounters;
 }
@@ -139,7 +139,7 @@ export class Viewer implements Sounded {
     return this.#isGone;
   }
 
-  /** Whether it is to be given nothing now. */
+  /** Whether it is under backpressure. */
   get isWaiting(): boolean {
     return this.waitingSinceMs !== 0;
   }
@@ -232,7 +232,7 @@ export class Viewer implements Sounded {
     if (this.#isDeep()) this.#beginWaiting();
   }
 
-  /** One more span would exceed what may be on its way. */
+  /** One more span would exceed the bytes that may be in flight. */
   #isDeep(): boolean {
     const { viewerBytesMax } = this.#streamContext;
     return this.#inKernel + viewerBytesMax / spansPerViewer > viewerBytesMax;
@@ -261,7 +261,7 @@ export class Viewer implements Sounded {
   }
 }
 
-/** Without a reset, the kernel would keep what nobody reads for minutes more. */
+/** Without a reset, the kernel would keep unread bytes for minutes more. */
 function cut(socket: Socket): void {
   if (socket.remoteAddress === undefined) socket.destroy();
   else socket.resetAndDestroy();
