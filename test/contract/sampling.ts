@@ -140,7 +140,8 @@ function gapContract(open: OpenHarness): void {
     async (stage) => {
       const logs = [stage.log, await stage.harness.node('two')];
       for (let step = 0; step < 24; step += 1) {
-        await flood(stage, 7, logs);
+        // Many more than the rate, so that a slow machine samples too.
+        await flood(stage, 4 * perSecond, logs);
         if (step % 3 === 0) await stage.keep(put('title', step));
         await stage.harness.tick(300);
       }
