@@ -181,9 +181,9 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'a viewer is on record only once the log has answered, and a ban that comes before finds nobody',
     isRare: true,
     file: 'src/room/attendance.ts',
-    find: '    if (id !== null) this.#note(id, visitor);\n    const call = this.#intake.leaseCall();\n    const entered = await this.#log.enter(this.#room, id, role);\n',
+    find: '    if (id !== null) this.#note(id, visitor);\n    const call = this.#intake.leaseCall();\n    const entered = await this.#presence.enter(this.#room, id, role);\n',
     replace:
-      '    const call = this.#intake.leaseCall();\n    const entered = await this.#log.enter(this.#room, id, role);\n    if (id !== null) this.#note(id, visitor);\n',
+      '    const call = this.#intake.leaseCall();\n    const entered = await this.#presence.enter(this.#room, id, role);\n    if (id !== null) this.#note(id, visitor);\n',
   },
   {
     name: 'a ban that comes before the log has answered is forgotten',
