@@ -1,6 +1,6 @@
 /**
- * A change as the function `append` in Redis takes it: the entry's content and what else its type needs, in the order
- * that append.lua gives.
+ * A change as the arguments of the function `append`: the entry's content and whatever else its type needs, in the
+ * order that append.lua gives.
  */
 
 import type { Settings } from '../../settings.ts';

@@ -1,13 +1,13 @@
 /**
- * Entries as text, in the stream and on the channels alike:
+ * Entries as text, the same in the stream and on the channels:
  *
  *     <offset> <previous> <epoch> <at> <kind> <lane, or status> <audience>
- *     <user> <user> …                 (this line only where the audience is `users`)
+ *     <user> <user> …                 (this line only if the audience is `users`)
  *     <body>
  *
- * The script puts the first four words before the rest, the content, which is made here; so it need neither parse nor
- * print JSON. A counter's news is `+<counter> <total> <epoch>`, the audience's `~<viewers> <users>`, a newer token's
- * `=<until, Unix ms> <user> <role> <issued, Unix ms, or -> <tag> <tag> …`, and `=0 <user>` where it was given up.
+ * The script adds the first four words. The rest, the content, is made here, so the script neither parses nor prints
+ * JSON. A counter's message is `+<counter> <total> <epoch>`, the viewer count's `~<viewers> <users>`, a newer token's
+ * `=<until, Unix ms> <user> <role> <issued, Unix ms, or -> <tag> <tag> …`, and a given-up token's `=0 <user>`.
  */
 
 import assert from 'node:assert/strict';
@@ -28,7 +28,7 @@ import { epochPattern, type Tail } from '../position.ts';
 import type { ViewerCount } from '../presence.ts';
 import type { LogMessage } from '../room-log.ts';
 
-/** Text that makes no sense was not written by this program. Whoever reads it decides what can go on without it. */
+/** Text that no gateway wrote. The reader decides what can go on without it. */
 export class LogTextError extends Error {
   constructor(text: string) {
     super(`The log holds what no gateway wrote: ${JSON.stringify(text.slice(0, 80))}`);
@@ -76,7 +76,7 @@ const isNamed = (audience: string): boolean =>
   (audience.startsWith('tag:') && isTagName(audience.slice(4))) ||
   (audience.startsWith('staff:') && isUserId(audience.slice(6)));
 
-/** Bodies are put into events as they are, so what is no JSON object on one line would spoil a stream. */
+/** Bodies go into events verbatim, so anything but a JSON object on one line would corrupt a stream. */
 function isObject(body: string): boolean {
   if (!body.startsWith('{') || body.includes('\n')) return false;
   try {

@@ -1,10 +1,15 @@
 /**
- * What the log publishes to this node: sharded subscriptions, two channels a room (all nodes, this node), each room's
- * at the server that has it. Promises: `follow` settles once both are confirmed; when a subscription was lost, with its
- * connection, its server or its slot, the room is subscribed again where it is now and its follower told, in this
- * order, and no other room's. A `redis/line` is one connection; `redis/servers` knows which server has which room.
+ * The live path from the log to this node: sharded subscriptions on two channels per room (all nodes, this node), at
+ * the server that has the room. A `redis/line` is one connection; `redis/servers` knows which server has which room.
  *
- * A room is **idle** (its server is away, or it rests after a refusal), **asking**, or **held**.
+ * - `follow` settles once both subscriptions are confirmed.
+ * - A subscription is lost with its connection, its server or its slot. The feed then subscribes the room again at its
+ *   present server, and after that notifies the room's follower. Followers of other rooms are not notified.
+ *
+ * A room is in one of these states:
+ * - **idle**: its server is unavailable, or the room backs off after a refusal.
+ * - **asking**: its subscription is requested.
+ * - **held**: its subscription is confirmed.
  */
 
 import { backoffMs } from '../../backoff.ts';
@@ -21,20 +26,20 @@ import type { LogMessage, Subscriber } from '../room-log.ts';
 import { decodeMessage, LogTextError } from './entry-text.ts';
 import type { RoomKeys } from './keys.ts';
 
-/** The least time between two log lines about what cannot be read: a flood of garbage must not become one of lines. */
+/** The least time between two log lines about unreadable messages: garbage must not flood the log. */
 const garbageToldMs = 1000;
-/** The rests of a room whose subscription is refused. */
+/** Backoff of a room whose subscription is refused. */
 const restBounds = { firstMs: 20, longestMs: 1000 };
 
 interface Followed {
   readonly subscriber: Subscriber;
   readonly channels: readonly [string, string];
   state: 'idle' | 'asking' | 'held';
-  /** Where it is held, or was asked for last. */
+  /** The line that holds the room, or that was asked last. */
   line: RedisLine | null;
   rest: Timer | null;
   refusals: number;
-  /** Set until `follow` has settled: from then on, a break is the follower's business. */
+  /** Set until `follow` has settled. After that, the follower handles a break. */
   confirm: { settled: () => void; refused: () => void } | null;
 }
 
@@ -75,7 +80,7 @@ export class RedisFeed {
     servers.onAnswer(() => this.#adjust());
   }
 
-  /** Settled at the first try to connect to each server. The servers must have been opened. */
+  /** Settles after the first attempt to connect to each server. Open the servers first. */
   async open(): Promise<void> {
     this.#adjust();
     const opening = this.#opening ?? [];
@@ -83,7 +88,7 @@ export class RedisFeed {
     await Promise.all(opening);
   }
 
-  /** Why rooms cannot be heard. One server of several that is away is trouble for its own rooms only. */
+  /** Why rooms receive nothing; null if they do. One unavailable server of several affects its own rooms only. */
   trouble(): string | null {
     const lines = [...this.#servers.owners].flatMap((server) => this.#lines.get(server) ?? []);
     const lack = lines.find((line) => line.lack !== null)?.lack ?? null;
@@ -115,11 +120,11 @@ export class RedisFeed {
       if (this.#rooms.get(room) === followed) await this.unfollow(room);
       throw unavailable();
     }
-    // Unfollowed while it was being confirmed: there is nobody to whom messages could flow.
+    // Unfollowed before it was confirmed: no subscriber is left.
     if (this.#rooms.get(room) !== followed) throw unavailable();
   }
 
-  /** Settled at once for the caller's purposes: nothing more is heard, whatever becomes of the subscription. */
+  /** Takes effect at once: nothing more is delivered, whatever becomes of the subscription. */
   async unfollow(room: RoomId): Promise<void> {
     const followed = this.#rooms.get(room);
     if (!followed) return;
@@ -142,14 +147,14 @@ export class RedisFeed {
     await Promise.all([...this.#lines.values()].map((line) => line.close()));
   }
 
-  /** Has the room subscribed where it belongs, if that can be done now. Harmless to call at any time. */
+  /** Subscribes the room at its present server, if that is possible now. Idempotent. */
   #tend(followed: Followed): void {
     if (!this.#isFollowed(followed) || followed.state === 'asking' || followed.rest !== null) return;
     const server = this.#servers.ownerOf(followed.channels[0]);
     const line = server === null ? undefined : this.#lines.get(server);
     if (followed.state === 'held' && followed.line === line) return;
     if (line === undefined || !line.isReady()) {
-      // Until the new server can be asked, the old one may still be heard.
+      // The old server may still deliver until the new one can be asked.
       if (line?.isAway()) followed.confirm?.refused();
       return;
     }
@@ -170,7 +175,7 @@ export class RedisFeed {
     if (followed.confirm === null) followed.subscriber.resumed();
     else followed.confirm.settled();
     followed.confirm = null;
-    // While it was asked for, the room may have gone elsewhere.
+    // The room may have moved in the meantime.
     this.#tend(followed);
   }
 
@@ -198,7 +203,7 @@ export class RedisFeed {
     return this.#byChannel.get(followed.channels[0]) === followed;
   }
 
-  /** A line to each server that has rooms, and to no other once no room is held there. */
+  /** Opens a line to each server that has rooms. Closes any other line once it holds no room. */
   #adjust(): void {
     if (this.#isClosed) return;
     for (const server of this.#servers.owners) this.#lineAt(server);
@@ -218,7 +223,7 @@ export class RedisFeed {
     const redis = this.#servers.connect(server, false);
     const line = new RedisLine(server, redis, this.#deadlineMs, this.#clock, this.#logger, this.#warnings, {
       channelsToTry: (of) => {
-        // No client can name it.
+        // No client can name this room.
         const room = this.#servers.nameInSlotOf(of) as RoomId | null;
         return room === null ? [] : this.#channelsOf(room);
       },
@@ -236,12 +241,12 @@ export class RedisFeed {
     for (const followed of this.#rooms.values()) this.#tend(followed);
   }
 
-  /** Rooms of a line are not held any more, but for those whose channels are in `held`. */
+  /** Marks the rooms of a line as lost, except those whose channels are in `held`. Null: the connection is lost. */
   #lose(line: RedisLine, held: ReadonlySet<string> | null): void {
     let isAnyLost = false;
     for (const followed of this.#rooms.values()) {
       if (followed.line !== line || followed.state === 'idle') continue;
-      // With the connection goes whatever was asked for; otherwise its answer is still to come.
+      // A lost connection loses its requests too. Otherwise their answers are still to come.
       const isKept = held !== null && (followed.state === 'asking' || followed.channels.every((one) => held.has(one)));
       if (isKept) continue;
       followed.state = 'idle';
@@ -258,7 +263,7 @@ export class RedisFeed {
     if (message) followed.subscriber.heard(message);
   }
 
-  /** What nobody of us published is left out. If it stands for an entry, the next one's numbers show that it is missing. */
+  /** Ignores what no gateway wrote. If it replaced an entry, the numbers of the next one reveal the loss. */
   #decode(channel: string, text: string): LogMessage | null {
     try {
       return decodeMessage(text);

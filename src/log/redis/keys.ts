@@ -1,11 +1,13 @@
 /**
- * The names of a room's keys and channels in Redis. All hold the room's id as hash tag, so a room is one slot and one
- * function call may touch all of it. All begin with the key space, so several platforms can share one Redis.
+ * The names of a room's keys and channels in Redis. All contain the room's id as hash tag, so a room is one slot and
+ * one function call may touch all of it. All begin with the key space, so several platforms can share one Redis.
  */
 
 import type { RoomId, UserId } from '../../model.ts';
 
-/** `<REDIS_PREFIX>`, or `<REDIS_PREFIX>/<database>`: channels know no database, so its number is part of the name. */
+/**
+ * `<REDIS_PREFIX>`, or `<REDIS_PREFIX>/<database>`: channels belong to no database, so the name includes its number.
+ */
 export const keySpace = (prefix: string, database: number): string =>
   database === 0 ? prefix : `${prefix}/${database}`;
 
@@ -16,27 +18,30 @@ export function keysIn(space: string) {
   const named = (room: string, rest: string): string => `${space}:{${room}}${rest}`;
   return {
     space,
-    /** Stream: the entries, with the id `<offset>-0`: the text, and the bytes that were written to the room before. */
+    /** Stream: the entries, with the id `<offset>-0`: the text, and the bytes written to the room before it. */
     log: (room: RoomId): string => named(room, ':log'),
     /**
-     * Hash: epoch, history (whose data this is; see shared.lua), offset, published, count_at, total, lineage, ended, touched, bytes and
-     * bytes_gone (see trim_bytes in shared.lua), chat (what is sampled; see chat.lua), what was retracted (see
-     * retract.lua), the counters, and the rules once more.
+     * Hash: epoch, history (the name of the data set; see shared.lua), offset, published, count_at, total, lineage,
+     * ended, touched, bytes and bytes_gone (see trim_bytes in shared.lua), chat (the state of sampling; see chat.lua),
+     * the retractions (see retract.lua), the counters, and a copy of the rules.
      */
     meta: (room: RoomId): string => named(room, ':meta'),
-    /** Hash: part to `<version> <json>`, or to `<version>` alone for a part that was removed. */
+    /** Hash: part to `<version> <json>`, or to `<version>` alone for a removed part. */
     state: (room: RoomId): string => named(room, ':state'),
-    /** Hash: user to the nodes that hold a stream of that user, separated by spaces. And '': see directory.lua. */
+    /** Hash: user to the nodes that hold a stream of that user, separated by spaces. Field '': see directory.lua. */
     where: (room: RoomId): string => named(room, ':where'),
-    /** Hash: node to the end of its lease. And '', as above. */
+    /** Hash: node to the end of its lease. Field '': as above. */
     nodes: (room: RoomId): string => named(room, ':nodes'),
-    /** Hash: how many watch on each node and in sum; see renew.lua. */
+    /** Hash: streams per node and in sum; see renew.lua. */
     audience: (room: RoomId): string => named(room, ':audience'),
-    /** Hash: who is banned or muted, until when and by whom, and when the room ended; see rules.lua. It outlives the room. */
+    /**
+     * Hash: bans and mutes, their ends and the roles that set them, and when the room ended; see rules.lua. It outlives
+     * the room.
+     */
     rules: (room: RoomId): string => named(room, ':rules'),
-    /** String: digest and answer of a write. A space parts user and key, because a user may contain anything else. */
+    /** String: digest and answer of a write. A space separates user and key: a user may contain anything else. */
     seen: (room: RoomId, user: UserId, key: string): string => named(room, `:seen:${user} ${key}`),
-    /** The same for a write without a key of its own. No user is empty, so this meets no client's key. */
+    /** The same for a write without a key. No user is empty, so it never collides with a client's key. */
     sent: (room: RoomId, id: string): string => named(room, `:seen: ${id}`),
     /** String: the theoretical arrival time of a rate. */
     rate: (room: RoomId, user: UserId, name: string): string => named(room, `:rate:${user} ${name}`),

@@ -1,7 +1,7 @@
 /**
- * The functions that run inside Redis, put together from `scripts/`. The name of the library holds a digest of its text,
- * and so do the names of its functions: gateways of different versions live side by side during a rolling upgrade, each
- * with its own. Old ones stay until somebody deletes them (`FUNCTION LIST`, `FUNCTION DELETE`); each is a few KiB.
+ * The functions that run inside Redis, assembled from `scripts/`. The names of the library and of its functions contain
+ * a digest of its text: gateways of different versions run side by side during a rolling upgrade, each with its own
+ * library. Old libraries, a few KiB each, stay until an operator deletes them (`FUNCTION LIST`, `FUNCTION DELETE`).
  */
 
 import { createHash } from 'node:crypto';

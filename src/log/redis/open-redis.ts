@@ -1,4 +1,4 @@
-/** Opens the back end on Redis 7 or later: its connections, and the log and the presence that share them. */
+/** Opens the back end on Redis 7 or later: the connections, and the log and the presence that share them. */
 
 import { type Clock, systemClock } from '../../clock.ts';
 import type { LinkLogger } from '../../redis/client.ts';
@@ -17,9 +17,9 @@ import { RoomCalls } from './room-calls.ts';
 const noLogger: LinkLogger = { warn: () => undefined, error: () => undefined };
 
 /**
- * Connects, also when Redis is unavailable for now: then the log's `isReady` is false and calls are refused until it is
- * back.
- * @throws {Error} where the server is older than Redis 7, or may delete keys (`maxmemory-policy`).
+ * Connects. It also opens if Redis is unavailable: the log's `isReady` is then false, and calls are refused until Redis
+ * is back.
+ * @throws {Error} if the server is older than Redis 7, or may evict keys (`maxmemory-policy`).
  */
 export async function openRedis(
   settings: Settings,

@@ -1,14 +1,15 @@
 /**
- * Gathers the comings and goings in each room into few calls, as a group commit: the first goes at once, and those that
- * come while a call of the room is under way form the next one, `attendAtOnce` of them at most. A crowd that comes back
- * at once costs the log a call for hundreds of its users.
+ * Batches the joins and leaves of each room into few calls, as a group commit. The first step is sent at once. Steps
+ * that arrive while a call of the room is under way form the next call, at most `attendAtOnce` of them. A crowd that
+ * reconnects costs the log one call for hundreds of its users.
  *
- * - The steps of a room are taken in the order in which they were asked for, so `enter` after `leave` ends entered.
- * - What is answered was read after it was asked for: a step never joins a call that was sent.
- * - A call that failed rejects each of its members. Whoever has waited for `LOG_DEADLINE_MS` since the first member of
- *   its batch asked is rejected too, so a log that is slow makes nobody wait for several calls.
+ * - The steps of a room are applied in the order of their requests, so `enter` after `leave` ends entered.
+ * - An answer was read after its request: a step never joins a call that was sent.
+ * - A failed call rejects each of its members. So does a wait of `LOG_DEADLINE_MS` since the first member of the batch
+ *   asked: a slow log makes no caller wait for several calls.
  *
- * A batch is `waiting`, then `sent`, then `over`; `over` too once it was given up, whatever becomes of its call.
+ * A batch is `waiting`, then `sent`, then `over`. A batch given up at its deadline or by `close` is `over` too,
+ * whatever becomes of its call.
  */
 
 import type { Clock, Timer } from '../../clock.ts';
@@ -17,27 +18,27 @@ import type { Role, RoomId, UserId } from '../../model.ts';
 import type { Tail } from '../position.ts';
 import type { Entered } from '../presence.ts';
 
-/** How many steps go into one call. */
+/** Steps in one call, at most. */
 export const attendAtOnce = 500;
-/** Steps that may be waited for at a time, in all rooms; one more is refused. */
+/** Pending steps in all rooms, at most; one more is refused. */
 export const attendingMax = 100_000;
 
-/** A user comes to this node, or has left it. */
+/** A user joins on this node, or has left it. */
 export interface Step {
   readonly user: UserId;
   readonly comes: boolean;
-  /** With which it comes. */
+  /** The role with which the user joins. */
   readonly role: Role;
 }
 
-/** What one call answers for all of its steps. */
+/** The answer of one call for all of its steps. */
 export interface Attended {
   readonly tail: Tail;
   readonly ended: boolean;
-  /** A user was put on record, and the node had no valid lease until then. */
+  /** A user was registered, and the node had no valid lease until then. */
   readonly lapsed: boolean;
   readonly covered?: boolean;
-  /** The steps of users who are banned in the role with which they come. */
+  /** The steps of users that are banned in the role with which they join. */
   readonly banned: ReadonlySet<Step>;
 }
 
@@ -48,7 +49,7 @@ export interface PresenceBatchOptions {
 }
 
 interface Member {
-  /** Null: only asks. */
+  /** Null: a query only. */
   readonly step: Step | null;
   readonly resolve: (entered: Entered) => void;
   readonly reject: (error: unknown) => void;
@@ -62,7 +63,7 @@ interface Batch {
 
 export class PresenceBatch {
   readonly #options: PresenceBatchOptions;
-  /** Per room, the batch that is under way and those that wait behind it. */
+  /** Per room, the batch under way and those that wait behind it. */
   readonly #queues = new Map<RoomId, Batch[]>();
   #attending = 0;
   #isClosed = false;
@@ -71,7 +72,7 @@ export class PresenceBatch {
     this.#options = options;
   }
 
-  /** Steps, and questions without one, that are waited for now. */
+  /** Pending steps and queries. */
   get attending(): number {
     return this.#attending;
   }
@@ -113,7 +114,7 @@ export class PresenceBatch {
     return batch;
   }
 
-  /** One call after the other, until nobody waits. */
+  /** Sends one batch after the other, until none waits. */
   async #drain(room: RoomId, queue: Batch[]): Promise<void> {
     for (let batch = queue[0]; batch !== undefined; batch = queue[0]) {
       if (batch.mode === 'waiting') await this.#send(room, batch);
@@ -142,7 +143,7 @@ export class PresenceBatch {
     for (const { step, resolve } of this.#end(batch)) {
       const isBanned = step !== null && banned.has(step);
       const isPut = step?.comes === true && !isBanned;
-      // The first who was put on record found no lease; the others found that one's.
+      // The first registered user found no lease. The others found the lease that it began.
       resolve({ tail, ended, banned: isBanned, lapsed: isPut && tellsLapsed, ...(covered ? { covered } : {}) });
       if (isPut) tellsLapsed = false;
     }
@@ -154,7 +155,7 @@ export class PresenceBatch {
     }
   }
 
-  /** The members that are to be told; nobody, where they have been told already. */
+  /** Ends a batch. Returns the members to answer: none if they have been answered. */
   #end(batch: Batch): readonly Member[] {
     if (batch.mode === 'over') return [];
     batch.mode = 'over';

@@ -1,7 +1,7 @@
 /**
- * A page of the stream as it came from Redis, made fit for readers: in order and without holes, as the contract wants
- * it. Entries that somebody else wrote, spoilt or deleted are left out, and the tail then says that everything up to
- * them was trimmed: so every reader judges a gap and declares it, and a room with a broken entry goes on.
+ * Turns a page of the stream in Redis into what the contract promises: entries in order and without holes. Entries that
+ * another program wrote, corrupted or deleted are left out. The tail then says that everything up to them was trimmed,
+ * so every reader detects a gap and declares it, and a room with a broken entry goes on.
  */
 
 import type { Entry } from '../../model.ts';
@@ -9,7 +9,7 @@ import { judge, type Position, type Tail } from '../position.ts';
 import type { Reading } from '../room-log.ts';
 import { decodeEntry, LogTextError } from './entry-text.ts';
 
-/** `onBroken` is told of what was left out. `limit` is how many texts were asked for. */
+/** `onBroken` gets the offsets that were left out. `limit` is how many texts were requested. */
 export function toReading(
   { tail, retracted, texts, after, limit }: Page,
   onBroken: (from: number, upTo: number) => void = () => undefined,
@@ -21,13 +21,13 @@ export function toReading(
     if (entry === null) continue;
     const expected = start + entries.length;
     if (entry.offset === expected) entries.push(entry);
-    // A hole behind others is declared by the reading that begins there.
+    // A later hole is declared by the reading that begins there.
     else if (entries.length > 0) return { tail, retracted, entries };
     else return skipTo(entry.offset);
   }
   const isLost = entries.length === 0 && limit > 0 && start <= tail.offset;
   if (!isLost) return { tail, retracted, entries };
-  // A full page of garbage hides at least as many entries; the next page shows what is behind it.
+  // A full page of garbage hides at least as many entries; the next page shows what follows.
   return skipTo(texts.length < limit ? tail.offset + 1 : Math.min(start + texts.length, tail.offset + 1));
 
   function skipTo(first: number): Reading {

@@ -1,7 +1,7 @@
 /**
- * The room's log on Redis 7 or later: the contract of `room-log`, each call one function in Redis. This file owns what
- * goes into the functions and what comes out; `room-calls` owns the calls, `feed` the live path, `scripts/` the rules. It
- * keeps nothing about rooms or users itself.
+ * The room log on Redis 7 or later: the contract of `room-log`, one function in Redis per call. This file owns the
+ * arguments and answers of the functions; `room-calls` owns the calls, `feed` the live path, `scripts/` the rules. It
+ * keeps nothing about rooms or users.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -31,10 +31,10 @@ import { toReading } from './reading.ts';
 import type { RoomCalls } from './room-calls.ts';
 import { readRules } from './rules.ts';
 
-/** How long the answer to a write without a key is kept for our own repetition; longer than a call can last. */
+/** How long the answer to a write without a key is kept for the gateway's own retry; longer than a call can last. */
 const sentTtlMs = 60_000;
 
-/** What a log on Redis is open with. */
+/** The connections of a log on Redis. */
 export interface Connections {
   readonly servers: Pick<RedisServers, 'trouble'>;
   readonly link: Pick<RedisLink, 'trouble' | 'risks'>;
@@ -157,7 +157,7 @@ function readAppended(text: string): Appended {
   };
 }
 
-/** Null where this is no cell. */
+/** Null if the text is no cell. */
 function readCell(cell: string): StatePart | null {
   const match = /^([0-9]{1,15})(?: (.+))?$/s.exec(cell);
   return match && { version: Number(match[1]), value: match[2] ?? null };

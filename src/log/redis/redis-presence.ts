@@ -1,4 +1,4 @@
-/** Who is in a room, on Redis: the contract of `presence`, each call one function. Many comings and goings share one. */
+/** Presence on Redis: the contract of `presence`, one function per call. Joins and leaves are batched. */
 
 import type { Clock } from '../../clock.ts';
 import { type Grant, type Role, type RoomId, rankOf, type UserId } from '../../model.ts';

@@ -1,7 +1,7 @@
 /**
- * What a server must let a gateway do, tried out on one connection: the functions, and by `probe.lua` every command,
- * kind of key and channel that they use. It tells a missing right from a server that takes no writes
- * just now (full, a replica, starting), because the one needs an operator and the other may pass.
+ * The rights that a gateway needs on a server, tried out on one connection: the functions, and by `probe.lua` every
+ * command, kind of key and channel that they use. It distinguishes a missing right, which needs an operator, from a
+ * server that refuses writes for now (full, a replica, starting), which may pass.
  */
 
 import type { Redis } from 'ioredis';
@@ -32,8 +32,8 @@ function namesOf(keys: RoomKeys, room: RoomId) {
 }
 
 /**
- * What this room's slot shows of the server; what it does not show is left out. The library must have been loaded, else
- * the refusal is that it is not there. Rejects only if the connection is lost.
+ * What this room's slot shows of the server; what it does not show is absent. Load the library first, or the refusal is
+ * that it is missing. Rejects only if the connection is lost.
  */
 async function tryOut(redis: Redis, keys: RoomKeys, room: RoomId, isCluster: boolean): Promise<Partial<Finding>> {
   const names = namesOf(keys, room);
@@ -50,7 +50,7 @@ async function tryOut(redis: Redis, keys: RoomKeys, room: RoomId, isCluster: boo
   return isOfASlot(word) ? { policy } : { policy, refusal: word };
 }
 
-/** Our functions, as the transport needs them. */
+/** The functions, as the transport needs them. */
 export const libraryOf = (keys: RoomKeys): FunctionLibrary => ({
   source: librarySource,
   nameOf: (short) => functionName(short as LibraryFunction),
@@ -58,7 +58,7 @@ export const libraryOf = (keys: RoomKeys): FunctionLibrary => ({
   tryOut: (redis, slotName, isCluster) => tryOut(redis, keys, slotName as RoomId, isCluster),
 });
 
-/** `<what>: <word>` of each, the equal words told once. */
+/** `<what>: <word>` of each line, with equal words merged. */
 function gather(lines: readonly string[]): string {
   const byWord = new Map<string, string[]>();
   for (const line of lines) {

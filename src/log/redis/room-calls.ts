@@ -1,4 +1,4 @@
-/** Calls of the functions on one room: the keys and arguments that all of them begin with, and answers read with care. */
+/** Calls of the functions on one room: the keys and arguments that all share, and checked decoding of answers. */
 
 import { randomUUID } from 'node:crypto';
 import type { RoomId } from '../../model.ts';
@@ -26,10 +26,10 @@ export class RoomCalls {
     this.#link = link;
   }
 
-  /** Calls a function that opens the room; see shared.lua. `keys` and `args` come after those of every such function. */
+  /** Calls a function that opens the room; see shared.lua. `keys` and `args` follow those that all share. */
   call(name: LibraryFunction, room: RoomId, keys: readonly string[], args: Words): Promise<unknown> {
     const { logEntriesMax, logBytesMax, logTtlS, roomTtlS, rulesTtlS } = this.settings;
-    // The last part of a random UUID: 48 bits, and drawing them costs less than asking whether they are needed.
+    // The last part of a random UUID: 48 bits. Drawing them costs less than asking whether they are needed.
     const epoch = randomUUID().slice(-12);
     return this.callPlain(
       name,
@@ -58,7 +58,7 @@ export class RoomCalls {
     return this.understand(room, () => decodeTail(text));
   }
 
-  /** What somebody else put into the room's keys makes this one room unavailable, and is no internal error. */
+  /** Foreign data in a room's keys makes this one room unavailable. It is not an internal error. */
   understand<Value>(room: RoomId, decode: () => Value): Value {
     try {
       return decode();

@@ -1,9 +1,9 @@
-/** The rules of a room as they come from Redis; `scripts/rules.lua` says in which form. */
+/** Decodes the rules of a room from Redis; `scripts/rules.lua` defines their form. */
 
 import { roles, type UserId } from '../../model.ts';
 import type { Rule } from '../room-log.ts';
 
-/** Those in force. `onBroken` is told the field of each that no gateway wrote. */
+/** The rules in force. `onBroken` gets the field of each rule that no gateway wrote. */
 export function readRules([now, ...pairs]: readonly string[], onBroken: (field: string) => void): Rule[] {
   const rules: Rule[] = [];
   for (let i = 0; i + 1 < pairs.length; i += 2) {

@@ -1,35 +1,38 @@
--- One write to a room: checked, numbered, kept and published, or refused without a trace.
+-- Applies one write to a room: checks, numbers, keeps and publishes it, or refuses it without a trace.
 --
--- KEYS: 1 log  2 meta  3 state  4 seen (of this write's key)  5 where  6 nodes  7 rules  8 rate (only if ARGV 10 is set)
+-- KEYS: 1 log  2 meta  3 state  4 seen (of this write's key)  5 where  6 nodes  7 rules  8 rate (if ARGV 10 is set)
 -- ARGV: 1 to 5 as in shared.lua
---   6 user who writes   7 digest of the write   8 how long the answer is remembered, ms
---   9 rank of the user's role, and 'm' behind it if a mute refuses the write
---   10 ms per token, or ''   11 burst   12 cost   13 type of the change   14 content of the entry ('' for a count; to retract, its body)
+--   6 user that writes   7 digest of the write   8 how long the answer is kept, ms
+--   9 rank of the user's role, then 'm' if a mute refuses the write
+--   10 ms per token, or ''   11 burst   12 cost   13 type of the change
+--   14 content of the entry ('' for a count; its body for a retract)
 --   then by type:
---   event   15 targets of a peer entry, separated by spaces, or ''   16 CHAT_PER_SECOND where the lane is chat, else ''
---   put     15 part   16 value   17 version that it must have, `any`, or ''   18 STATE_PARTS_MAX
---   remove  15 part   16 version that it must have, `any`, or ''
+--   event   15 targets of a direct signal, separated by spaces, or ''
+--           16 CHAT_PER_SECOND if the entry may be sampled out, else ''
+--   put     15 part   16 value   17 required version, `any`, or ''   18 STATE_PARTS_MAX
+--   remove  15 part   16 required version, `any`, or ''
 --   count   15 counter   16 by   17 COUNT_MS
---   tally   15 the first lines of the receipt  16 its body  17 whom it is for  18 counter  19 by  20 COUNT_MS
+--   tally   15 the first lines of the receipt  16 its body  17 its recipient  18 counter  19 by  20 COUNT_MS
 --   retract 15 epoch of the entry  16 its offset  17 kinds that cannot be retracted, each between spaces
---   rule    15 field of the rules hash   16 seconds (0 for good), or '' to lift it   17 RULES_MAX
+--   rule    15 field of the rules hash   16 seconds (0: permanent), or '' to lift it   17 RULES_MAX
 --   end     nothing
 -- Returns one line:
 --   kept <epoch> <offset> <at> <connected> <total> <pending 0 or 1>
---   again …                       the same for a repeat: the first answer
+--   again …                       the first answer, for a repeat
 --   refused <code> <retry after ms> <version>
 -- Errors: those of Redis; then nothing was written (see shared.lua).
 
 -- The least time between two publications of a room's counters.
 local count_publish_ms = 100
--- What a room takes after its end too.
+-- Changes that a room accepts after its end too.
 local taken_after_end = { retract = true, rule = true }
 
 local function refusal(code, retry_ms, version)
   return 'refused ' .. code .. ' ' .. int(retry_ms or 0) .. ' ' .. int(version or 0)
 end
 
--- The generic cell rate algorithm: the key holds the theoretical arrival time and goes by itself once it has passed.
+-- The generic cell rate algorithm. The key holds the theoretical arrival time and expires once that has passed. Returns
+-- the new arrival time, and the ms to wait (0: within the rate).
 local function take_tokens(room, known, args)
   local interval, burst, cost = tonumber(args[10]), tonumber(args[11]), tonumber(args[12])
   local arrival = math.max(tonumber(known or 0) or 0, room.now) + interval * cost
@@ -45,7 +48,7 @@ local function is_live(cell)
   return cell and string.find(cell, ' ', 1, true) ~= nil
 end
 
--- Whether a part has the version that a change asks for; 0: there is no such part.
+-- Whether a part has the version that a change requires. Version 0: there is no such part.
 local function is_met(wanted, version)
   if wanted == 'any' then
     return version > 0
@@ -53,7 +56,7 @@ local function is_met(wanted, version)
   return wanted == '' or tonumber(wanted) == version
 end
 
--- Forgets parts that were removed so long ago that every reader knows.
+-- Forgets parts that were removed before the oldest entry: every reader knows of the removal.
 local function sweep_removed(room)
   local first = first_of(room)
   local cells = call('HGETALL', room.state)
@@ -64,7 +67,7 @@ local function sweep_removed(room)
   end
 end
 
--- Each takes room, keys and args; answers a refusal, or nil and leaves what is to be told in the room.
+-- Each takes room, keys and args. It returns a refusal, or nil after leaving the answer's parts in the room.
 local changes = {}
 
 function changes.event(room, keys, args)
@@ -111,7 +114,7 @@ function changes.remove(room, _, args)
   set_part(room, part, add(room, content, nil, 'total'))
 end
 
--- The counter's sum, when it became state, and when any counter was published. Read before anything is written.
+-- A counter's sum, when it last became state, and when any counter was last published. Read before the first write.
 local function read_counter(room, counter)
   local known = call('HMGET', room.meta, 'c:' .. counter, 't:' .. counter, 'count_at')
   return {
@@ -170,7 +173,7 @@ function changes.rule(room, keys, args)
   if code then
     return refusal(code)
   end
-  -- No rule has an empty name: this does nothing, but fails where a later one would.
+  -- No rule has an empty name: this changes nothing, but fails if a later command would.
   call('HDEL', rules, '')
   add(room, content)
   if not room.ruled then
@@ -184,7 +187,7 @@ function changes.rule(room, keys, args)
   end
 end
 
--- Counters with a sum that is not state yet: nothing may follow the end, so it would never become state.
+-- Counters whose sum is not state yet. Nothing may follow the end, so it would never become state.
 local function unsettled(room)
   local counters, sums, settled = {}, {}, {}
   local all = call('HGETALL', room.meta)
@@ -248,7 +251,7 @@ local function append(keys, args)
   if not has_rate then
     seen = call('GET', seen_key)
   else
-    -- Each call costs about as much as all the Lua between two of them.
+    -- One call instead of two: a call costs about as much as all the Lua between two calls.
     local known = call('MGET', seen_key, rate_key)
     seen, rate = known[1], known[2]
   end
@@ -271,7 +274,7 @@ local function append(keys, args)
   if no then
     return no
   end
-  -- Of the entry that the write is known by, where that is not the last one.
+  -- The entry that identifies the write: `room.answer` if it is not the last one.
   local place = room.answer or (room.epoch .. ' ' .. (room.last or int(room.offset)) .. ' ' .. room.at)
   local answer = place .. ' ' .. (room.connected or '0') .. ' ' .. (room.total and int(room.total) or '0')
     .. (room.pending and ' 1' or ' 0')

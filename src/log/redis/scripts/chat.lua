@@ -1,17 +1,17 @@
--- Chat above CHAT_PER_SECOND: which entries are sampled out, and the entries that declare them. Kept in one field of the meta,
--- `chat`, so that a room whose chat conforms pays one field more in the calls that it makes anyway.
+-- Chat above CHAT_PER_SECOND: which entries are sampled out, and the entries that declare them. One field of the meta,
+-- `chat`, holds the state, so a room within its rate pays one more field in calls that it makes anyway.
 --
 -- KEYS and ARGV: those of the functions that use this.
 --
 -- The field is `<arrival>` or `<arrival> <due> <undeclared> <from>`:
---   arrival      theoretical arrival time of the generic cell rate algorithm, microseconds: whole numbers add up exactly
---   due          before this moment no declaration is made, ms
+--   arrival      theoretical arrival time of the generic cell rate algorithm, microseconds: integers add up exactly
+--   due          no declaration is made before this time, ms
 --   undeclared   how many sampled-out entries no `gap` has declared yet
 --   from         the position before the first of them
 
 local declare_ms = 1000
 
--- The clock may have been set back: then the rate waits for no longer than it ever does, and a declaration is due.
+-- The clock may have been set back. Then the rate waits no longer than its usual maximum, and a declaration is due.
 local function chat_of(room)
   local text = room.chat or '0'
   local arrival, due, undeclared, from = tonumber(text), 0, 0, ''
@@ -35,7 +35,8 @@ local function chat_text(room, chat)
   return int(chat.arrival) .. ' ' .. int(chat.due) .. ' ' .. int(chat.undeclared) .. ' ' .. chat.from
 end
 
--- The arrival time with one more, nil where that is beyond the rate. A second's worth may come at once. 0: no rate.
+-- The arrival time after one more entry; nil if that exceeds the rate. One second's worth may come at once. Limit 0: no
+-- rate.
 local function arrival_with(room, arrival, limit)
   if limit == 0 then
     return arrival
@@ -48,7 +49,7 @@ local function arrival_with(room, arrival, limit)
   end
 end
 
--- How long until what is undeclared may be declared, ms; 0 where it may be now, nil where there is nothing.
+-- How long until undeclared entries may be declared, ms: 0 if they may be now, nil if there are none.
 local function declared_in(room, chat)
   if chat.undeclared > 0 then
     return chat.due > room.now and chat.due - room.now or 0
@@ -61,13 +62,13 @@ local function declare(room, chat)
   add(room, 'gap must all\n' .. body, nil, 'chat', chat_text(room, chat))
 end
 
--- Adds an entry of lane chat, sampled out where the rate says so.
+-- Adds an entry of lane chat, sampled out if it exceeds the rate.
 local function add_chat(room, content, limit)
   if limit == 0 and not room.chat then
     add(room, content)
     return
   end
-  -- What nearly every chat is, without the rest of the way: nothing to declare, and within the rate.
+  -- The fast path of nearly every chat: nothing to declare, and within the rate.
   local known = tonumber(room.chat or 0)
   local with_one = known and arrival_with(room, known, limit)
   if with_one then
@@ -87,14 +88,14 @@ local function add_chat(room, content, limit)
       chat.due = chat.due > room.now and chat.due or room.now + declare_ms
     end
     chat.undeclared = chat.undeclared + 1
-    -- The first word is the kind and holds no space, so the lane is what is found.
+    -- The first word is the kind and contains no space, so the first match is the lane.
     content = string.gsub(content, ' chat ', ' sampled-out ', 1)
   end
   room.pending = chat.undeclared > 0
   add(room, content, nil, 'chat', chat_text(room, chat))
 end
 
--- Nothing may follow the end, so what is undeclared would never be declared.
+-- Nothing may follow the end, so undeclared entries would never be declared.
 local function declare_before_end(room)
   local chat = chat_of(room)
   if chat.undeclared > 0 then

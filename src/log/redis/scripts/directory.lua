@@ -2,11 +2,11 @@
 --
 -- KEYS and ARGV: those of the functions that use this.
 --
--- The directory is two hashes, `where` and `nodes`. The field '' in each shows that it is whole, as no user and no node has
--- that name. In `where` it holds until when users may be missing that have streams: for the length of a lease after one of
--- the two was lost. Until then peer entries are told to every node.
+-- The directory is two hashes, `where` and `nodes`. The field '' in each marks it as whole: no user and no node has
+-- that name. In `where` its value is the time until which users with streams may be missing: one lease after either
+-- hash was lost. Until then direct signals are published to every node.
 
--- Sets the marks where they are missing. Answers whether peer entries go to every node now.
+-- Sets missing marks. Returns whether direct signals go to every node now.
 local function hold_directory(now, where, nodes_key, lease_ms)
   local mark, has_nodes = call('HGET', where, ''), call('HEXISTS', nodes_key, '') == 1
   if mark and has_nodes then
@@ -15,7 +15,7 @@ local function hold_directory(now, where, nodes_key, lease_ms)
   local is_lost = mark and true or has_nodes
   call('HSET', where, '', is_lost and int(now + lease_ms) or '0')
   if is_lost then
-    -- Whoever has no lease enters its users again.
+    -- Nodes without a lease enter their users again.
     call('DEL', nodes_key)
   end
   call('HSET', nodes_key, '', '0')
@@ -24,12 +24,13 @@ local function hold_directory(now, where, nodes_key, lease_ms)
   return is_lost
 end
 
--- As an answer: whether a node's users must enter again, and if so, whether peer entries went to every node meanwhile.
+-- As an answer: '0', or '1' if a node's users must enter again, or '2' if direct signals also went to every node
+-- meanwhile.
 local function lapsed_flag(is_lapsed, is_covered)
   return is_lapsed and (is_covered and '2' or '1') or '0'
 end
 
--- As a table to look into: the nodes whose lease is valid.
+-- A table from each node to whether its lease is valid.
 local function valid_nodes(now, nodes_key)
   local leases, is_valid = call('HGETALL', nodes_key), {}
   for i = 1, #leases, 2 do
@@ -38,7 +39,7 @@ local function valid_nodes(now, nodes_key)
   return is_valid
 end
 
--- The nodes that hold a stream of one of the targets, nil where it may be any, and how many targets are known to have one.
+-- The nodes that hold a stream of one of the targets, nil if any node may, and how many targets are known to have one.
 local function nodes_of(now, where, nodes_key, targets)
   local is_valid = valid_nodes(now, nodes_key)
   local is_chosen, nodes, connected = {}, {}, 0
@@ -63,10 +64,10 @@ local function nodes_of(now, where, nodes_key, targets)
   return nodes, connected
 end
 
--- How many users one step against ghosts looks at, and the least time between two steps.
+-- Users that one step against ghosts checks, and the least time between two steps.
 local ghosts_at_once, ghosts_pause_ms = 1000, 50
 
--- Whether none of a user's nodes is among the given ones.
+-- Whether none of a user's nodes is in `is_held`.
 local function is_ghost(nodes, is_held)
   for node in string.gmatch(nodes, '[^ ]+') do
     if is_held[node] then
@@ -76,9 +77,9 @@ local function is_ghost(nodes, is_held)
   return true
 end
 
--- One step against ghosts, which are users on silent nodes alone. A pass goes through the directory a page at a time;
--- `pass` is its cursor, when it began, and when its last step was. Writes nothing. Answers which users and which nodes are
--- to be taken out, the next `pass`, and how soon the next step is due, ms, 0 where none is.
+-- One step against ghosts: users that are registered on silent nodes only. A pass scans the directory a page at a time.
+-- `pass` is its cursor, the time it began, and the time of its last step. Writes nothing. Returns the users and the
+-- nodes to remove, the next `pass`, and how soon the next step is due, ms, 0 if none is.
 local function next_step(now, node, where, nodes_key, pass)
   local leases, is_held, silent = call('HGETALL', nodes_key), { [node] = true }, {}
   for i = 1, #leases, 2 do
@@ -95,13 +96,13 @@ local function next_step(now, node, where, nodes_key, pass)
   end
   local cursor, began, stepped = match(pass or '', '^(%d+) (%d+) (%d+)$')
   if stepped and math.abs(now - stepped) < ghosts_pause_ms then
-    -- Whoever steps goes on stepping; the others need not come for it.
+    -- The node that steps goes on stepping; the others need not renew sooner for it.
     step.pass = pass
     return step
   end
   local page = try('HSCAN', where, cursor or '0', 'COUNT', ghosts_at_once)
   if page.err then
-    -- No cursor of ours: the next pass begins anew.
+    -- The cursor is invalid: the next pass starts over.
     return step
   end
   for i = 1, #page[2], 2 do
@@ -113,7 +114,7 @@ local function next_step(now, node, where, nodes_key, pass)
     step.pass, step.again_ms = page[1] .. ' ' .. int(began or now) .. ' ' .. int(now), ghosts_pause_ms
     return step
   end
-  -- No user is on record on a node that was silent during the whole pass.
+  -- No user is registered on a node that was silent during the whole pass.
   for _, one in ipairs(silent) do
     if one[2] <= tonumber(began or now) then
       step.nodes[#step.nodes + 1] = one[1]

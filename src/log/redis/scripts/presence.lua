@@ -1,14 +1,14 @@
--- Puts users with a stream on a node into the room's directory and takes others out, in the order that is given, and
--- tells what is known at the door. Many at once, as viewers come and go in crowds.
+-- Registers users with a stream on a node in the room's directory and removes others, in the given order. Returns what
+-- admission needs. One call takes many users, as viewers come and go in crowds.
 --
 -- KEYS: 1 log  2 meta  3 state  4 where  5 nodes  6 rules
--- ARGV: 1 to 5 as in shared.lua  6 node  7 length of the lease, ms  then each user, after '+' and
---   the rank of its role who comes and after '-' who has left; nobody to ask only. Who is banned is not put in.
--- Returns: the tail, '1' if the room has ended, '1' if a user was put in and the node had no valid lease until now
---   ('0' else), then the numbers of the steps, from 1, whose users are banned.
+-- ARGV: 1 to 5 as in shared.lua  6 node  7 length of the lease, ms  then a step per user: '+', the rank of its role and
+--   the user to register it, '-' and the user to remove it. No step: a query only. A banned user is not registered.
+-- Returns: the tail, '1' if the room has ended, whether a user was registered and the node had no valid lease until now
+--   (lapsed_flag in directory.lua), then the numbers of the steps, from 1, whose users are banned.
 -- Errors: those of Redis.
 
--- Each user once, and the steps as they are to be taken.
+-- Returns each user once, and the steps in order.
 local function read_steps(args)
   local users, steps, is_named = {}, {}, {}
   for i = 8, #args do
@@ -23,7 +23,7 @@ local function read_steps(args)
   return users, steps
 end
 
--- Marks the steps of users who are banned in the role that they come with; answers the numbers of these steps.
+-- Marks the steps of users that are banned in the role with which they join. Returns the numbers of these steps.
 local function mark_banned(room, rules, users, steps)
   local row = {}
   if not room.ruled or #users == 0 then
@@ -46,8 +46,7 @@ local function mark_banned(room, rules, users, steps)
   return row
 end
 
--- A user's nodes, with this one or without it. When it is added, those whose lease ran out go, so that the text cannot
--- grow.
+-- A user's nodes, with or without this one. Adding it drops nodes with an expired lease, so the text cannot grow.
 local function moved(known, node, comes, is_valid)
   local nodes = comes and { node } or {}
   for other in string.gmatch(known or '', '[^ ]+') do
@@ -58,7 +57,7 @@ local function moved(known, node, comes, is_valid)
   return table.concat(nodes, ' ')
 end
 
--- Takes the steps on a copy of the users' records; answers the records, which were changed, and whether one was put in.
+-- Applies the steps to `records`. Returns the users whose record changed, and whether one was registered.
 local function take_steps(steps, records, node, is_valid)
   local changed, is_put = {}, false
   for _, step in ipairs(steps) do

@@ -1,9 +1,9 @@
--- Tries every command that the functions use, with the rights of the user who calls. What it writes, it takes out again.
+-- Tries every command that the functions use, with the rights of the calling user. Removes what it writes.
 --
--- KEYS: 1 log  2 meta  3 to 8 one of each other kind of key, all of a room that nobody else can name
+-- KEYS: 1 log  2 meta  3 to 9 one of each other kind of key, all of a room that no client can name
 -- ARGV: 1 the room's channel  2 a node's channel
--- Returns: a line for each command that was refused: the command, its channel if any, and Redis' own word.
--- Errors: those of Redis. One that begins with NOPERM: the user may not call functions, or not use such keys.
+-- Returns: a line for each refused command: the command, its channel if any, and the error of Redis.
+-- Errors: those of Redis. If one begins with NOPERM, the user may not call functions, or not use such keys.
 
 local function probe(keys, args)
   local log, meta, room, node = keys[1], keys[2], args[1], args[2]

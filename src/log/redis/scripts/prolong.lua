@@ -1,8 +1,8 @@
--- Tells the nodes that have a user on record what its token allows now.
+-- Publishes what a user's token allows now to the nodes that have the user registered.
 --
 -- KEYS: 1 where  2 nodes
 -- ARGV: 1 the room's channel  2 user  3 the message, as entry-text.ts writes it
--- Returns: how many nodes were told; 1 where it was all of them.
+-- Returns: the number of nodes that it was published to; 1 if it was all of them.
 -- Errors: those of Redis.
 
 local function prolong(keys, args)

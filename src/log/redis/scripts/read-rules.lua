@@ -1,8 +1,8 @@
--- Every rule of a room.
+-- Reads every rule of a room.
 --
 -- KEYS: 1 log  2 meta  3 state  4 rules
 -- ARGV: 1 to 5 as in shared.lua
--- Returns: the server's time, ms, then field and value in turn, as rules.lua says; also of those that ran out.
+-- Returns: the server's time, ms, then field and value in turn, as rules.lua defines them; expired rules too.
 -- Errors: those of Redis.
 
 local function read_rules(keys, args)

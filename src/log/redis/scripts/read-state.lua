@@ -1,10 +1,10 @@
--- Every state part of a room, or those that changed after a version that the reader has.
+-- Reads every state part of a room, or those that changed after a version that the reader has.
 --
 -- KEYS: 1 log  2 meta  3 state  4 rules
--- ARGV: 1 to 5 as in shared.lua  6 rank and user who reads, in one word, or ''  7 epoch of the version, '' for none, or
---   '*' for whichever is the present one  8 the version: another epoch than the present counts as none
--- Returns: the tail, the version of the newest change, '1' if the user is banned ('0' else), '1' if the room has ended, then
---   part and cell in turn. A cell is `<version> <json>`, or `<version>` alone for a part that was removed.
+-- ARGV: 1 to 5 as in shared.lua  6 rank and user of the reader, in one word, or ''  7 epoch of the version, '' for
+--   none, or '*' for the present one  8 the version; it counts as none if its epoch is not the present one
+-- Returns: the tail, the version of the newest change, '1' if the user is banned ('0' else), '1' if the room has ended,
+--   then part and cell in turn. A cell is `<version> <json>`, or `<version>` alone for a removed part.
 -- Errors: those of Redis.
 
 local function read_state(keys, args)
@@ -20,7 +20,7 @@ local function read_state(keys, args)
   end
   local cells = call('HGETALL', room.state)
   for i = 1, #cells, 2 do
-    -- What is no cell is told, for whoever reads it says so.
+    -- Text that is no cell is returned too: the caller logs it.
     if (tonumber(match(cells[i + 1], '^%d+')) or known + 1) > known then
       answer[#answer + 1] = cells[i]
       answer[#answer + 1] = cells[i + 1]

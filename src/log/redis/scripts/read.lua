@@ -1,11 +1,12 @@
--- Entries after a position, and the tail to judge the position by.
+-- Reads entries after a position, and the tail to judge the position by.
 --
 -- KEYS: 1 log  2 meta  3 state
 -- ARGV: 1 to 5 as in shared.lua  6 epoch of the position, or '' for none  7 its offset  8 how many entries at most
--- Returns: the tail, the offset of the newest retraction that was for all (0 for none), then the text of each entry.
+-- Returns: the tail, the offset of the newest retraction for all (0: none), then the text of each entry.
 -- Errors: those of Redis.
 
--- Where `judge` in log/position.ts lets this position go on. Both must agree, else a reading would have holes.
+-- The offset after which `judge` in log/position.ts lets this position continue. Both must agree, or readings have
+-- holes.
 local function start_of(room, first, epoch, offset)
   local left
   if epoch == room.epoch then

@@ -1,18 +1,18 @@
--- Keeps a node's records in the room's directory valid and the room from being forgotten, tells the tail, and takes the
--- node's count of streams. The sum over all nodes, and the directory's number of users, are published when they change.
+-- Renews a node's lease in the room's directory, keeps the room from being forgotten, returns the tail, and records the
+-- node's number of streams. Publishes the sum over all nodes and the directory's number of users when either changes.
 --
 -- KEYS: 1 log  2 meta  3 state  4 where  5 nodes  6 audience  7 rules
--- ARGV: 1 to 5 as in shared.lua  6 node  7 length of the lease, ms  8 streams  9 epoch of the last entry that the node was
---   given, or ''  10 its offset  11 `<viewers> <users>` as the node shows them, or ''
--- Returns: the tail, '1' if the lease had run out or was gone, or the directory was lost ('0' else): the node's users
---   must enter again; then `<viewers> <users>` in sum; the same as a node said last that it shows it, or ''; and how soon
---   the node should renew again, ms, 0 for its own pace.
+-- ARGV: 1 to 5 as in shared.lua  6 node  7 length of the lease, ms  8 streams  9 epoch of the last entry that the node
+--   received, or ''  10 its offset  11 `<viewers> <users>` as the node shows them, or ''
+-- Returns: the tail; whether the lease had expired or was missing, or the directory was lost, so that the node's users
+--   must enter again (lapsed_flag in directory.lua); `<viewers> <users>` in sum; the same as a node last reported to
+--   show it, or ''; and how soon the node should renew again, ms, 0 for its own pace.
 -- Errors: those of Redis.
 --
--- The hash `audience` holds `@<node>`, which is `<end of its validity> <streams>`; `sum`, as it was published last;
--- `shown`, as a node said last; and `pass`, of next_step in directory.lua.
+-- The hash `audience` holds `@<node>`, which is `<end of its validity> <streams>`; `sum`, as last published; `shown`,
+-- as a node last reported it; and `pass`, of next_step in directory.lua.
 
--- Everything is read here, so that a call that fails for a key's type has left no trace.
+-- Reads everything first, so that a call that fails for a key's type leaves no trace.
 local function read_count(now, node, where, nodes_key, audience)
   local fields, all = {}, call('HGETALL', audience)
   for i = 1, #all, 2 do
@@ -30,7 +30,7 @@ local function read_count(now, node, where, nodes_key, audience)
   for field, value in pairs(fields) do
     local ends, streams = match(value, '^(%d+) (%d+)$')
     if string.sub(field, 1, 1) ~= '@' then
-      -- No node.
+      -- Not a node.
     elseif ends and tonumber(ends) > now then
       read.streams = read.streams + tonumber(streams)
     else
@@ -40,7 +40,7 @@ local function read_count(now, node, where, nodes_key, audience)
   return read
 end
 
--- Writes what was read and counted; answers the sum.
+-- Writes what was read and counted. Returns the sum.
 local function take_count(room, count, read)
   local step = read.step
   for from = 1, #step.users, ghosts_at_once do
@@ -71,7 +71,7 @@ local function renew(keys, args)
     find_rules(room, rules, {})
   end
   hold_state(room)
-  -- The node has what this room does not: the log came back older, and the fence has not seen it.
+  -- The node has an entry that this room lacks: the log came back older, and the fence has not noticed.
   if seen_epoch == room.epoch and seen_offset > room.offset then
     begin_epoch(room, room.candidate)
   end
@@ -94,7 +94,7 @@ local function renew(keys, args)
     nodes = nodes_key,
     audience = audience,
   }, read)
-  -- The last that can fail: whoever is not told that the lease had run out must find it so the next time.
+  -- The last command that can fail. If an earlier one fails, the next renewal finds the lease expired again.
   call('HSET', nodes_key, node, int(room.now + lease_ms))
   try('PEXPIRE', where, int(lease_ms * 2))
   try('PEXPIRE', nodes_key, int(lease_ms * 2))

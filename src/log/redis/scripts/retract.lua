@@ -1,17 +1,18 @@
--- What was taken back: which entries can be, and the tombstones that are read in their place. An entry of a stream cannot be
--- changed, and one that is deleted would be a hole; so fields of the meta say which ones are tombstones. A key of their own
--- would nearly always be absent, and while a slot is moving, a call with an absent key has to wait for its end.
+-- Retractions: which entries can be retracted, and the tombstones that are read in their place. An entry of a stream
+-- cannot be changed, and deleting it would leave a hole, so fields of the meta name the tombstones. A key of their own
+-- would nearly always be absent, and while a slot migrates, a call with an absent key has to wait for the end of the
+-- migration.
 --
 -- KEYS and ARGV: those of the functions that use this.
 --
 -- The fields:
---   retracted    `<offset> <count>`: the newest retraction that was for all (0: none), and how many there were of any
---                kind. Absent in a room without any, which so pays one field more in the calls that it makes anyway.
---   r:<id>       of each entry that is a tombstone: `<epoch> <offset> <at>` of what retracted it
+--   retracted    `<offset> <count>`: the newest retraction for all (0: none), and the number of retractions of any
+--                kind. Absent in a room without any, which pays one more field in calls that it makes anyway.
+--   r:<id>       of each entry that is a tombstone: `<epoch> <offset> <at>` of its `retract` entry
 
--- Tombstones that are trimmed are looked for after so many retractions.
+-- Trimmed tombstones are swept once per this many retractions.
 local retracted_swept = 256
--- Fields that are asked for at a time; Lua has room for some thousands on its stack.
+-- Fields read at a time; Lua's stack holds some thousands.
 local retracted_asked = 500
 
 local function sweep_retracted(room, count, first)
@@ -26,7 +27,7 @@ local function sweep_retracted(room, count, first)
   end
 end
 
--- Epoch, kind, audience and, of a peer entry, the targets of a kept entry that an id names; nil where there is none.
+-- Kind, audience and, of a direct signal, the targets of the kept entry that an id names; nil if there is none.
 local function entry_named(room, epoch, offset)
   local entry = offset <= room.offset and entry_from(room, offset)
   if not entry or entry_offset(entry) ~= offset then
@@ -38,7 +39,8 @@ local function entry_named(room, epoch, offset)
   end
 end
 
--- Makes a tombstone of an entry and tells whom it was for. Answers whether there is such an entry.
+-- Turns an entry into a tombstone and publishes that to the entry's audience. Returns false if there is no such entry,
+-- or its kind cannot be retracted.
 local function retract(room, where, nodes_key, body, epoch, offset, lasting)
   local field = 'r:' .. epoch .. '.' .. int(offset)
   local known = call('HGET', room.meta, field)
@@ -66,7 +68,7 @@ local function retract(room, where, nodes_key, body, epoch, offset, lasting)
   return true
 end
 
--- Puts the texts of entries of a stream at the end of an answer, and tombstones in the place of what was retracted.
+-- Appends the texts of stream entries to an answer, with tombstones in place of retracted ones.
 local function put_texts(room, entries, answer)
   local before = #answer
   for i, entry in ipairs(entries) do

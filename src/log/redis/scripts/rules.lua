@@ -1,16 +1,17 @@
--- Rules on users: bans and mutes, who set them, and whom they bind. With them in one hash, because it outlives the room
--- too, lies that the room has ended. The meta holds all of it too, so that nothing opens with the loss of one key.
+-- Rules on users: bans and mutes, the roles that set them, and the users that they bind. The same hash holds the end of
+-- the room, because it outlives the room too. The meta holds a copy of it all, so that the loss of one key reopens
+-- nothing.
 --
 -- KEYS and ARGV: those of the functions that use this.
 --
 -- The fields:
---   ban:<user>, mute:<user>   `<until, ms; 0 for good> <rank of the role that set it> <since, ms> <body of its entry>`
---   end                       when the room ended, ms, or 0; there as long as the hash is whole
+--   ban:<user>, mute:<user>   `<until, ms; 0: for good> <rank of the role that set it> <since, ms> <body of its entry>`
+--   end                       when the room ended, ms, or 0; present as long as the hash is whole
 
--- Rules that ran out are looked for whenever the hash has grown by so many, and where it is full.
+-- Expired rules are swept each time the hash has grown by this many, and if it is full.
 local rules_swept = 256
 
--- The rank of a rule that is in force; nil where it is none, or nothing that a gateway wrote.
+-- The rank of a rule that is in force; nil if it is not, or no gateway wrote it.
 local function rank_of(rule, now)
   local until_ms, rank = match(rule or '', '^(%d+) (%d) ')
   if until_ms == '0' or (until_ms and tonumber(until_ms) > now) then
@@ -18,13 +19,13 @@ local function rank_of(rule, now)
   end
 end
 
--- Rules bind users of a lower rank than that of who set them.
+-- A rule binds users of a lower rank than that of the role that set it.
 local function is_bound(rule, rank, now)
   local own = rank_of(rule, now)
   return own ~= nil and rank < own
 end
 
--- They outlive the room by RULES_TTL_S, and are kept for so many seconds at least. What is kept longer already stays so.
+-- Keeps the rules for RULES_TTL_S after the room, and for at least `seconds`. A longer expiry stays.
 local function keep_rules(room, rules, seconds)
   local expiry = int(math.max(expiry_s(room) + room.rules_ttl_s, seconds or 0))
   try('EXPIRE', rules, expiry, 'NX')
@@ -41,7 +42,7 @@ local function rules_in(key)
   return found
 end
 
--- Each of the two keys gets what only the other has.
+-- Copies to each of the two keys what only the other has.
 local function restore_rules(room, rules)
   local kept, there = rules_in(room.meta), rules_in(rules)
   set_fields(room.meta, there)
@@ -65,14 +66,14 @@ local function find_rules(room, rules, fields)
   end
   for i = 1, #fields - 1 do
     if found[i] and not match(found[i], '^%d+ %d ') then
-      -- Nothing that a gateway wrote.
+      -- No gateway wrote this.
       found[i] = call('HGET', room.meta, fields[i])
     end
   end
   return found
 end
 
--- A room that begins anew may be one that was forgotten: then its rules and its end are in force, and it is kept like one
+-- A room that begins anew may have been forgotten. Then its rules and its end are in force, and it is kept like a room
 -- that was written.
 local function know_rules(room, rules)
   if room.ruled ~= '?' then
@@ -93,7 +94,7 @@ local function know_rules(room, rules)
   touch(room, rules)
 end
 
--- As an argument: '1' if the user is banned, '0' else. `reader` is a rank and the user, or nothing.
+-- '1' if the user is banned, '0' else. `reader` is a rank and the user, or nothing.
 local function banned_flag(room, rules, reader)
   local rank, user = match(reader or '', '^(%d)(.+)$')
   local is_banned = user and room.ruled and is_bound(find_rules(room, rules, { 'ban:' .. user })[1], tonumber(rank), room.now)
@@ -110,7 +111,7 @@ local function sweep_rules(room, rules)
   end
 end
 
--- Why a rule of the hash cannot be set or lifted by a rank; nil where it can.
+-- Why a role of this rank cannot set or lift a rule of the hash; nil if it can.
 local function why_not_rule(room, rules, field, is_set, rank, rules_max)
   local known = find_rules(room, rules, { field })[1]
   if (rank_of(known, room.now) or 0) > rank then

@@ -1,9 +1,9 @@
--- Turns the pending sum of a counter into state, or declares what was sampled. Changes nothing when nothing is pending or
--- when the room has ended.
+-- Turns the pending sum of a counter into state, or declares sampled-out chat. Changes nothing if nothing is pending or
+-- the room has ended.
 --
 -- KEYS: 1 log  2 meta  3 state
 -- ARGV: 1 to 5 as in shared.lua  6 counter, or `chat`
--- Returns: how long until what is pending still may be settled, ms; 0 where nothing is.
+-- Returns: how long until what is still pending may be settled, ms; 0 if nothing is.
 -- Errors: those of Redis; then nothing was written.
 
 local function settle_chat(room)

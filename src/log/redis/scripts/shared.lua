@@ -4,25 +4,25 @@
 -- ARGV of every such function begins with:
 --   1 the room's channel   2 an epoch to use if a new one is needed   3 LOG_ENTRIES_MAX and LOG_BYTES_MAX, with a space
 --   between   4 LOG_TTL_S in milliseconds   5 ROOM_TTL_S and RULES_TTL_S, with a space between
--- Every function may write, be it only because the fence begins a new epoch: all are called on the primary.
--- A step is whole or it did not happen. Redis takes no write back when a script fails, so:
---   whatever can fail for the type or the content of a key is read before the first write;
+-- Every function may write, if only because the fence begins a new epoch, so all are called on the primary.
+-- A step is atomic. Redis does not roll back a failed script, so:
+--   everything that can fail for the type or the content of a key is read before the first write;
 --   an entry counts once `offset` in the meta names it, and until then the next write drops it;
---   after that nothing can fail: what is only useful (publishing, expiries, trimming) is done by `try` or `tidy`. A
---   message that was not published is found missing by its readers, who compare positions with the tail.
+--   after that nothing can fail: `try` or `tidy` does what is optional (publishing, expiries, trimming). Readers detect
+--   a message that was not published, because they compare positions with the tail.
 
--- Kept at hand, because the table of globals is guarded and every look into it costs. None of them can be reached
--- before the first function runs.
+-- Cached, because the table of globals is guarded and every lookup costs. None is accessible before the first function
+-- runs.
 local call, try, format, match
 
 local lineage_max = 16
--- A room that was only looked at is soon forgotten: otherwise, asking for made-up rooms would fill the memory.
+-- A room that was only read is soon forgotten: otherwise, requests for made-up rooms would fill the memory.
 local unwritten_s = 120
 
--- Names the data set that this server writes. A restart and a promotion change it, also where one process was demoted and
--- promoted again: it has then taken over another server's data, which may lack what it acknowledged itself, and the
--- library came with that data. So it is asked for once for each time that the library is loaded. The run id would not
--- do: it is the process's.
+-- Names the data set that this server writes. A restart and a promotion change it, even if the same process is demoted
+-- and promoted again: it has then taken over another server's data, which may lack what it acknowledged itself. The
+-- library came with that data, so the name is read once per load of the library. The run id would not do: it belongs to
+-- the process.
 local history
 
 local function history_id()
@@ -32,12 +32,12 @@ local function history_id()
   return history
 end
 
--- Lua prints large numbers with an exponent unless it is told not to.
+-- By default, Lua prints large numbers with an exponent.
 local function int(number)
   return format('%d', number)
 end
 
--- What makes no sense was put there by somebody else: the call ends, and this is asked before it writes.
+-- Ends the call: another program wrote this field. Checked before the first write.
 local function poisoned(field)
   error({ err = 'WRONGTYPE The field ' .. field .. ' of the room holds what no gateway wrote' })
 end
@@ -46,17 +46,17 @@ local function number_in(text, field)
   return tonumber(text or 0) or poisoned(field)
 end
 
--- Does what may stay undone: its failure must not make the step fail, whose writes have been made.
+-- Does optional work. Its failure must not fail the step, whose writes are done.
 local function tidy(task, ...)
   pcall(task, ...)
 end
 
--- A tenth more than promised, because the expiry is refreshed only when a tenth has passed.
+-- A tenth more than promised, because the expiry is refreshed only after a tenth has passed.
 local function expiry_s(room)
   return math.ceil(room.room_ttl_s * 1.1)
 end
 
--- How long meta, log and state live on: they go at one moment, so that one that is missing was lost.
+-- How long meta, log and state live on, ms. They expire together, so a missing one was lost.
 local function left_ms(room)
   return int(math.max(room.touched, room.now - room.room_ttl_s * 100) + expiry_s(room) * 1000 - room.now)
 end
@@ -72,19 +72,19 @@ local function touch(room, rules)
   end
 end
 
--- Fields and values in turn, more of them than fit on Lua's stack.
+-- Sets fields and values given in turn, also more of them than fit on Lua's stack.
 local function set_fields(key, fields)
   for from = 1, #fields, 1000 do
     call('HSET', key, unpack(fields, from, math.min(from + 999, #fields)))
   end
 end
 
--- A room without meta begins anew. A state that is left outlives it, with its versions and the sums in it. The entries go,
--- for nobody knows any more which of them were retracted.
+-- Begins a room without meta anew. A state that is left stays, with its versions and sums. The entries are deleted,
+-- because it is unknown which of them were retracted.
 local function begin_room(room, candidate)
   -- What can fail comes first.
   local present, cells = history_id(), call('HGETALL', room.state)
-  -- Rules may be left of a room that was forgotten; know_rules finds out.
+  -- A forgotten room may have left rules; know_rules finds out.
   room.ruled = '?'
   local version, sums = 0, {}
   for i = 1, #cells, 2 do
@@ -102,7 +102,7 @@ local function begin_room(room, candidate)
     call('EXPIRE', room.meta, unwritten_s)
     return
   end
-  -- Touched long ago: so the next write touches the log too, which it makes.
+  -- Counts as touched long ago, so the next write also touches the log, which it creates.
   room.touched = 1
   call('HSET', room.meta, 'total', int(version), 'touched', '1')
   set_fields(room.meta, sums)
@@ -110,8 +110,8 @@ local function begin_room(room, candidate)
   try('PEXPIRE', room.state, left_ms(room))
 end
 
--- A room that ever had a part has a state, be it of versions of removed parts alone. If that is gone, so is what the parts
--- were, but for the sums of counters. Nobody can build on what it has then: a new epoch without lineage says so.
+-- A room that ever had a part has a state, if only versions of removed parts. If the state is gone, the parts are lost,
+-- except the sums of counters. No reader can continue from what it has then: a new epoch without lineage declares that.
 local function hold_state(room)
   if call('HLEN', room.state) > 0 or not room.has_state then
     return
@@ -137,7 +137,7 @@ local function hold_state(room)
   try('PEXPIRE', room.state, left_ms(room))
 end
 
--- Another data set than the one in which the last entry was numbered may lack some that others saw. The new epoch says so.
+-- Another data set than that of the last entry may lack entries that others received. The new epoch declares that.
 local function begin_epoch(room, candidate)
   local lineage = call('HGET', room.meta, 'lineage')
   local ancestor = room.epoch .. ':' .. int(room.offset)
@@ -150,7 +150,7 @@ local function begin_epoch(room, candidate)
   room.epoch = candidate
 end
 
--- What every function begins with; answers the server's time, ms.
+-- Begins every function. Returns the server's time, ms.
 local function begin()
   if not call then
     call, try, format, match = redis.call, redis.pcall, string.format, string.match
@@ -159,7 +159,7 @@ local function begin()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Gateways differ in it only while their settings are changed.
+-- Gateways differ in these only while their settings change.
 local sizes, lives, entries_max, bytes_max, room_ttl_s, rules_ttl_s
 
 local function read_limits(size_text, life_text)
@@ -196,7 +196,7 @@ local function open_room(keys, args)
     published = number_in(meta[4], 'published') and meta[4] or '0',
     ended = meta[5],
     touched = tonumber(meta[6] or 0) or 0,
-    -- Set with the first rule: in a room without any there is nothing to look up.
+    -- Set with the first rule: a room without rules needs no lookup.
     ruled = meta[7],
     -- See chat.lua.
     chat = meta[8],
@@ -218,7 +218,7 @@ local function open_room(keys, args)
   return room
 end
 
--- Nil for what no gateway wrote.
+-- Nil if no gateway wrote the entry.
 local function entry_at(entry)
   return tonumber(match(entry[2][2], '^%d+ %d+ %w+ (%d+)'))
 end
@@ -227,13 +227,13 @@ local function entry_offset(entry)
   return tonumber(match(entry[1], '^%d+'))
 end
 
--- What lies beyond the room's last offset was not numbered by us, and is not looked at.
+-- Entries beyond the room's last offset were not numbered by this log and are ignored.
 local function entry_from(room, offset)
   return call('XRANGE', room.log, int(offset) .. '-0', int(room.offset) .. '-0', 'COUNT', 1)[1]
 end
 
--- The oldest offset that may still be served; whatever is too old is trimmed first. The stream itself is trimmed by
--- count only in whole nodes, so the count is held here.
+-- The oldest offset that may still be served; trims entries that are too old first. Redis trims a stream by count only
+-- in whole macro nodes, so the count is enforced here.
 local function first_of(room)
   local floor = math.max(room.offset - tonumber(room.entries_max) + 1, 1)
   local oldest = entry_from(room, floor)
@@ -266,13 +266,13 @@ local function tail_of(room, first)
   return lineage and (tail .. ' ' .. lineage) or tail
 end
 
--- Age is held exactly by reads. A write only sees to it that a room that nobody reads does not keep what is too old:
--- now and then, a little more than was added since.
+-- Reads enforce the age bound exactly. A write only ensures that a room without readers does not keep what is too old:
+-- now and then it trims a little more than was added since.
 local function trim_some(room)
   if room.offset % 16 ~= 0 then
     return
   end
-  -- It may have been lost, and made anew.
+  -- The log may have been lost and created anew.
   try('PEXPIRE', room.log, left_ms(room))
   local horizon = room.now - room.log_ttl_ms
   local entries = call('XRANGE', room.log, '-', '+', 'COUNT', 1)
@@ -289,18 +289,18 @@ local function trim_some(room)
   call('XTRIM', room.log, 'MINID', keep)
 end
 
--- What an entry takes beside its text, roughly.
+-- The approximate bytes of an entry beside its text.
 local entry_overhead = 128
 local bytes_read_at_once = 16
 
--- The bytes that had been written to the room before an entry; 0 where it does not say so.
+-- The bytes written to the room before an entry; 0 if the entry does not say.
 local function bytes_before(entry)
   return tonumber(entry[2][4] or 0) or 0
 end
 
--- Holds LOG_BYTES_MAX. `bytes` is what was ever written, and each entry carries the sum before it: so what is kept is
--- known from the oldest entry, in whatever way others went. `bytes_gone` is the sum before the oldest that was seen last,
--- at most what is gone, so that nothing is looked up while that cannot be too much. When entries go, it is a few more than
+-- Enforces LOG_BYTES_MAX. `bytes` is the sum ever written, and each entry carries the sum before it. So the oldest
+-- entry shows how much is kept, however others were removed. `bytes_gone` is the sum before the oldest entry seen last,
+-- at most what is gone: nothing is looked up while the bound cannot be exceeded. A trim removes a little more than it
 -- must, so that not every write trims.
 local function trim_bytes(room)
   if room.bytes - room.bytes_gone <= room.bytes_max then
@@ -323,8 +323,8 @@ local function trim_bytes(room)
   call('HSET', room.meta, 'bytes_gone', int(room.bytes_gone))
 end
 
--- Somebody else has written to the stream beyond our numbers. Nobody was ever told of that, so it goes, and the stream
--- takes our next number again.
+-- Another program wrote to the stream beyond the last offset. Those entries were never delivered, so they are
+-- deleted, and the stream accepts the next offset again.
 local function drop_strangers(room)
   for _, entry in ipairs(call('XRANGE', room.log, '(' .. int(room.offset) .. '-0', '+')) do
     call('XDEL', room.log, entry[1])
@@ -335,7 +335,7 @@ end
 local function keep(room, offset, text)
   local before = int(room.bytes)
   local reply = try('XADD', room.log, 'MAXLEN', '~', room.entries_max, offset .. '-0', 'e', text, 'b', before)
-  -- Where all is well it is a string, and a string has no such field.
+  -- On success it is a string, which has no such field.
   if reply.err and (string.find(reply.err, 'equal or smaller', 1, true) or string.find(reply.err, 'exhausted', 1, true)) then
     drop_strangers(room)
     reply = try('XADD', room.log, 'MAXLEN', '~', room.entries_max, offset .. '-0', 'e', text, 'b', before)
@@ -346,9 +346,9 @@ local function keep(room, offset, text)
   room.bytes = room.bytes + entry_overhead + #text
 end
 
--- Numbers, keeps and publishes one entry. `content` is all of its text that does not depend on the room: kind, lane,
--- audience, and the body on the last line. `nodes` is nil, or the only nodes that are to hear it. Where all do, a field
--- of the meta may be set by the way; without a value it is set to the entry's offset.
+-- Numbers, keeps and publishes one entry. `content` is the part of its text that does not depend on the room: kind,
+-- lane, audience, and the body on the last line. `nodes` is nil for all nodes, or the only nodes to publish to. With
+-- all nodes, `field` of the meta is set in the same command: to `value`, or without one to the entry's offset.
 local function add(room, content, nodes, field, value)
   local offset = int(room.offset + 1)
   local text = offset .. ' ' .. room.published .. ' ' .. room.epoch .. ' ' .. room.at .. ' ' .. content
