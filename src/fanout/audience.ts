@@ -1,7 +1,7 @@
 /**
- * The one gate: who may receive an entry. Live, replay, pull and pages all ask here, and nothing else decides.
+ * The one gate: who may receive an entry. Live delivery, replay, pull and pages all ask it; nothing else decides.
  *
- * Viewers for whom it gives the same answers, apart from entries for named users, form a class and share a tape.
+ * Viewers for which it gives the same answers, apart from entries for named users, form a class and share a tape.
  */
 
 import { type Audience, type Entry, type Identity, isAtLeast, type UserId } from '../model.ts';
@@ -9,7 +9,7 @@ import { type Audience, type Entry, type Identity, isAtLeast, type UserId } from
 /** The prefix of an audience of the staff and one user. */
 const besideStaff = 'staff:';
 
-/** What the gate looks at. */
+/** What the gate decides by. */
 export type Receiver = Pick<Identity, 'id' | 'role' | 'tags'>;
 
 export function mayReceive(audience: Audience, receiver: Receiver): boolean {
@@ -23,9 +23,9 @@ export function mayReceive(audience: Audience, receiver: Receiver): boolean {
 }
 
 /**
- * Whether a receiver gets an entry: it may, and the entry is not left out for it. Of chat that is more than people can
- * read, staff get all and an author gets its own; everybody else gets the entry that says how much was left out. Of what
- * was retracted nobody gets anything.
+ * Whether a receiver gets an entry: it may receive the entry, and the entry is not left out for it. Only staff and its
+ * author get a sampled-out entry. All others get the `gap` that declares how many were left out; staff do not. Nobody
+ * gets a retracted entry.
  */
 export function isFor(entry: Entry, receiver: Receiver): boolean {
   if (entry.status === 'tombstone' || !mayReceive(entry.audience, receiver)) return false;
@@ -34,11 +34,11 @@ export function isFor(entry: Entry, receiver: Receiver): boolean {
   return entry.kind !== 'gap' || !isStaff(receiver);
 }
 
-/** Whether an entry has a place on the tape of a class: what the class gets, and what it would get but for a retraction. */
+/** Whether an entry has a place on the tape of a class: the class gets it, or would get it without its retraction. */
 export const isOnTapeOf = (entry: Entry, receiver: Receiver): boolean =>
   entry.status === 'tombstone' ? mayReceive(entry.audience, receiver) : isFor(entry, receiver);
 
-/** Whether a class may hold the user whom an entry is for beyond what their class gets. */
+/** Whether a class may hold a user that gets this entry although the rest of the class does not. */
 export const mayHoldOwn = (audience: Audience, receiver: Receiver): boolean =>
   mayReceive(audience, receiver) || (typeof audience === 'string' && audience.startsWith(besideStaff));
 
@@ -56,7 +56,7 @@ export interface AudienceClass {
   readonly receiver: Receiver;
 }
 
-/** The class of a receiver: itself without its name, so that nothing personal passes the gate for all of its class. */
+/** The class of a receiver. It has no user id, so an entry for one user never passes the gate for the whole class. */
 export function classOf(receiver: Receiver): AudienceClass {
   const isOfStaff = isStaff(receiver);
   const tags = [...new Set(receiver.tags)].sort();
@@ -66,7 +66,7 @@ export function classOf(receiver: Receiver): AudienceClass {
   };
 }
 
-/** Whom an entry is for beyond what their class gets: whom it names, or its author where it was left out for others. */
+/** The users that get an entry beyond what their class gets: those it names, or the author if it was sampled out. */
 export function namedIn(entry: Entry): readonly UserId[] {
   const { audience, status } = entry;
   if (typeof audience !== 'string') return audience;
@@ -75,6 +75,6 @@ export function namedIn(entry: Entry): readonly UserId[] {
   return author === null ? [] : [author];
 }
 
-/** Who an entry names, where it is addressed to persons alone. */
+/** The users that a direct signal is for; null for any other audience. */
 export const targetsOf = (audience: Audience): ReadonlySet<UserId> | null =>
   typeof audience === 'string' ? null : new Set(audience);

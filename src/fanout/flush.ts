@@ -1,36 +1,36 @@
 /**
  * Decides when a room is flushed: a group commit. The first entry after a quiet time is sent at once. Under traffic,
- * entries are batched for `FLUSH_MS`, and a flush begins only after the previous one has ended. A write to a socket costs
- * the same whether it carries one entry or ten, so a room whose flush takes long is flushed less often: it takes about a
- * quarter of the process if the delay stays invisible, and never more than half.
+ * entries are batched for `FLUSH_MS`, and a flush begins only after the previous one has ended. A socket write costs
+ * the same for one entry as for ten, so a room with long flushes is flushed less often. It uses about a quarter of the
+ * process as long as the delay stays invisible, and never more than half.
  *
- * A flush sweeps over the room's viewers, a slice at a time, and yields to the event loop after each. Under traffic the
- * slices are spread evenly over the time between two flushes, and each delivers everything published up to then. So every
- * viewer waits for its turn, and none waits for all the others as well.
+ * A flush sweeps over the room's viewers in slices and yields to the event loop after each. Under traffic the slices
+ * are spread evenly over the time between two flushes. Each slice delivers everything published up to then. So a viewer
+ * waits for its own turn only, not for the whole sweep as well.
  *
  * It is always in one of these modes:
  * - **quiet**: nothing waits.
- * - **due**: a sweep is scheduled, at once or when the batching time is over.
- * - **sweeping**: between two slices. A request meanwhile makes it due again.
+ * - **due**: a sweep is scheduled, at once or at the end of the batching time.
+ * - **sweeping**: between two slices. A request in this mode makes it due again.
  * - **closed**.
  */
 
 import type { Clock, Timer } from '../clock.ts';
 
-/** The time from flush to flush, as a multiple of the work that one takes: a quarter of the process, if that is quick enough. */
+/** The time from flush to flush, as a multiple of one flush's work: a quarter of the process, up to `periodMsMax`. */
 const periodPerWork = 4;
-/** However long it takes, half of the process is left for joins, writes and reads. */
+/** However long a flush takes, half of the process is left for joins, writes and reads. */
 const periodPerWorkMin = 2;
-/** A delay within this is invisible; a flush is not deferred longer, however much work it is. */
+/** A delay up to this is invisible. Keeping to a quarter of the process never defers a flush longer. */
 export const periodMsMax = 64;
-/** Viewers served before the sweep yields to the event loop: some 5 ms of work. */
+/** Viewers served before the sweep yields to the event loop: about 5 ms of work. */
 export const sliceViewers = 512;
 
 /** A sweep that has ended. */
 export interface Swept {
-  /** Without its pauses. */
+  /** Excludes its pauses. */
   readonly workMs: number;
-  /** When the log took the oldest entry that there was as it began (Unix milliseconds); null where there was none. */
+  /** Log time (Unix milliseconds) of the oldest entry that waited when the sweep began; null if none did. */
   readonly publishedMs: number | null;
 }
 
@@ -44,24 +44,21 @@ export class Flush {
   #timer: Timer | null = null;
   #sweep: Iterator<unknown> | null = null;
   #workMs = 0;
-  /** The same by a finer watch; the clock's milliseconds are enough to go by. */
+  /** The same, by the finer `performance.now()`, for metrics. The clock's milliseconds are enough for scheduling. */
   #watchedMs = 0;
-  /** When the log took the oldest entry that no sweep has begun with, and of those that this sweep began with. */
+  /** Log time of the oldest entry that waits for the next sweep, and of the oldest that this sweep began with. */
   #publishedMs: number | null = null;
   #handingMs: number | null = null;
   #slices = 0;
-  /** Between two slices of this sweep. */
+  /** The pause between two slices of this sweep. */
   #pauseMs = 0;
-  /** Until when the next sweep has time. */
+  /** The next sweep begins no earlier. */
   #restUntilMs = Number.NEGATIVE_INFINITY;
-  /** What the last sweep left for pauses, and how many slices it had. */
+  /** The pause time that the last sweep allows, and its number of slices. */
   #restMs = 0;
   #lastSlices = 1;
 
-  /**
-   * `begin` starts a sweep; each of its steps is one viewer, and must not throw. `onSwept` is told of each sweep that
-   * has ended.
-   */
+  /** `begin` starts a sweep; each step is one viewer, and must not throw. `onSwept` is called at the end of a sweep. */
   constructor(
     clock: Clock,
     gatherMs: number,
@@ -74,13 +71,13 @@ export class Flush {
     this.#onSwept = onSwept;
   }
 
-  /** There is something to send. `publishedMs`: when the log took it, for an entry. */
+  /** Call when there is something to send. `publishedMs`: the log time, if it is an entry. */
   request(publishedMs: number | null = null): void {
     this.#publishedMs ??= publishedMs;
     if (this.#mode === 'sweeping') this.#isWanted = true;
     if (this.#mode !== 'quiet') return;
     const isQuiet = this.#clock.now() >= this.#restUntilMs;
-    // After a quiet time nobody is to wait; while traffic lasts, the slices share out the time that there is.
+    // After a quiet time nobody waits. Under traffic the slices share the pause time.
     this.#pauseMs = isQuiet ? 0 : this.#restMs / this.#lastSlices;
     this.#mode = 'due';
     this.#wait(isQuiet ? 0 : this.#restUntilMs - this.#clock.now(), () => this.#start());
@@ -128,7 +125,7 @@ export class Flush {
     const periodMs = Math.max(this.#gatherMs, unseenMs, this.#workMs * periodPerWorkMin);
     this.#restMs = Math.max(0, periodMs - this.#workMs);
     this.#lastSlices = this.#slices;
-    // A sweep without pauses has all of its rest behind it.
+    // A sweep without pauses takes all of its rest at its end.
     const restMs = this.#pauseMs === 0 ? this.#restMs : this.#restMs / this.#slices;
     this.#restUntilMs = this.#clock.now() + restMs;
     this.#mode = 'quiet';
@@ -142,7 +139,7 @@ export class Flush {
     this.#timer = ms > 0 ? this.#clock.after(ms, run) : this.#clock.soon(run);
   }
 
-  /** Asked after a slice, in which anything may have happened, though the compiler believes the mode from before it. */
+  /** A slice may close the flush, but the compiler still assumes the mode from before the slice. */
   #isClosed(): boolean {
     return this.#mode === 'closed';
   }

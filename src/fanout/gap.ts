@@ -1,4 +1,4 @@
-/** The `gap` event: declares entries that a viewer will not get, in their place, so that nothing is lost silently. */
+/** The `gap` event declares entries that a viewer will not get, in their place, so nothing is lost silently. */
 
 import { formatPosition, type GapCause, type Position } from '../log/position.ts';
 import { eventFrame } from '../stream/frame.ts';
@@ -17,7 +17,7 @@ export interface Gap extends Loss {
   readonly lane: 'all' | 'chat';
 }
 
-/** Its id is the position after which the stream continues. */
+/** The event's id is `to`, so a client resumes after the gap. */
 export function gapFrame({ from, to, missed, lane, cause }: Gap): string {
   const id = formatPosition(to);
   const data = JSON.stringify({ from: formatPosition(from), to: id, missed, lane, cause });

@@ -1,7 +1,7 @@
 /**
- * What happens on this node, as plain numbers and histograms that only rise. The hub counts into it where things happen; `ops/` reads
- * it when somebody asks. It holds no names of rooms or users, so its size is fixed. What each number means to those who
- * run the gateway stands in `ops/metrics`.
+ * The counters of this node: plain numbers and histograms that only rise. The hub counts each event as it happens;
+ * `ops/` reads the counters on request. They hold no names of rooms or users, so their size is fixed. `ops/metrics`
+ * documents each of them for operators.
  */
 
 import { Histogram } from 'prom-client';
@@ -11,7 +11,7 @@ import { type EndingCause, endings } from '../stream/viewer.ts';
 import type { Swept } from './flush.ts';
 
 /**
- * Why a stream was refused. `pace`: above JOINS_PER_SECOND. `share`: one user, or one address without tokens, is at its
+ * Why a stream was refused. `pace`: above JOINS_PER_SECOND. `share`: a user, or an address without tokens, is at its
  * limit. `viewers`, `rooms` and `audiences`: the limit of that name is reached. `leaving`: this gateway hands over its
  * viewers, or shuts down. `log`: the room log is unavailable. `ended` and `banned` are final.
  */
@@ -41,18 +41,18 @@ export class HubCounters {
   readonly turnedAway = noneOf<TurnedAway>(turnedAwayCauses);
   /** Declared gaps, once per viewer, by a live stream or a resume. */
   readonly gaps = noneOf<GapCause>(['slow', 'sampled', 'trimmed', 'failover']);
-  /** Streams that were open and are over. */
+  /** Streams that were opened and have ended. */
   readonly endings = noneOf(Object.keys(endings) as EndingCause[]);
-  /** Spans that drafts were made into, on the tapes of all classes. */
+  /** Spans sealed on the tapes of all classes. */
   spans = 0;
-  /** The work of one sweep over a room, without its pauses. */
+  /** The work of one sweep over a room, excluding its pauses. */
   readonly flush = new Histogram({
     name: 'ringside_flush_seconds',
     help: 'Time of one flush sweep over a room.',
     buckets: [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25],
     registers: [],
   });
-  /** From the time that the log gave the oldest entry of a sweep to the end of the sweep: the last viewer's delay. */
+  /** From the log time of a sweep's oldest entry to the end of the sweep: the last viewer's delay. */
   readonly publishToWrite = new Histogram({
     name: 'ringside_publish_to_write_seconds',
     help: 'From the log time of the oldest entry in a sweep to its write to the last viewer.',
@@ -61,8 +61,8 @@ export class HubCounters {
   });
 
   /**
-   * A sweep that ended at `nowMs`. The log's clock may be ahead of ours, and then an entry seems to be written before it
-   * was published: that counts as no time at all.
+   * Counts a sweep that ended at `nowMs`. If the log's clock is ahead of ours, an entry seems written before it was
+   * published: that counts as 0.
    */
   swept({ workMs, publishedMs }: Swept, nowMs: number): void {
     this.flush.observe(workMs / 1000);

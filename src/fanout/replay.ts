@@ -1,6 +1,6 @@
 /**
  * Replay: what a newcomer lacks of some frames, joined into pieces. The frames of a tape and those of a page of the
- * log become bytes here, and live spans by the same `compose`, so that every road carries the same bytes.
+ * log become bytes here, and live spans by the same `compose`, so every path carries the same bytes.
  */
 
 import type { UserId } from '../model.ts';

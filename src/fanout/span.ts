@@ -1,7 +1,7 @@
 /**
- * A span: what was added to a tape between two places. A viewer gets all of its frames. A viewer that is far behind gets
- * them without chat: a gap in the place of each run of chat declares how much was left out. So wherever a stream is cut,
- * what came before the cut is whole, and its id resumes exactly.
+ * A span: what was added to a tape between two places. A viewer gets all of its frames. A viewer that is far behind
+ * gets them without chat: a gap in the place of each run of chat declares how much was left out. So wherever a stream
+ * is cut, what came before the cut is whole, and its id resumes exactly.
  */
 
 import type { Position } from '../log/position.ts';
@@ -21,7 +21,7 @@ export interface Frame {
   /** Null: for the whole class. */
   readonly targets: ReadonlySet<UserId> | null;
   /**
-   * Published entries that it stands for: 1, or as many as it declares where it is a gap of the log. 0 for what is
+   * Published entries that it stands for: 1, or as many as it declares if it is a gap of the log. 0 for what is
    * no entry, such as fleeting sums and gaps that the room declares itself: no newcomer needs them.
    */
   readonly weight: number;
@@ -125,7 +125,7 @@ export const compose = (frames: readonly Frame[]): Composed => ({
   gaps: 0,
 });
 
-/** Joins nothing where there is but one. */
+/** Copies nothing if there is only one. */
 const joined = (bytes: readonly Buffer[]): Buffer => (bytes.length === 1 && bytes[0]) || Buffer.concat(bytes);
 
 const framesFor = (frames: readonly Frame[], user: UserId | null): readonly Frame[] =>

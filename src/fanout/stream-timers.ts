@@ -1,7 +1,8 @@
 /**
- * One timer for all viewers of the process: heartbeats for quiet streams, the end of those that read nothing for too
- * long, and the end of every stream whose token has expired. Viewers have no timers of their own. Token times are mostly
- * whole seconds, as are turns; for a time between two turns (RFC 7519 allows fractions) there is a timer in that second.
+ * One timer for all viewers of the process. It sends heartbeats to quiet streams. It ends streams that read nothing
+ * for too long, and streams whose token has expired. Viewers have no timers of their own. Turns and most token
+ * expiry times fall on whole seconds. An expiry time between two turns (RFC 7519 allows fractions) gets its own
+ * timer.
  */
 
 import type { Clock, Timer } from '../clock.ts';
@@ -21,7 +22,7 @@ export class StreamTimers {
   readonly #turnMs: number;
   readonly #viewers = new Set<Viewer>();
   readonly #expiring = new Map<number, Set<Viewer>>();
-  /** For the times of `#expiring` that come before the next turn. */
+  /** Timers for expiry times before the next turn. */
   readonly #soon = new Map<number, Timer>();
   #timer: Timer | null = null;
   #nextTurnMs = 0;
@@ -37,7 +38,7 @@ export class StreamTimers {
     return this.#viewers.size;
   }
 
-  /** As they are now: who comes or leaves meanwhile changes nothing. */
+  /** A copy: later joins and leaves do not change it. */
   viewers(): readonly Viewer[] {
     return [...this.#viewers];
   }
@@ -53,7 +54,7 @@ export class StreamTimers {
     this.#forgetExpiry(viewer);
   }
 
-  /** A newer token may prolong a stream; an older one does not cut it short. */
+  /** A newer token may prolong a stream; an older one never shortens it. */
   prolong(viewer: Viewer, expiresAtMs: number): void {
     if (expiresAtMs <= viewer.identity.expiresAtMs) return;
     this.#forgetExpiry(viewer);
@@ -87,12 +88,12 @@ export class StreamTimers {
     this.#soon.delete(expiresAtMs);
   }
 
-  /** At a moment that lies before the next turn. */
+  /** Ends the streams that expire at a time before the next turn. */
   #expireAt(expiresAtMs: number): void {
     if (this.#soon.has(expiresAtMs)) return;
     const timer = this.#clock.after(expiresAtMs - this.#clock.now(), () => {
       this.#soon.delete(expiresAtMs);
-      // A timer of the system may be a little early.
+      // A system timer may fire slightly early.
       if (this.#clock.now() < expiresAtMs) return this.#expireAt(expiresAtMs);
       inSlices(this.#expire(expiresAtMs), this.#clock, () => undefined);
     });
@@ -101,13 +102,13 @@ export class StreamTimers {
 
   *#expire(expiresAtMs: number): Generator<void> {
     for (const viewer of [...(this.#expiring.get(expiresAtMs) ?? [])]) {
-      // Between two slices its token may have been prolonged.
+      // The token may have been prolonged between two slices.
       if (viewer.identity.expiresAtMs <= this.#clock.now()) viewer.end('expired');
       yield;
     }
   }
 
-  /** Turns fall on multiples of the turn's length, so that one comes at each full second. */
+  /** Turns fall on multiples of the turn's length, so with turns of a second one falls on each full second. */
   #schedule(): void {
     if (this.#isClosed) return;
     const now = this.#clock.now();
@@ -122,14 +123,14 @@ export class StreamTimers {
     });
   }
 
-  /** What is due at this moment, a viewer a step: a crowd that came together is due together. */
+  /** Does what is due now, one viewer a step: viewers that joined together are due together. */
   *#turn(): Generator<void> {
     const now = this.#clock.now();
     for (const expiresAtMs of [...this.#expiring.keys()]) if (expiresAtMs <= now) yield* this.#expire(expiresAtMs);
     for (const viewer of this.#viewers) if (this.#tend(viewer, now)) yield;
   }
 
-  /** Whether it cost anything. */
+  /** Returns whether it did any work. */
   #tend(viewer: Viewer, now: number): boolean {
     if (viewer.isWaiting) {
       if (now - viewer.waitingSinceMs < this.#settings.viewerStuckMs) return false;

@@ -1,9 +1,12 @@
 /**
- * The viewers of one class in one room, and the tape that they read. It moves viewers along the tape and settles what
- * happens to one that does not keep up. In this order: while bytes wait for it, it is skipped and keeps its place; when
- * they have gone, it gets what it lacks; where that is more than half of the tape, chat is left out for it and
- * declared, until it has caught up; where its place has left the tape, it gets a gap and the state, and
- * goes on at the end. Who reads nothing at all is ended by the stream timers.
+ * The viewers of one class in one room, and the tape that they read. It moves viewers along the tape and decides what a
+ * viewer gets that does not keep up:
+ * - While it is under backpressure, it is skipped and keeps its place.
+ * - When its bytes have drained, it gets what it lacks.
+ * - If that is more than half of the tape, chat is left out and declared until the viewer has caught up.
+ * - If its place has been trimmed, it gets a gap and the state, and continues at the end of the tape.
+ *
+ * The stream timers end a viewer that reads nothing at all.
  */
 
 import type { GapCause } from '../log/position.ts';
@@ -21,15 +24,15 @@ export class ViewerSet {
   readonly #stateFrame: () => string;
   readonly #hubCounters: HubCounters;
   readonly #attached = new Set<Viewer>();
-  /** Joining: the tape grows for them, and they get nothing from it yet. */
+  /** Joining viewers: the tape grows for them, but they get nothing from it yet. */
   readonly #joining = new Set<Viewer>();
-  /** Far behind: they get no chat until they have caught up. */
+  /** Viewers far behind: they get no chat until they have caught up. */
   readonly #withoutChat = new Set<Viewer>();
-  /** Where the sweep that runs or ran last began, and the one before it. */
+  /** The sealed end of the tape when the newest sweep began, and when the one before it began. */
   #begun: Place;
   #begunBefore: Place;
 
-  /** `stateFrame` gives the `state` event that holds everything, as of the tape's end. */
+  /** `stateFrame` returns the `state` event with the full state as of the tape's end. */
   constructor(
     audience: AudienceClass,
     tape: Tape,
@@ -72,14 +75,14 @@ export class ViewerSet {
     this.#withoutChat.delete(viewer);
   }
 
-  /** A gap was laid on the tape, for all viewers here. */
+  /** Counts a gap that was added to the tape, once per viewer. */
   countGaps(cause: GapCause): void {
     this.#hubCounters.gaps[cause] += this.size;
   }
 
   /**
-   * Delivers what is new to everybody, one viewer a step, so that the caller can pause between any two. A viewer later in
-   * the sweep gets what was added meanwhile with it.
+   * Delivers what is new to all viewers, one viewer a step, so the caller can pause between any two. Viewers later in
+   * the sweep also get what was added during the sweep.
    */
   *sweep(): Generator<void> {
     this.tape.seal();
@@ -94,7 +97,7 @@ export class ViewerSet {
     this.tape.trim(this.#begun);
   }
 
-  /** Gives a viewer what it lacks, until it is under backpressure or has everything sealed. */
+  /** Delivers what a viewer lacks, until it is under backpressure or has everything sealed. */
   feed(viewer: Viewer): void {
     for (;;) {
       const { place } = viewer;
@@ -117,13 +120,13 @@ export class ViewerSet {
   }
 
   #isWithoutChat(viewer: Viewer, place: Place): boolean {
-    // A viewer that has what was there when the last sweep began keeps up, however much was added since.
+    // A viewer keeps up if it has what was sealed when the previous sweep began, however much was added since.
     const isBehind = place.seq < this.#begunBefore.seq;
     if (isBehind && this.tape.isFarBehind(place)) this.#withoutChat.add(viewer);
     return this.#withoutChat.size > 0 && this.#withoutChat.has(viewer);
   }
 
-  /** The viewer's place has left the tape: it gets a gap and the state, and goes on at the end. */
+  /** The viewer's place has been trimmed: it gets a gap and the state, and continues at the end. */
   #skip(viewer: Viewer, place: Place): void {
     this.tape.seal();
     const end = this.tape.sealedEnd;

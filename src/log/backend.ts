@@ -1,4 +1,4 @@
-/** What a back end gives a node: both contracts on one store. Closing the log closes both. */
+/** A back end implements both contracts on one store. Closing the log closes both. */
 
 import type { Presence } from './presence.ts';
 import type { RoomLog } from './room-log.ts';

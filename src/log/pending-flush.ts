@@ -1,10 +1,10 @@
 /**
- * Sees to it that what came to rest is told: a counter's sum becomes state, and chat that was sampled is declared. Each
- * write that leaves something pending is followed, once after `countMs` or `declareMs`, by one `settle` for its room,
- * however many such writes there were meanwhile; and by another one where the log says that it came too early, because
- * another gateway's write moved what is due.
+ * Settles what is pending after the last write: a counter's sum becomes state, and sampled-out chat is declared. A
+ * write that leaves something pending schedules one `settle` for its room after `countMs` or `declareMs`. Further such
+ * writes until then schedule none. If the log answers that it is too early, because another gateway's write moved the
+ * due time, `settle` is called again.
  *
- * Nothing depends on it but time: what is pending is safe in the log, and the next write or another gateway settles it.
+ * A missed `settle` costs only time: the log keeps what is pending, and the next write or another gateway settles it.
  */
 
 import { backoffMs } from '../backoff.ts';
@@ -16,11 +16,11 @@ export interface PendingFlushOptions {
   readonly log: Pick<RoomLog, 'settle'>;
   readonly clock: Clock;
   readonly countMs: number;
-  /** Counters and rooms with sampled chat that may wait at a time. One more is settled at once instead. */
+  /** Counters and rooms with sampled chat that may wait at a time. One more is settled at once. */
   readonly waitingMax: number;
 }
 
-/** Tries in all, while the log is unavailable. */
+/** Attempts in all while the log is unavailable. */
 const triesMax = 6;
 
 export class PendingFlush {
@@ -39,7 +39,7 @@ export class PendingFlush {
 
   /** `counter`: a counter's name, or `sampledChat`. */
   settleLater(room: RoomId, counter: string): void {
-    // Trying again is for those with a place; without one, a log that is away would be asked without end.
+    // Only those with a place are retried: without that bound, an unavailable log would be called without end.
     if (!this.#plan(room, counter, 1, this.#pauseMs(counter))) void this.#settle(room, counter, triesMax);
   }
 
@@ -53,9 +53,9 @@ export class PendingFlush {
     return counter === sampledChat ? declareMs : this.#options.countMs;
   }
 
-  /** Whether somebody will settle: false where there is no place to wait. */
+  /** Returns false if `waitingMax` is reached, so nothing is scheduled. */
   #plan(room: RoomId, counter: string, attempt: number, ms: number): boolean {
-    // Neither a room id nor a counter's name holds a space.
+    // Neither room ids nor counter names contain a space.
     const key = `${room} ${counter}`;
     if (this.#isClosed || this.#waiting.has(key)) return true;
     if (this.#waiting.size >= this.#options.waitingMax) return false;

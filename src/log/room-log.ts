@@ -1,32 +1,31 @@
 /**
  * The contract of a room's log: the one memory that all gateways share. Two implementations keep it, `memory-log` (one
- * process, nothing to install) and `redis-log`; the tests in `test/contract` hold both to every sentence here. Who is in a
- * room, and where, is `presence`'s.
+ * process, nothing to install) and `redis-log`. The tests in `test/contract` hold both to every sentence here.
+ * `presence` covers who is in a room, and on which node.
  *
  * - A write is one atomic step. It is checked, numbered, kept and published together, or it leaves no trace.
  * - A repeat of a write with the same key within `onceTtlMs` changes nothing and gets the first answer.
  * - Offsets of one room rise by one per entry. Entries are published in that order.
- * - Every node that follows a room hears each entry once the follow is settled, except peer entries, which only the
- *   nodes hear that have one of the targets on record. A link that breaks loses messages; the follower is then told.
- * - Chat of a room above `CHAT_PER_SECOND` is sampled, whoever writes it, by the room's log and so alike for everyone.
- *   A second's worth may come at once. What is beyond is kept, numbered, published and answered like any other, but in
- *   sampled out; a room within its rate has none of these. Peer entries and the other lanes are never sampled.
- * - Sampled-out entries are declared by entries of kind `gap`, lane `must`, for all, that the log itself writes:
- *   `{"from":"<epoch>.<offset>","missed":<n>,"lane":"chat","cause":"sampled"}`, where `n` is exactly how many sampled-out
- *   entries there are after `from` and before the `gap`, and the first of them is the one right after `from`. At most
- *   one per `declareMs`: with the next chat or by `settle`; and before the room's end always. What is undeclared
- *   survives whatever the entries survive.
- * - What was trimmed by count, bytes or age is never served again, and every read says what is left.
- * - What was retracted is never read again. In its place a tombstone is read: its number, time, kind and audience (`staff`
- *   for what was sampled out), with the body `{"by":"<id of the retract entry>"}`. Gaps count it like what it
- *   was. The `retract` entry goes to whom the entry was for, so whoever could have it is told.
- * - A rule binds only users whose role is lower than that of who set it, judged by the role with which they come or
- *   write. Rules and the end outlive the room by `RULES_TTL_S`, and a rule with an end never ceases before that.
- * - What was closed (a ban, a mute, the end) does not open, and what is lost is declared, also where a store loses one part
- *   of a room and keeps the others.
- * - Every call ends within `LOG_DEADLINE_MS` plus a little, by an answer or by a Refusal: `log-unavailable` when
- *   surely nothing was written, `outcome-unknown` when that cannot be known, `overloaded` when the log holds as much as
- *   it may.
+ * - Once `follow` has settled, a node receives every entry of the room, except direct signals: only nodes where one of
+ *   the targets is registered receive those. A broken link loses messages; the follower is then notified.
+ * - The room's log samples chat above `CHAT_PER_SECOND` of all writers alike, so the sample is the same for everyone.
+ *   It allows a burst of one second's worth. Chat above the rate is kept, numbered, published and answered like any
+ *   other, but as sampled out; a room within its rate has none. Direct signals and the other lanes are never sampled.
+ * - The log itself declares sampled-out entries, by entries of kind `gap`, lane `must`, for all:
+ *   `{"from":"<epoch>.<offset>","missed":<n>,"lane":"chat","cause":"sampled"}`. `n` is the exact number of sampled-out
+ *   entries after `from` and before the `gap`; the first of them comes right after `from`. The log declares at most
+ *   once per `declareMs`, with the next chat or by `settle`, and always before the room's end. The count of undeclared
+ *   entries survives whatever the entries survive.
+ * - Entries trimmed by count, bytes or age are never served again, and every read returns what is left.
+ * - A retracted entry is never read again. A tombstone is read in its place: its number, time, kind and audience
+ *   (`staff` if it was sampled out), with the body `{"by":"<id of the retract entry>"}`. Gaps still count it. The
+ *   `retract` entry has the audience of the retracted entry, so every user that could have received that is notified.
+ * - A rule binds only users with a role below that of its author, judged by the role with which they join or write.
+ *   Rules and the end outlive the room by `RULES_TTL_S`. A rule with an end time stays in force until then.
+ * - Bans, mutes and the end stay in force, and losses are declared, even if a store loses one part of a room and keeps
+ *   the others.
+ * - Every call ends within `LOG_DEADLINE_MS` plus a little, by an answer or by a Refusal: `log-unavailable` if
+ *   certainly nothing was written, `outcome-unknown` if that is uncertain, `overloaded` if the log is at its limit.
  *
  * The log knows rooms, users, their roles, and nodes. It does not know viewers, HTTP, or what an action means.
  */
@@ -48,8 +47,8 @@ export interface Rate {
 /** What a write does to the room. `body` is the event's data as JSON text on one line, without `at`. */
 export type Change =
   /**
-   * An event: kept, numbered, published to `audience`. An array of users is peer delivery. Whether one of lane `chat`
-   * is sampled out is the log's to say.
+   * An event: kept, numbered, published to `audience`. An array of users makes it a direct signal. The log decides
+   * whether an event of lane `chat` is sampled out.
    */
   | {
       readonly type: 'event';
@@ -61,19 +60,19 @@ export type Change =
   /** Sets a state part to a JSON text. */
   | { readonly type: 'put'; readonly part: string; readonly value: string; readonly ifVersion: IfVersion }
   /**
-   * Removes a state part; readers learn of it. Removing what is not there is refused: with `version-conflict` for `any`,
-   * else with `not-found`.
+   * Removes a state part; readers are notified. If there is no such part, it is refused: with `version-conflict` for
+   * `any`, else with `not-found`.
    */
   | { readonly type: 'remove'; readonly part: string; readonly ifVersion: IfVersion }
   /**
    * Adds to a counter. The sum is exact at once, and becomes the state part `counter` at most once per `COUNT_MS`. That
-   * part counts among those that the room has, and is never one too many itself.
+   * part counts towards the room's limit of parts, but is never refused by it.
    */
   | { readonly type: 'count'; readonly counter: string; readonly by: number }
   /**
-   * An event in lane must, for all, that adds to a counter. A `direct` entry for `to` alone comes right after it, with
-   * the receipt's body and before that `"of":"<id of the event>"`. The answer names the event; `total` and `pending` are
-   * the counter's.
+   * An event in lane `must`, for all, that adds to a counter. A `direct` entry for `to` alone follows it immediately,
+   * with the receipt's body preceded by `"of":"<id of the event>"`. The answer names the event; `total` and `pending`
+   * are the counter's.
    */
   | {
       readonly type: 'tally';
@@ -84,54 +83,53 @@ export type Change =
       readonly receipt: { readonly to: UserId; readonly body: string };
     }
   /**
-   * Makes a tombstone of an event, for good, and tells those whom it was for. The same again changes nothing and gets the
-   * first answer. `not-found` where there is no such entry (any more), or it is of one of the `lastingKinds`.
+   * Turns an event into a tombstone, for good, and notifies its audience. A repeat changes nothing and gets the first
+   * answer. `not-found` if there is no such entry (any more), or it is of one of the `lastingKinds`.
    */
   | { readonly type: 'retract'; readonly target: Position; readonly body: string }
   /**
-   * Sets or lifts a rule on a user, and tells the staff and the user. `not-this-role` where a rule in force was set by a
-   * higher role than the writer's: that one stays as it is. `rules-full` where the room has `RULES_MAX` in force.
+   * Sets or lifts a rule on a user, and notifies the staff and the user. `not-this-role` if a rule in force was set by
+   * a higher role than the writer's; that rule stays. `rules-full` if the room has `RULES_MAX` in force.
    */
   | {
       readonly type: 'rule';
       readonly kind: string;
       readonly rule: 'ban' | 'mute';
       readonly user: UserId;
-      /** How long from now; 0 for good; null lifts the rule. */
+      /** How long from now, in seconds; 0: permanent; null lifts the rule. */
       readonly seconds: number | null;
       readonly body: string;
     }
   /**
-   * Ends the room: pending sums of counters become state and sampled-out entries are declared first, in the same step. Every
-   * later write is refused with `room-ended`, but for moderation: retractions, and rules set or lifted.
+   * Ends the room. In the same step, pending sums of counters first become state, and sampled-out entries are declared.
+   * Every later write is refused with `room-ended`, except moderation: retractions, and rules set or lifted.
    */
   | { readonly type: 'end'; readonly body: string };
 
-/** The version that a part must have (0: there is none), `any` that there is one, or null for no condition. */
+/** The version that a part must have (0: it must not exist), `any`: it must exist, null: no condition. */
 export type IfVersion = number | 'any' | null;
 
-/** Whether the room's rate of chat decides about this event. */
+/** Whether the room's chat rate applies to this event. */
 export const isSampled = (event: Extract<Change, { type: 'event' }>): boolean =>
   event.lane === 'chat' && typeof event.audience === 'string';
 
 export interface Write {
   readonly room: RoomId;
   readonly by: UserId;
-  /** The writer's, by which rules bind it or do not. */
+  /** The writer's role, which decides whether rules bind it. */
   readonly role: Role;
-  /** Makes a repeat harmless. The key is scoped to room and user; the digest tells another body from the same. */
+  /** Makes a repeat safe. The key is scoped to room and user; the digest tells whether the body is the same. */
   readonly once: { readonly key: string; readonly digest: string } | null;
   readonly rate: Rate | null;
-  /** Whether a mute of `by` refuses this write. A ban always does. Neither does where it does not bind the role. */
+  /** Whether a mute of `by` refuses this write. A ban always does. A rule refuses only roles that it binds. */
   readonly mutable: boolean;
   readonly change: Change;
 }
 
 /**
- * `kept`: the write is in the log. `position` is the entry's; for a count it is the room's last one. `total` is a
- * counter's sum, `pending` whether that sum still waits to become state, or, for chat, whether sampled-out entries of the room
- * wait to be declared: then somebody has to `settle`. `connected`: how many targets of a peer entry
- * had a stream open.
+ * `kept`: the write is logged. `position`: the entry's; for a count, the room's last one. `total`: a counter's sum.
+ * `pending`: the sum still waits to become state, or, for chat, sampled-out entries of the room wait to be declared;
+ * call `settle` then. `connected`: how many targets of a direct signal had a stream open.
  */
 export type Appended =
   | {
@@ -146,8 +144,9 @@ export type Appended =
   | {
       readonly outcome: 'refused';
       readonly code: RefusalCode & ('banned' | 'muted' | 'room-ended' | LimitCode);
-      /** For `rate-limited`: when a token will be there. For `version-conflict`: the version there is (0: none). */
+      /** For `rate-limited`: when a token is available. */
       readonly retryAfterMs: number;
+      /** For `version-conflict`: the present version (0: none). */
       readonly version: number;
     };
 type LimitCode =
@@ -161,27 +160,27 @@ type LimitCode =
 
 /** What the log publishes to a node that follows the room. */
 export type LogMessage =
-  /** `previous`: the last offset before this one that this node must have heard. A greater head than ours: a break. */
+  /** `previous`: the last offset before this one that the node must have received; if not, messages were lost. */
   | { readonly type: 'entry'; readonly entry: Entry; readonly previous: number }
-  /** A counter moved. Fleeting: it may be lost, and the next one heals it. */
+  /** A counter changed. Fleeting: it may be lost, and the next one heals the loss. */
   | { readonly type: 'count'; readonly epoch: Epoch; readonly counter: string; readonly total: number }
-  /** How many watch the room now, by what the nodes last said. Fleeting. */
+  /** The room's viewer count now, as the nodes last reported. Fleeting. */
   | ({ readonly type: 'audience' } & ViewerCount)
   /**
-   * What the token says that a user came with now; null: the user has given its token up. Told to the nodes that have the
-   * user on record. Fleeting.
+   * What a user's newest token allows; null: the user gave its token up. Sent to the nodes where the user is
+   * registered. Fleeting.
    */
   | { readonly type: 'prolong'; readonly user: UserId; readonly grant: Grant | null };
 
 export interface Subscriber {
   heard(message: LogMessage): void;
-  /** The live path was cut and is whole again: messages may be missing. Read from your last position. */
+  /** The live path broke and is restored: messages may be missing. Read from your last position. */
   resumed(): void;
 }
 
 export interface Reading {
   readonly tail: Tail;
-  /** In order, without holes, beginning right after the position that `judge` gives; at most `limit`. */
+  /** In order, without holes, from right after the position that `judge` returns; at most `limit`. */
   readonly entries: readonly Entry[];
   /** Offset of the newest `retract` entry that was for all; 0 for none. */
   readonly retracted: number;
@@ -191,19 +190,19 @@ export interface RoomState {
   readonly tail: Tail;
   /** The version of the newest change; 0 if there never was one. */
   readonly total: number;
-  /** Every part, and every removed part whose removal a reader of `tail.first - 1` may not know. */
+  /** Every part, and every removed part whose removal a reader at `tail.first - 1` may not know. */
   readonly parts: ReadonlyMap<string, StatePart>;
-  /** Present: `parts` holds only what changed after this version, which is the one that was asked about. */
+  /** If present, `parts` holds only what changed after this version, which is that of `known`. */
   readonly since?: number;
   /** Whether the reader is banned from the room. */
   readonly banned: boolean;
   readonly ended: boolean;
 }
 
-/** Who asks: a rule on the user binds it, or does not, by its role. */
+/** The user that asks. Its role decides whether a rule binds it. */
 export type Reader = Pick<Identity, 'id' | 'role'>;
 
-/** To be known to `readState` by who asks for no part, whatever the epoch is. */
+/** Pass it to `readState` as `known` to get no parts, whatever the epoch. */
 export const noParts: Position = { epoch: '*' as Epoch, offset: Number.MAX_SAFE_INTEGER };
 
 /** A ban or mute that is in force. */
@@ -211,51 +210,52 @@ export interface Rule {
   readonly rule: 'ban' | 'mute';
   readonly user: UserId;
   readonly sinceMs: number;
-  /** Null: for good. */
+  /** Null: permanent. */
   readonly untilMs: number | null;
-  /** Of who set it: users of a lower role are bound. */
+  /** The role of its author: users of a lower role are bound. */
   readonly role: Role;
-  /** Of the entry that set it. */
+  /** The body of the entry that set it. */
   readonly body: string;
 }
 
-/** How the log itself is, in words for who runs it. */
+/** The health of the log, in words for operators. */
 export interface LogHealth {
-  /** Why calls cannot be expected to succeed now; null if they can. */
+  /** Why calls are expected to fail now; null if they are not. */
   readonly trouble: string | null;
-  /** What threatens although they succeed, such as a Redis that may delete keys. */
+  /** Risks while calls succeed, such as a Redis that may delete keys. */
   readonly risks: readonly string[];
 }
 
 export interface RoomLog {
   append(write: Write): Promise<Appended>;
   /**
-   * Turns a counter's pending sum into state, or, for `sampledChat`, declares the sampled-out entries if that is due. Answers
-   * how long until what still is pending may be settled, in milliseconds; 0 where nothing is. Harmless to repeat.
+   * Turns a counter's pending sum into state, or, for `sampledChat`, declares the sampled-out entries if that is due.
+   * Returns the milliseconds until what is still pending may be settled; 0 if nothing is. Safe to repeat.
    */
   settle(room: RoomId, counter: string): Promise<number>;
 
   /** Entries after a position (from the tail for null), and the tail to judge the position by. */
   read(room: RoomId, after: Position | null, limit: number): Promise<Reading>;
   /**
-   * `reader`: who asks, and may be banned; the state is told all the same. `known`: a total version that the caller has
-   * the state of; if it is of the present epoch, only what changed after it is told. `noParts`: no part is.
+   * `reader`: the user that asks; if it is banned, the state is returned all the same. `known`: the total version of
+   * the state that the caller has; if it is of the present epoch, only later changes are returned.
+   * `noParts`: no part is.
    */
   readState(room: RoomId, reader?: Reader | null, known?: Position | null): Promise<RoomState>;
-  /** The rules that are in force, in any order. */
+  /** The rules in force, in any order. */
   readRules(room: RoomId): Promise<readonly Rule[]>;
 
-  /** Settled once messages flow: whatever is appended from then on is heard. One follower per room and node. */
+  /** Settles once messages flow: entries appended from then on are delivered. One follower per room and node. */
   follow(room: RoomId, subscriber: Subscriber): Promise<void>;
   unfollow(room: RoomId): Promise<void>;
 
-  /** Whether calls can be expected to succeed now: `health` tells no trouble. */
+  /** Whether calls are expected to succeed now: `health` reports no trouble. */
   isReady(): boolean;
   health(): LogHealth;
   close(): Promise<void>;
 }
 
-/** Kinds that cannot be retracted: the room's rules, state and end depend on them, or others' counts do. */
+/** Kinds that cannot be retracted: the room's rules, state and end depend on them, or counts in gaps do. */
 export const lastingKinds: ReadonlySet<string> = new Set([
   'state',
   'gap',
@@ -266,11 +266,11 @@ export const lastingKinds: ReadonlySet<string> = new Set([
   'mute',
   'unmute',
 ]);
-/** Changes that a room takes after its end too. */
+/** Changes that a room accepts even after its end. */
 export const takenAfterEnd: ReadonlySet<Change['type']> = new Set(['retract', 'rule']);
-/** What `settle` calls the sampled-out entries of a room; no counter has this name. */
+/** The name for a room's sampled-out entries in `settle`; no counter has this name. */
 export const sampledChat = 'chat';
-/** The least time between two declarations of sampled-out entries in a room, in milliseconds. */
+/** The minimum time between two declarations of sampled-out entries in a room, in milliseconds. */
 export const declareMs = 1000;
 /** How long a client's idempotency key is honoured, in milliseconds (PROTOCOL: 10 minutes). */
 export const onceTtlMs = 600_000;

@@ -1,6 +1,6 @@
 /**
- * Why the embedded log does not take a write as the room stands. Asked before anything is written; it changes nothing
- * but for what is due to be trimmed. Repeats are `log/memory/room`'s business.
+ * Why the embedded log refuses a write in the present state of the room. Runs before anything is written, and changes
+ * nothing except trims that are due. `log/memory/room` handles repeats.
  */
 
 import type { UserId } from '../../model.ts';
@@ -21,7 +21,7 @@ export const refuse = (code: Refused['code'], more: Partial<Refused> = {}): Refu
 
 export const rateKey = ({ name }: Rate, by: UserId): string => `${name} ${by}`;
 
-/** The first reason not to keep the write, or null. A refused write leaves no trace, no token spent. */
+/** The first reason to refuse the write, or null. A refused write leaves no trace and takes no token. */
 export function checkWrite(record: RoomRecord, write: Write, limits: MemoryLimits, now: number): Refused | null {
   const { by, role, rate, change } = write;
   const { rules, ended, rates } = record;
@@ -51,13 +51,13 @@ function checkChange(record: RoomRecord, change: Change, limits: MemoryLimits, n
 const isMet = (ifVersion: IfVersion, version: number): boolean =>
   ifVersion === null || (ifVersion === 'any' ? version > 0 : ifVersion === version);
 
-/** The version of a part; 0 where there is none. */
+/** The version of a part; 0 if there is none. */
 function versionOf({ parts }: RoomRecord, part: string): number {
   const known = parts.get(part);
   return known === undefined || known.value === null ? 0 : known.version;
 }
 
-/** Removed parts that readers may still ask about count too: they are kept and sent like the others. */
+/** Removed parts that readers may still ask for count too: they are kept and sent like the others. */
 function isOneTooMany(record: RoomRecord, part: string, limits: MemoryLimits, now: number): boolean {
   const { parts } = record;
   if (parts.has(part) || parts.size < limits.statePartsMax) return false;

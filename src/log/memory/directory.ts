@@ -1,7 +1,7 @@
 /**
- * The embedded log's directory of one room: which nodes hold a stream of which user, each valid while the node's lease
- * is. It is a plain value, like everything that `log/memory/record` keeps. A node is one of several in tests alone, so
- * those that fell silent are taken out at once.
+ * The embedded log's directory of one room: which nodes hold a stream of which user, each valid as long as the node's
+ * lease. It is a plain value, like everything that `log/memory/record` keeps. Only tests have several nodes, so expired
+ * nodes are removed at once.
  */
 
 import type { UserId } from '../../model.ts';
@@ -9,20 +9,20 @@ import { leaseMs, type ViewerCount } from '../presence.ts';
 
 export interface Directory {
   readonly nodes: Map<string, NodeRecord>;
-  /** How many nodes have each user on record, be their leases valid or not. */
+  /** The number of nodes where each user is registered, whether or not their leases are valid. */
   readonly held: Map<UserId, number>;
 }
 
 interface NodeRecord {
   leaseEndsAtMs: number;
-  /** Streams, as the node said last. */
+  /** Open streams, as the node last reported. */
   viewers: number;
   readonly users: Set<UserId>;
 }
 
 export const newDirectory = (): Directory => ({ nodes: new Map(), held: new Map() });
 
-/** Starts or prolongs a node's lease, and notes its viewers where they are given. Tells whether it had run out or was gone. */
+/** Starts or prolongs a node's lease; sets `viewers` if given. Returns whether the lease had expired or was missing. */
 export function lease({ nodes }: Directory, node: string, now: number, viewers?: number): { lapsed: boolean } {
   const record = nodes.get(node) ?? { leaseEndsAtMs: now, viewers: 0, users: new Set() };
   const lapsed = record.leaseEndsAtMs <= now;
@@ -47,7 +47,7 @@ export function noteLeft(directory: Directory, node: string, user: UserId): void
   if (users?.delete(user)) release(directory, user);
 }
 
-/** Which nodes hold streams of these users, and how many of the users have one. */
+/** The nodes that hold streams of these users, and how many of the users have one. */
 export function whereIs(
   { nodes }: Directory,
   users: readonly UserId[],
@@ -66,7 +66,7 @@ export function whereIs(
   return { nodes: names, connected: found.size };
 }
 
-/** How many watch by the nodes whose lease is valid. The others are taken out, with the users that no other node has. */
+/** The viewer count of the nodes with a valid lease. Removes the other nodes, and the users that only they held. */
 export function countViewers(directory: Directory, now: number): ViewerCount {
   let viewers = 0;
   for (const [node, record] of directory.nodes) {
@@ -79,7 +79,7 @@ export function countViewers(directory: Directory, now: number): ViewerCount {
   return { viewers, users: directory.held.size };
 }
 
-/** One node less has the user on record. */
+/** Counts one node fewer that holds the user. */
 function release({ held }: Directory, user: UserId): void {
   const nodes = (held.get(user) ?? 1) - 1;
   if (nodes > 0) held.set(user, nodes);

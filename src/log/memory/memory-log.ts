@@ -1,9 +1,9 @@
 /**
- * The embedded log: the contract of `room-log` within one process, with nothing to install. `MemoryStore` stands for
- * the shared store, `open` for one gateway's link to it; several nodes may share one store, as tests of more than one
- * gateway do. Nothing outlives the process.
+ * The embedded log: the contract of `room-log` within one process, with nothing to install. `MemoryStore` is the shared
+ * store, `open` returns one gateway's link to it. Several nodes may share a store, as in tests of more than one
+ * gateway. Nothing outlives the process.
  *
- * Messages reach followers in a microtask of their own each, so never within the call that caused them, and in order.
+ * Each message reaches followers in its own microtask: in order, and never within the call that caused it.
  */
 
 import type { Clock } from '../../clock.ts';
@@ -28,17 +28,17 @@ import { type MemoryLimits, newRecord, type RoomRecord } from './record.ts';
 import { MemoryRoom } from './room.ts';
 
 /**
- * How calls fail while a test wants them to. `unavailable`: every call, and nothing is done. `outcome-unknown`: a write
- * is done, and its answer is lost; what only reads is unavailable.
+ * How calls fail on a test's request. `unavailable`: every call fails and does nothing. `outcome-unknown`: a write is
+ * done, but its answer is lost; reads are unavailable.
  */
 export type Failure = 'unavailable' | 'outcome-unknown';
 
-/** A copy of a whole store, as a backup or a replica that is behind would hold it. */
+/** A copy of a whole store, as in a backup or a replica that is behind. */
 export interface Snapshot {
   readonly rooms: ReadonlyMap<RoomId, RoomRecord>;
 }
 
-/** Rooms that each call looks at, by turns, to find those that are to be forgotten. */
+/** Rooms that each call checks, in rotation, for expiry. */
 const sweptPerCall = 2;
 
 export class MemoryStore {
@@ -56,14 +56,14 @@ export class MemoryStore {
     this.#clock = clock;
   }
 
-  /** A node's link to this store. Two links of one name stand for a node that was started again. */
+  /** Opens a node's link to this store. Two links of one name are a node before and after a restart. */
   open(nodeId: string): Backend {
     const log = new MemoryLink(nodeId, this, this.#clock);
     this.#links.add(log);
     return { log, presence: new MemoryPresence(nodeId, (id, step) => log.ask(id, step)) };
   }
 
-  /** For tests: the store restarts and has lost nothing. Rooms get a new epoch, links are told that they were cut. */
+  /** For tests: the store restarts without loss. Rooms get a new epoch; links are notified that they broke. */
   restart(): void {
     this.#run += 1;
     this.#tellResumed();
@@ -74,35 +74,35 @@ export class MemoryStore {
     return { rooms: new Map([...this.#rooms].map(([id, room]) => [id, structuredClone(room.record)])) };
   }
 
-  /** For tests: the store comes back as an older copy of itself; what was written since is lost. */
+  /** For tests: the store restarts as an older copy of itself; later writes are lost. */
   restore(snapshot: Snapshot): void {
     this.#replaceRooms(this.#reviveAll(snapshot));
     this.restart();
   }
 
-  /** For tests: the store takes an older copy over without a break, as a primary does that was a replica in between. */
+  /** For tests: the store becomes an older copy without a break, like a primary that was a replica for a while. */
   demote(snapshot: Snapshot): void {
     this.#replaceRooms(this.#reviveAll(snapshot));
     this.#run += 1;
   }
 
-  /** For tests: the store comes back empty. */
+  /** For tests: the store restarts empty. */
   forget(): void {
     this.#replaceRooms(new Map());
     this.restart();
   }
 
-  /** For tests: messages to the node are lost from now on; its calls still work. */
+  /** For tests: messages to the node are lost from now on; its calls still succeed. */
   cut(nodeId: string): void {
     this.#cut.add(nodeId);
   }
 
-  /** For tests: messages reach the node again, and its followers are told that some may be missing. */
+  /** For tests: messages reach the node again; its followers are notified that some may be missing. */
   heal(nodeId: string): void {
     if (this.#cut.delete(nodeId)) this.#tellResumed(nodeId);
   }
 
-  /** For tests: calls fail like this from now on; null ends it. */
+  /** For tests: calls fail in this mode from now on; null ends it. */
   fail(mode: Failure | null): void {
     this.#failure = mode;
   }
@@ -111,12 +111,12 @@ export class MemoryStore {
     return this.#failure;
   }
 
-  /** How many rooms are remembered. */
+  /** How many rooms are kept, expired ones included. */
   get rooms(): number {
     return this.#rooms.size;
   }
 
-  /** The room by its id, begun or begun anew where that is due. */
+  /** Finds a room, or creates it if it is new or has expired. */
   room(id: RoomId, now: number): MemoryRoom {
     this.#sweepSome(now);
     let room = this.#rooms.get(id);
@@ -170,7 +170,7 @@ export class MemoryStore {
     }
   }
 
-  /** Nothing of the room is kept but what outlives it. */
+  /** Deletes all of the room except what outlives it. */
   #forget(id: RoomId, { epoch, run, rules, ended, forgetAtMs }: RoomRecord, now: number): void {
     if (rules.keptUntilMs <= now) this.#rooms.delete(id);
     else if (forgetAtMs > 0) this.#rooms.set(id, this.#revive(id, { ...newRecord(epoch, run, 0), rules, ended }));
@@ -234,7 +234,7 @@ class MemoryLink implements RoomLog {
     this.#store.drop(this);
   }
 
-  /** Called by the store. Whoever no longer follows when the message arrives does not hear it. */
+  /** Called by the store. A follower that unfollows before the message arrives does not receive it. */
   deliver(id: RoomId, message: LogMessage): void {
     const subscriber = this.#followers.get(id);
     if (subscriber === undefined) return;
@@ -261,7 +261,7 @@ class MemoryLink implements RoomLog {
     return answer;
   }
 
-  /** A step that may be refused, and then has done nothing. */
+  /** Runs a step, or refuses and does nothing. */
   ask<Answer>(id: RoomId, step: (room: MemoryRoom, now: number) => Answer): Answer {
     this.#refuseIfAway();
     const now = this.#clock.now();

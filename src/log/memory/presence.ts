@@ -1,11 +1,11 @@
-/** Who is in the rooms of the embedded log, for one node: the contract of `presence`. */
+/** The contract of `presence` on the embedded log, for one node. */
 
 import type { Grant, Role, RoomId, UserId } from '../../model.ts';
 import type { Position } from '../position.ts';
 import type { Entered, Presence, Renewed, ViewerCount } from '../presence.ts';
 import type { MemoryRoom } from './room.ts';
 
-/** Takes a step in a room of the store. */
+/** Runs a step in a room of the store. */
 type Ask = <Answer>(id: RoomId, step: (room: MemoryRoom, now: number) => Answer) => Answer;
 
 export class MemoryPresence implements Presence {

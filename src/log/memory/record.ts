@@ -1,7 +1,7 @@
 /**
- * What the embedded log remembers of one room, as plain values: copying it is taking a backup. Here are the parts that
- * need care of their own: kept entries and rate buckets. Who is where is `log/memory/directory`'s, rules are
- * `log/memory/rules`'. What a write means is `log/memory/room`'s business.
+ * What the embedded log keeps of one room, as plain values: a copy is a backup. This file owns kept entries, counters,
+ * idempotency keys and rate buckets. `log/memory/directory` owns who is where, `log/memory/rules` the rules, and
+ * `log/memory/room` the meaning of a write.
  */
 
 import assert from 'node:assert/strict';
@@ -31,10 +31,10 @@ export type MemoryLimits = Pick<
 
 export interface RoomRecord {
   epoch: Epoch;
-  /** The run of the store that last wrote the epoch; another run means that the store came back. */
+  /** The store's run that last wrote the epoch; another run means that the store restarted. */
   run: number;
   offset: number;
-  /** The last offset that was published to all nodes; peer entries do not count. */
+  /** The last offset published to all nodes; direct signals do not count. */
   published: number;
   ended: boolean;
   isWritten: boolean;
@@ -52,12 +52,13 @@ export interface RoomRecord {
   readonly seen: Map<string, SeenRecord>;
   readonly rates: RateRecord;
   readonly directory: Directory;
-  /** How many watch, as published last, and as a node said last that it shows. */
+  /** The viewer count last published. */
   sum: ViewerCount;
+  /** The viewer count that a node last reported showing. */
   shown: ViewerCount | null;
 }
 
-/** `list[head]` is the oldest kept; trimming moves `head` and now and then cuts the list. */
+/** `list[head]` is the oldest kept entry. Trimming moves `head` and occasionally cuts the list. */
 export interface EntryRecord {
   list: Entry[];
   head: number;
@@ -78,12 +79,12 @@ export interface SeenRecord {
 }
 
 export interface RateRecord {
-  /** When the bucket is full again, in Unix milliseconds, by name and user. */
+  /** When each bucket is full again, in Unix milliseconds, by name and user. */
   readonly fullAtMs: Map<string, number>;
   sweepAtSize: number;
 }
 
-/** Buckets are swept when there are so many, or twice as many as the last sweep left. */
+/** Buckets are swept when there are this many, or twice as many as the last sweep left, whichever is more. */
 export const bucketsMin = 10_000;
 
 const epochAlphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
@@ -112,12 +113,12 @@ export const newRecord = (epoch: Epoch, run: number, forgetAtMs: number): RoomRe
   shown: null,
 });
 
-/** What is left of a room that is forgotten: its rules and its end; null where they are too. */
+/** What outlives a forgotten room: its rules and its end; null if they have expired too. */
 export function remainsOf({ rules, ended }: RoomRecord, now: number): Pick<RoomRecord, 'rules' | 'ended'> | null {
   return rules.keptUntilMs > now ? { rules, ended } : null;
 }
 
-/** Ends the epoch of a room, of which nobody knows what the store has lost. */
+/** Begins a new epoch of a room whose store may have lost entries. */
 export function beginEpoch(record: RoomRecord, run: number): void {
   record.lineage = [...record.lineage, { epoch: record.epoch, last: record.offset }].slice(-lineageMax);
   record.epoch = newEpoch();
@@ -126,12 +127,12 @@ export function beginEpoch(record: RoomRecord, run: number): void {
 
 // Entries.
 
-/** What an entry says, before it has its number. */
+/** An entry before it is numbered. */
 export type NewEntry = Pick<Entry, 'kind' | 'lane' | 'status' | 'audience' | 'body'>;
 
 export const keptCount = (entries: EntryRecord): number => entries.list.length - entries.head;
 
-/** What an entry costs beside its text, in bytes: roughly what the engine adds for the object and its place. */
+/** The memory cost of an entry beyond its text, in bytes: roughly what the engine adds for the object and its place. */
 const entryOverheadBytes = 128;
 
 function sizeOf(entry: Entry): number {
@@ -144,7 +145,7 @@ export function keep(entries: EntryRecord, entry: Entry): void {
   entries.bytes += sizeOf(entry);
 }
 
-/** Another entry in the place of the one with its number, which must be kept. */
+/** Replaces the entry that has the same number, which must be kept. */
 export function replaceKept({ entries, offset }: RoomRecord, entry: Entry): void {
   const index = entries.list.length - 1 - (offset - entry.offset);
   const old = entries.list[index];
@@ -159,7 +160,7 @@ export function keptAt({ entries, offset }: RoomRecord, wanted: number): Entry |
   return index < entries.head ? undefined : entries.list[index];
 }
 
-/** Drops the oldest entries until all three limits hold, and the removed parts that every reader knows of. */
+/** Drops the oldest entries until all three limits hold, and the removed parts whose removal every reader knows. */
 export function trimRoom(record: RoomRecord, limits: MemoryLimits, now: number): void {
   const { entries, offset, parts } = record;
   const { logEntriesMax, logBytesMax, logTtlS } = limits;
@@ -167,7 +168,7 @@ export function trimRoom(record: RoomRecord, limits: MemoryLimits, now: number):
   trim(entries, { countMax: logEntriesMax, bytesMax: logBytesMax, bornAfterMs: now - logTtlS * 1000 });
   if (keptCount(entries) === before) return;
   const first = offset - keptCount(entries) + 1;
-  // Whoever stands at `first - 1` has been told of the removals up to there, and nobody behind it is served a resume.
+  // A reader at `first - 1` has received the removals up to there; a reader behind that cannot resume exactly.
   for (const [part, { version, value }] of parts) if (value === null && version < first) parts.delete(part);
 }
 
@@ -181,7 +182,7 @@ function trim(entries: EntryRecord, limits: { countMax: number; bytesMax: number
     entries.head += 1;
     oldest = entries.list[entries.head];
   }
-  // Cutting only when half of the list is dead makes trimming cheap on average; it also lets the dead ones go.
+  // Cutting only when half of the list is dead keeps trimming cheap on average, and frees the dead entries.
   if (entries.head * 2 > entries.list.length) {
     entries.list = entries.list.slice(entries.head);
     entries.head = 0;
@@ -190,7 +191,7 @@ function trim(entries: EntryRecord, limits: { countMax: number; bytesMax: number
 
 // Counters.
 
-/** Adds to a counter, whose sum then waits to become state. */
+/** Adds to a counter; its sum then waits to become state. */
 export function countUp(counters: RoomRecord['counters'], name: string, by: number): CounterRecord {
   const counter = counters.get(name) ?? {
     total: 0,
@@ -206,7 +207,7 @@ export function countUp(counters: RoomRecord['counters'], name: string, by: numb
 
 // Idempotency keys.
 
-/** All keys live equally long, so the oldest is the first to go. */
+/** All keys have the same lifetime, so the oldest expires first. */
 export function findSeen(seen: Map<string, SeenRecord>, key: string, now: number): SeenRecord | undefined {
   for (const [name, { forgetAtMs }] of seen) {
     if (forgetAtMs > now) break;
@@ -217,11 +218,11 @@ export function findSeen(seen: Map<string, SeenRecord>, key: string, now: number
 
 // Rate buckets.
 
-/** How long until there are enough tokens, 0 where there are; takes nothing, `take` does. */
+/** Milliseconds until there are enough tokens; 0 if there are now. Takes none; `take` does. */
 export function waitForRate(rates: RateRecord, key: string, rate: Rate, now: number): number {
   const perTokenMs = 1000 / rate.perSecond;
   const overMs = waitForTokens(rates.fullAtMs.get(key), now, rate.cost * perTokenMs, rate.burst * perTokenMs);
-  // Fractions of a token do not add up exactly; a hundredth of a millisecond too early is in time.
+  // Fractions of a token do not add up exactly, so 0.01 ms too early is accepted.
   return overMs > 0.01 ? Math.max(1, Math.ceil(overMs)) : 0;
 }
 
@@ -234,7 +235,7 @@ export function take(rates: RateRecord, key: string, rate: Rate, now: number): v
   rates.sweepAtSize = Math.max(bucketsMin, rates.fullAtMs.size * 2);
 }
 
-/** The parts that changed after a version, in a map of their own. */
+/** The parts that changed after a version, in a new map. */
 export function partsAfter(parts: ReadonlyMap<string, StatePart>, version: number): Map<string, StatePart> {
   return new Map([...parts].filter(([, part]) => part.version > version));
 }

@@ -1,6 +1,6 @@
 /**
- * What the embedded log does with an event that is taken back: which ones can be, and the tombstone that is left of them.
- * The rules alone, on plain values that a copy takes along; `log/memory/room` numbers and tells the retraction.
+ * How the embedded log retracts events: which ones can be retracted, and the tombstone that remains.
+ * Only the rules, on plain values that a snapshot includes; `log/memory/room` numbers and publishes the retraction.
  */
 
 import type { Entry } from '../../model.ts';
@@ -15,8 +15,8 @@ export function findRetractable(record: RoomRecord, { epoch, offset }: Position)
 }
 
 /**
- * Leaves a tombstone of an event and tells those whom it was for; answers where and when that was, where it was earlier.
- * `add` numbers and tells an entry, and answers how many of its targets are connected.
+ * Replaces an event with a tombstone and notifies its audience. If it was retracted earlier, returns where and when.
+ * `add` numbers and publishes an entry, and returns how many of its targets are connected.
  */
 export function retract(
   record: RoomRecord,
@@ -26,14 +26,14 @@ export function retract(
   const entry = findRetractable(record, target);
   if (entry === null) return {};
   if (entry.status === 'tombstone') return retractionOf(record, entry);
-  // First, because adding may trim it.
+  // Before `add`, which may trim the entry.
   makeTombstone(record, entry, { epoch: record.epoch, offset: record.offset + 1 });
   const connected = add({ kind: 'retract', lane: 'must', audience: entry.audience, body });
   if (entry.audience === 'all') record.retracted = record.offset;
   return { connected };
 }
 
-/** Leaves nothing of an entry but its place, time, kind and audience, and which entry has retracted it. */
+/** Keeps only an entry's position, time, kind and audience, and the id of the entry that retracted it. */
 function makeTombstone(
   record: RoomRecord,
   { epoch, offset, at, kind, status, audience: whose }: Entry,
@@ -44,7 +44,7 @@ function makeTombstone(
   replaceKept(record, { epoch, offset, at, kind, lane: 'chat', status: 'tombstone', audience, body });
 }
 
-/** Where and when a tombstone was retracted. It is kept as long as the tombstone, being younger. */
+/** Where and when a tombstone was retracted. The `retract` entry is younger, so it is kept as long as the tombstone. */
 function retractionOf(record: RoomRecord, tombstone: Entry): { position?: Position; at?: number } {
   const position = parsePosition((JSON.parse(tombstone.body) as { by: string }).by);
   const retraction = position === null ? undefined : keptAt(record, position.offset);

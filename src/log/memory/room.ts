@@ -1,7 +1,7 @@
 /**
- * One room of the embedded log: what a write means and what a reader gets. Every method is one synchronous step, which
- * is all that "atomic" takes in one process. It knows no nodes but by name and no network; `memory-log` finds the room,
- * tells it the time, and carries what it publishes.
+ * One room of the embedded log: what a write means and what a reader gets. Every method is one synchronous step, and so
+ * atomic within one process. It knows nodes only by name, and no network. `memory-log` finds the room, passes the time,
+ * and delivers what the room publishes.
  */
 
 import { Refusal } from '../../errors.ts';
@@ -44,17 +44,17 @@ import {
 import { retract } from './retract.ts';
 import { isBound, keepRules, listRules, setRule } from './rules.ts';
 
-/** Carries a message to all nodes that follow the room, or to those named. */
+/** Publishes a message to all nodes that follow the room (null), or to the named ones among them. */
 export type Publish = (message: LogMessage, nodes: ReadonlySet<string> | null) => void;
 
-/** Idempotency keys that a room remembers. One more is refused with `overloaded`: forgetting one would break a promise. */
+/** Idempotency keys per room. One more is refused with `overloaded`: dropping a key would break a promise. */
 export const onceKeysMax = 100_000;
-/** How long a room that was never written outlives the last stream in it. */
+/** How long a room without any write outlives its last stream. */
 const idleRoomMs = 120_000;
-/** The least time between two publications of one counter. */
+/** The minimum time between two publications of one counter. */
 const countPublishMs = 100;
 
-/** What a node says when it renews; see `Presence.renew`. */
+/** What a node reports when it renews; see `Presence.renew`. */
 export interface Renewal {
   readonly node: string;
   readonly viewers: number;
@@ -63,7 +63,7 @@ export interface Renewal {
 }
 
 type Kept = Extract<Appended, { outcome: 'kept' }>;
-/** `position` and `at` where they are not those of the room's last entry. */
+/** `position` and `at` if they are not those of the room's last entry. */
 type Result = Pick<Kept, 'connected' | 'total' | 'pending'> & Partial<Pick<Kept, 'position' | 'at'>>;
 
 export class MemoryRoom {
@@ -77,7 +77,7 @@ export class MemoryRoom {
     this.record = record;
   }
 
-  /** A room begins, or begins anew: then with the rules and the end of the one that was forgotten. */
+  /** Creates a room; if `old`, its expired predecessor, is given, with the rules and the end that outlive it. */
   static create(limits: MemoryLimits, publish: Publish, run: number, now: number, old?: RoomRecord): MemoryRoom {
     const remains = old === undefined ? null : remainsOf(old, now);
     const record = { ...newRecord(newEpoch(), run, now + idleRoomMs), ...remains, isWritten: remains !== null };
@@ -86,7 +86,7 @@ export class MemoryRoom {
     return room;
   }
 
-  /** A store that came back may have lost its latest entries; nobody can tell, so the numbers get a new epoch. */
+  /** A restarted store may have lost its latest entries without a trace, so the offsets get a new epoch. */
   fence(run: number): void {
     const { record } = this;
     if (record.run === run) return;
@@ -242,7 +242,7 @@ export class MemoryRoom {
 
   #count(name: string, by: number, now: number): Pick<Kept, 'total' | 'pending'> {
     const counter = countUp(this.record.counters, name, by);
-    // What becomes state is told by the state's entry.
+    // If the sum becomes state, the state's entry publishes it.
     if (now - counter.settledAtMs >= this.#limits.countMs) this.#settle(name, now);
     else if (now - counter.publishedAtMs >= countPublishMs) {
       counter.publishedAtMs = now;
@@ -259,7 +259,7 @@ export class MemoryRoom {
     this.#setPart(name, JSON.stringify({ total: counter.total }), now);
   }
 
-  /** Declares what is due, and says whether the next chat is beyond the rate. */
+  /** Declares what is due, and returns whether the next chat is above the rate. */
   #isSampledOut(now: number): boolean {
     const { record } = this;
     if (declaredInMs(record.chat, now) === 0) this.#declare(now);
@@ -280,7 +280,7 @@ export class MemoryRoom {
     record.parts.set(part, { version: record.offset, value });
   }
 
-  /** Numbers, keeps and publishes an entry; answers how many of its targets are connected. */
+  /** Numbers, keeps and publishes an entry; returns how many of its targets are connected. */
   #add({ kind, lane, status, audience, body }: NewEntry, now: number): number {
     const { record } = this;
     record.offset += 1;
@@ -299,7 +299,7 @@ export class MemoryRoom {
     return 0;
   }
 
-  /** From now on the room is kept for as long as one that is not used any more. */
+  /** Restarts the time after which an unused room is forgotten. */
   #outlive(now: number): void {
     const { record } = this;
     const { roomTtlS, rulesTtlS } = this.#limits;

@@ -1,6 +1,6 @@
 /**
- * The embedded log's rules on users of one room: who may set and lift them, and whom they bind. A plain value, like
- * everything that `log/memory/record` keeps; it outlives the room, and so does the room's end.
+ * The embedded log's rules on users of one room: which roles may set and lift them, and which users they bind. A plain
+ * value, like everything that `log/memory/record` keeps. The rules and the room's end outlive the room.
  */
 
 import { isAtLeast, type Role, rankOf, type UserId } from '../../model.ts';
@@ -9,25 +9,25 @@ import type { Change, Reader, Rule } from '../room-log.ts';
 export interface RuleRecord {
   readonly ban: Map<UserId, KeptRule>;
   readonly mute: Map<UserId, KeptRule>;
-  /** Until when they are kept, whatever becomes of the room, Unix ms. */
+  /** The rules are kept until then, even if the room is forgotten (Unix milliseconds). */
   keptUntilMs: number;
 }
 
 type KeptRule = Pick<Rule, 'sinceMs' | 'role' | 'body'> & {
-  /** Unix milliseconds; `Infinity` for good. */
+  /** Unix milliseconds; `Infinity`: permanent. */
   readonly untilMs: number;
 };
 type RuleChange = Extract<Change, { type: 'rule' }>;
 
 export const newRules = (): RuleRecord => ({ ban: new Map(), mute: new Map(), keptUntilMs: 0 });
 
-/** Whether a rule is in force on a user and binds the role with which the user comes. */
+/** Whether a rule on a user is in force and binds the reader's role. */
 export function isBound(rules: RuleRecord, rule: 'ban' | 'mute', { id, role }: Reader, now: number): boolean {
   const known = id === null ? undefined : rules[rule].get(id);
   return known !== undefined && known.untilMs > now && !isAtLeast(role, known.role);
 }
 
-/** Why a rule cannot be set or lifted by a role; null where it can. Those that ran out go by the way. */
+/** Why a role cannot set or lift a rule; null if it can. Deletes expired rules if it needs room for one more. */
 export function whyNotRule(
   rules: RuleRecord,
   { rule, user, seconds }: RuleChange,
@@ -53,7 +53,7 @@ export function setRule(rules: RuleRecord, { rule, user, seconds, body }: RuleCh
   if (seconds > 0) keepRules(rules, untilMs);
 }
 
-/** What is kept longer already stays so. */
+/** Prolongs how long the rules are kept; never shortens it. */
 export function keepRules(rules: RuleRecord, untilMs: number): void {
   rules.keptUntilMs = Math.max(rules.keptUntilMs, untilMs);
 }
