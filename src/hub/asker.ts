@@ -1,29 +1,29 @@
 /**
- * Whom the bounds of admission count: a user by its name, whoever the token makes it; a client without a token by the
- * network that it comes from. Many share a network (a stadium, a carrier), so its bounds are high.
+ * The client that admission limits count: a user by its id, whatever role its token grants; a client without a token by
+ * its network. Many clients share a network (a stadium, a carrier), so its limits are high.
  */
 
 import { isIP } from 'node:net';
 import type { Identity } from '../model.ts';
 
 export interface Asker {
-  /** One text per user, and per network; none is both. */
+  /** One text per user, and per network; no text is both. */
   readonly key: string;
   readonly isNamed: boolean;
   /** The platform's own back end: it is trusted, and may watch every room under one name. */
   readonly isPlatform: boolean;
-  /** Whether its token names the room that it asks for. Any room will do for `*`, and for nobody. */
+  /** Whether its token names the requested room. A token for `*`, or no token, names none. */
   readonly namesRoom: boolean;
 }
 
-/** `address`: where a client without a token comes from; empty where nobody can say. */
+/** `address`: the address of a client without a token; empty if unknown. */
 export function askerOf({ id, role, namesRoom = false }: Identity, address: string = ''): Asker {
   if (id === null) return { key: `@${networkOf(address)}`, isNamed: false, isPlatform: false, namesRoom: false };
   return { key: `u${id}`, isNamed: true, isPlatform: role === 'service', namesRoom };
 }
 
 /**
- * What one client can choose its addresses from: of IPv6 a /64 (RFC 6177), of IPv4 the address, also where it is
+ * The range that one client can choose its addresses from: of IPv6 a /64 (RFC 6177), of IPv4 the address, also if it is
  * written as IPv6 (RFC 4291, section 2.5.5.2).
  */
 export function networkOf(address: string): string {

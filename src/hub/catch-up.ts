@@ -1,11 +1,11 @@
 /**
- * How a viewer is attached: it gets the verdict on its id, the state and what it missed, and is attached at the end of
- * the tape, so that between history and live nothing is lost and nothing comes twice.
+ * Attaches a viewer: it gets the verdict on its id, the state and what it missed, and is attached at the end of the
+ * tape. Between history and live no entry is lost or duplicated.
  *
- * The tape gathers for it from before the first read. While its place lies before the tape, pages are read from the
- * log; as soon as the tape covers its place, the rest is delivered from there in one turn, in which nothing can be
- * added. Every read is judged like a resume of its own: if the log was trimmed or lost under a slow replay, the viewer
- * gets a gap and goes on behind it.
+ * The tape grows for the viewer from before the first read. While its place lies before the tape, pages are read from
+ * the log. Once the tape covers its place, the rest is delivered from there in one turn, in which nothing can be added.
+ * Every read is judged like a resume of its own: if the log was trimmed or lost during a slow replay, the viewer gets a
+ * gap and continues after it.
  */
 
 import { isFor } from '../fanout/audience.ts';
@@ -36,7 +36,7 @@ export interface CatchUpOptions {
   readonly retryMs: number;
 }
 
-/** How much further than asked history is looked for where entries are not for everybody. */
+/** Entries searched per event of history requested: some entries are not for every viewer. */
 const historyLookback = 4;
 
 export class CatchUp {
@@ -44,9 +44,9 @@ export class CatchUp {
   readonly #options: CatchUpOptions;
   readonly #viewer: Viewer;
   #after: Followed;
-  /** State up to here is in the snapshot that the viewer has. It may be of a later epoch than the viewer's place. */
+  /** The viewer's snapshot holds the state up to here. It may be of a later epoch than the viewer's place. */
   #stateAsOf: Position;
-  /** The viewer count that it was sent last, as a frame. */
+  /** The viewer count that it got last, as a frame. */
   #viewerCount = '';
 
   constructor(join: Join, options: CatchUpOptions) {
@@ -58,7 +58,7 @@ export class CatchUp {
     this.#stateAsOf = this.#after;
   }
 
-  /** Settled when the viewer is attached or gone. Rejects with the log's refusal. */
+  /** Settles when the viewer is attached or gone. Rejects with the log's refusal. */
   async run(): Promise<void> {
     const tail = await this.#reach(this.#join.tail);
     if (tail === null) return;
@@ -72,7 +72,7 @@ export class CatchUp {
     }
   }
 
-  /** Brings the room up to a tail, or to a later one if the history changed meanwhile; null where the viewer left. */
+  /** Brings the room up to a tail, or to a later one if the history changed meanwhile; null if the viewer left. */
   async #reach(tail: Tail): Promise<Tail | null> {
     const { room } = this.#join;
     let reached = tail;
@@ -96,18 +96,18 @@ export class CatchUp {
     return { verdict: 'gap', to: { epoch: tail.epoch, offset: oldest }, missed, cause: judged.cause ?? 'trimmed' };
   }
 
-  /** The offset after which the viewer has its latest `count` events, or as many of them as can be found nearby. */
+  /** The offset after which the viewer has its latest `count` events, or as many of them as are found nearby. */
   async #historyStart(tail: Tail, count: number): Promise<number> {
     const offset = Math.max(tail.first - 1, tail.offset - Math.min(count * historyLookback, pageEntries));
     const entries = await this.#entriesAfter({ epoch: tail.epoch, offset }, tail);
-    // If much was written and trimmed since the tail was read, this may reach beyond it; state is known up to there only.
+    // If much was written and trimmed since the tail was read, this may go beyond it. State ends at the tail.
     const isHistory = ({ kind, offset }: Entry): boolean => offset <= tail.offset && kind !== 'state' && kind !== 'gap';
     const its = entries.filter((entry) => isHistory(entry) && isFor(entry, this.#viewer.identity));
     const first = its.at(-count) ?? its[0];
     return first === undefined ? tail.offset : first.offset - 1;
   }
 
-  /** From a page that a crowd shares, unless it was read before the tail was. */
+  /** From a shared page, unless that was read before the tail was. */
   async #entriesAfter(after: Position, tail: Tail): Promise<readonly Entry[]> {
     const { room } = this.#join;
     const { reading } = await room.pages.read(after);
@@ -115,7 +115,7 @@ export class CatchUp {
     return (await this.#options.log.read(room.id, after, pageEntries)).entries;
   }
 
-  /** `retry`, `resume`, `state`, and how many watch: what every stream begins with. */
+  /** `retry`, `resume`, `state` and the viewer count: the beginning of every stream. */
   #greet(judged: Judgement, tail: Tail): void {
     const { room, request } = this.#join;
     const { from, isOtherUser = false } = request;
@@ -144,7 +144,7 @@ export class CatchUp {
     if (cause !== null) hubCounters.gaps[cause] += 1;
   }
 
-  /** If the tape covers the viewer's place: gives it the rest and attaches it. False if it cannot be attached yet. */
+  /** If the tape covers the viewer's place, delivers the rest and attaches it. False if it cannot be attached yet. */
   #attach(): boolean {
     const { room, viewerSet } = this.#join;
     if (this.#viewer.isWaiting) return false;
@@ -157,14 +157,14 @@ export class CatchUp {
       this.#after = { ...this.#after, offset: upTo };
       if (this.#viewer.isWaiting) return false;
     }
-    // A viewer count is laid on the tape once, for those who are attached, and is no part of what is replayed.
+    // A viewer count is laid on the tape once, for attached viewers, and is not replayed.
     const watched = room.watchedFrame();
     if (watched !== this.#viewerCount) this.#viewer.send(Piece.private(watched));
     viewerSet.attach(this.#viewer);
     return true;
   }
 
-  /** Before the user was on record here, what named it passed this node by; from then on the tape has it. */
+  /** Entries that name the user were not published to this node before its registration; the tape has later ones. */
   #mayLackItsOwn(user: UserId): boolean {
     const { room, tail } = this.#join;
     const { offset } = this.#after;
@@ -184,12 +184,12 @@ export class CatchUp {
     if (reading.entries.length === 0) await room.intake.reach(reading.tail);
   }
 
-  /** Whether the snapshot that the viewer has holds changes that the log has lost, though its place is still good. */
+  /** Whether the viewer's snapshot holds changes that the log has lost, though its place is still valid. */
   #isStateLost(tail: Tail): boolean {
     return judge(this.#stateAsOf, tail).cause === 'failover';
   }
 
-  /** The log was trimmed or lost under the replay. */
+  /** The log was trimmed or lost during the replay. */
   async #declare(judged: Judgement, tail: Tail): Promise<void> {
     const { room } = this.#join;
     if ((await this.#reach(tail)) === null) return;
@@ -202,10 +202,10 @@ export class CatchUp {
     this.#viewer.send(Piece.private(gap + room.state.wholeFrame()));
   }
 
-  /** Delivers a page in parts, each when the one before it has gone, as long as nothing in it was retracted. */
+  /** Delivers a page in parts, each after the previous one was sent, as long as nothing in it was retracted. */
   async #send(page: Page, drops: number): Promise<void> {
     const { identity } = this.#viewer;
-    // The room notifies it too, but may hear of the ban later than this page.
+    // The room notifies the viewer too, but may receive the ban after this page.
     for (const ban of page.bans) if (binds(ban, identity)) this.#join.banned(ban);
     if (this.#viewer.isGone) return;
     const user = identity.id;

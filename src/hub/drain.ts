@@ -1,7 +1,7 @@
 /**
- * What operators see and do of this node's viewers: who watches what, handing a room's viewers over, and draining the
- * node before it goes. Counts misrouted requests: those that the proxy had meant for another group, which says that
- * nodes and proxy do not agree on who is in which group.
+ * What operators see and do of this node's viewers: the room list, handing over a room's viewers, and draining the node
+ * before shutdown. Counts misrouted requests: those that the proxy meant for another group. They show that nodes and
+ * proxy disagree on which node is in which group.
  */
 
 import type { Clock } from '../clock.ts';
@@ -9,25 +9,25 @@ import type { RoomId } from '../model.ts';
 import type { Viewer } from '../stream/viewer.ts';
 import { Handover } from './handover.ts';
 
-/** What a hub shows of itself here. */
+/** What a hub exposes for this. */
 export interface Watched {
   roomList(): Iterable<{ readonly room: RoomId; readonly viewers: number }>;
   viewersOf(room: RoomId): readonly Viewer[];
   everybody(): readonly Viewer[];
 }
 
-/** What a proxy calls the group of a room that several groups share: any node may be meant. */
+/** A proxy's name for the group of a room that several groups share: any node may be meant. */
 const hotGroup = 'hot';
-/** A node that leaves by itself hands so many viewers over per second at least, if there is time for it. */
+/** A node that shuts down hands over at least this many viewers per second, if there is time for it. */
 const leavingPerSecond = 500;
-/** How much of the time that a node has for leaving goes into handing over; the rest is for those who are slow to go. */
+/** The share of the shutdown time for handing over; the rest is for viewers that are slow to leave. */
 const handingOverShare = 0.8;
 
 export class Drain {
   readonly #watched: Watched;
   readonly #group: string;
   readonly #handover: Handover;
-  /** Aborted when the drain is taken back; null where there is none. */
+  /** Aborted when the drain is cancelled; null if there is none. */
   #draining: AbortController | null = null;
   #isLeaving = false;
   #misrouted = 0;
@@ -53,7 +53,7 @@ export class Drain {
     return this.#moved;
   }
 
-  /** Takes note of the group that a proxy meant a request for; null where no proxy said anything. */
+  /** Notes the group that a proxy meant a request for; null if no proxy named one. */
   note(group: string | null): void {
     if (group !== null && group !== this.#group && group !== hotGroup) this.#misrouted += 1;
   }
@@ -62,7 +62,7 @@ export class Drain {
     return this.#watched.roomList();
   }
 
-  /** Hands over a share (0 to 1) of a room's viewers, spread evenly over the time. Returns how many. */
+  /** Hands over a share (0 to 1) of a room's viewers, spread evenly over `overMs`. Returns how many. */
   move(room: RoomId, share: number, overMs: number): number {
     const all = this.#watched.viewersOf(room).filter(({ isGone }) => !isGone);
     const some = all.slice(0, Math.round(all.length * share));
@@ -78,7 +78,7 @@ export class Drain {
     return all.length;
   }
 
-  /** Takes a drain back: viewers not yet notified stay, and new ones are admitted. False on the way out of the process. */
+  /** Cancels a drain: viewers not yet notified stay, and new ones are admitted. False during shutdown. */
   undrain(): boolean {
     if (this.#isLeaving) return false;
     this.#draining?.abort();
@@ -86,7 +86,7 @@ export class Drain {
     return true;
   }
 
-  /** Drains the node within `withinMs`, in less where few are here; settled when all are notified. */
+  /** Drains the node within `withinMs`, sooner if few viewers are here. Settles when all are notified. */
   async leave(withinMs: number): Promise<void> {
     this.#isLeaving = true;
     const all = this.#watched.everybody();

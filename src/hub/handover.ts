@@ -1,30 +1,31 @@
 /**
- * Hands viewers over to wherever the proxy sends them now: each is notified by `move` when to come back, and its stream
- * ends. They are notified in turn, and the times are so far apart that they come back evenly over the time that was asked
- * for: whoever drains a node chooses how many reconnects a second the others get. A turn that comes late moves all that
- * follow, by a fifth of that time at most, or those who are overdue would come at once. Who comes first is left to chance.
+ * Hands viewers over to the node that the proxy now routes them to: `move` notifies each when to reconnect, and its
+ * stream ends. Viewers are notified in turn. Their times are spaced so that they reconnect evenly over the requested
+ * time: the operator that drains a node chooses how many reconnects per second the other nodes get. A late turn delays
+ * all that follow, by a fifth of that time at most in total, so that overdue viewers do not reconnect at once. The
+ * order is random.
  */
 
 import type { Clock, Timer } from '../clock.ts';
 import { sliceViewers } from '../fanout/flush.ts';
 import type { Viewer } from '../stream/viewer.ts';
 
-/** Viewers are notified this often, those of one turn at once; they come back one after the other all the same. */
+/** Interval of the turns. The viewers of one turn are notified together, but reconnect one after the other. */
 const turnMs = 100;
-/** Of the time that was asked for, how much turns may come late in all before those who are overdue come at once. */
+/** How late turns may come in total, as a share of the requested time. After that, overdue viewers return at once. */
 const lateShare = 0.2;
-/** The least time to come back: enough for a proxy to have closed its side. */
+/** The least time before a reconnect: enough for a proxy to close its side. */
 const leastRetryMs = 50;
 
 interface Order {
   readonly viewers: readonly Viewer[];
   readonly overMs: number;
-  /** Later than it was where turns came late. */
+  /** Moved forward by late turns. */
   beganMs: number;
   /** When the next turn is due, and by how much turns may still come late. */
   turnAtMs: number;
   slackMs: number;
-  /** Those before it are notified. */
+  /** Viewers before this index are notified. */
   next: number;
   timer: Timer | null;
   readonly done: () => void;
@@ -38,7 +39,10 @@ export class Handover {
     this.#clock = clock;
   }
 
-  /** Tells them all within `overMs`, or a fifth more where the process stood still; settled when that is done, or on closing, or when the order is aborted. */
+  /**
+   * Notifies all viewers within `overMs`, or a fifth more if the process stalled. Settles when that is done, on close,
+   * or when the order is aborted.
+   */
   begin(viewers: readonly Viewer[], overMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const order: Order = {
@@ -84,19 +88,19 @@ export class Handover {
     if (order.next === order.viewers.length) order.done();
     else {
       const again = (): void => this.#turn(order);
-      // What is due now and did not fit into this slice comes as soon as the event loop has had its turn.
+      // Viewers that are due and did not fit into this slice follow once the event loop has had its turn.
       order.turnAtMs = nowMs + (notified === sliceViewers ? 0 : turnMs);
       order.timer = notified === sliceViewers ? this.#clock.soon(again) : this.#clock.after(turnMs, again);
     }
   }
 
-  /** When the next one is to come back, in milliseconds since the order, but for the least time. */
+  /** When the next viewer is to reconnect, in milliseconds since the order began, without the least time. */
   #dueMs({ viewers, overMs, next }: Order): number {
     return (next / viewers.length) * overMs;
   }
 }
 
-/** Fisher and Yates. */
+/** Fisher-Yates. */
 function shuffled<One>(all: readonly One[]): readonly One[] {
   const some = [...all];
   for (let left = some.length - 1; left > 0; left -= 1) {

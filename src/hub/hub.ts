@@ -1,6 +1,6 @@
 /**
- * The hub: which rooms this node listens to, and for whom. A room is followed from the first viewer to a while after
- * the last one. Knows no HTTP: it is asked whether a stream may be opened, and then opens it on a socket.
+ * The hub: the rooms that this node follows, and their viewers. A room is followed from its first viewer until a while
+ * after its last one. Knows no HTTP: it admits a stream, and then opens it on a socket.
  */
 
 import type { Socket } from 'node:net';
@@ -29,13 +29,13 @@ export type HubSettings = RoomsSettings &
   JoinLimiterSettings &
   Pick<Settings, 'viewersMax' | 'userStreamsMax' | 'addressStreamsMax' | 'retryMs' | 'replayEntriesMax'>;
 
-/** `retryMs`: when to come back, where that makes sense. */
+/** `retryMs`: milliseconds to wait before a retry. Absent if no retry can succeed. */
 export type Admission =
   | Join
   | { readonly outcome: 'ended' | 'banned' }
   | { readonly outcome: 'overloaded'; readonly retryMs: number };
 
-/** Who has as many streams as it may is to come back when one of them may be over, so this many times later. */
+/** A client at its limit of streams retries when one of them may have ended: after this many times `retryMs`. */
 const atBoundRetries = 10;
 
 export class Hub {
@@ -49,7 +49,7 @@ export class Hub {
   readonly #joinContext: JoinContext;
   #isClosing = false;
 
-  /** `report` is told of mistakes of our own, which must not go unseen. */
+  /** `report` is called with internal errors, which must not go unnoticed. */
   constructor(backend: Backend, settings: HubSettings, clock: Clock, report: (error: unknown) => void) {
     this.hubCounters = new HubCounters();
     this.#log = backend.log;
@@ -70,7 +70,7 @@ export class Hub {
     };
   }
 
-  /** Open streams, and those on their way in. */
+  /** Open streams, and joining ones. */
   get viewers(): number {
     return this.#joinContext.streamTimers.size;
   }
@@ -79,12 +79,12 @@ export class Hub {
     return this.#joinContext.rooms.size;
   }
 
-  /** Milliseconds for a `retry:` line: randomised, so that those who were cut together do not return together. */
+  /** Milliseconds for a `retry:` line: randomised, so that viewers cut together do not return together. */
   retryMs(): number {
     return Math.round(this.#settings.retryMs * (0.5 + Math.random()));
   }
 
-  /** Decides whether a stream may be opened. The token is good already. Rejects with the log's refusal. */
+  /** Decides whether a stream may be opened. The token is verified already. Rejects with the log's refusal. */
   async admit(request: StreamRequest): Promise<Admission> {
     if (this.#isClosing) return this.#turnAway('leaving');
     const asker = askerOf(request.identity, request.address);
@@ -110,7 +110,7 @@ export class Hub {
     }
   }
 
-  /** Opens an admitted stream on a socket, which is its own from now on. `head` goes out before its first bytes. */
+  /** Opens an admitted stream on a socket, which it owns from now on. `head` goes out before its first bytes. */
   open(join: Join, socket: Socket, encoding: Encoding, head: Buffer, framing?: Framing): void {
     if (join.identity.expiresAtMs <= this.#clock.now()) join.viewer.end('expired');
     join.open(socket, encoding, head, framing);
@@ -135,12 +135,12 @@ export class Hub {
     return isNamed ? this.#settings.userStreamsMax : this.#settings.addressStreamsMax;
   }
 
-  /** The room, followed until `done`; null if this node, or the asker, follows as many as it may. */
+  /** The room, followed until `done`; null if this node or the asker follows as many rooms as allowed. */
   use(id: RoomId, asker: Asker): Promise<{ room: Room; done: () => void } | null> {
     return this.#joinContext.rooms.use(id, asker);
   }
 
-  /** The rooms that somebody watches here. */
+  /** The rooms that have viewers here. */
   *roomList(): Generator<{ readonly room: RoomId; readonly viewers: number }> {
     for (const { id, size } of this.#joinContext.rooms.all()) if (size > 0) yield { room: id, viewers: size };
   }
@@ -153,7 +153,7 @@ export class Hub {
     return this.#joinContext.streamTimers.viewers();
   }
 
-  /** Ends every stream, a slice at a time, and lets go of the rooms. Nobody is admitted any more. */
+  /** Ends every stream, a slice at a time, and unfollows the rooms. No stream is admitted any more. */
   async close(): Promise<void> {
     this.#isClosing = true;
     this.#joinContext.rooms.rest();

@@ -1,10 +1,10 @@
 /**
- * How fast streams may be opened on this node: a token bucket, so that a crowd that comes back at once does not slow
- * down those who are here. Who finds no token is given a time to come back, each its own: the first free one in the
- * order of their coming, so that the crowd returns as fast as it can be let in, and no faster.
+ * Limits how fast streams are opened on this node: a token bucket, so that a crowd that reconnects at once does not
+ * slow down attached viewers. A client that finds no token gets a retry time of its own: the first free one, in order
+ * of arrival. So the crowd returns as fast as it can be admitted, and no faster.
  *
- * Users come first: clients without a name get what is left, as the second half of the bucket is closed to them. And
- * each user and each network has a bucket of its own, so that nobody takes what belongs to all.
+ * Users come first: the second half of the bucket is closed to clients without a name, so they get what is left. Each
+ * user and each network also has a bucket of its own, so that none takes the share of all.
  */
 
 import type { Clock } from '../clock.ts';
@@ -12,17 +12,17 @@ import { fullAgainAt, waitForTokens } from '../token-bucket.ts';
 import type { Asker } from './asker.ts';
 
 export interface JoinLimiterSettings {
-  /** Streams per second; as many may come at once after a quiet second. */
+  /** Streams per second; as many may be opened at once after a quiet second. */
   readonly joinsPerSecond: number;
   readonly userStreamsMax: number;
 }
 
-/** The longest that anybody is sent away for. */
+/** The longest retry time, before `retryMs` is added. */
 const longestMs = 60_000;
 const burstMs = 1_000;
-/** In this time a user may open as many streams as it may have. */
+/** Within this time a user may open as many streams as it may have. */
 const userBurstMs = 10_000;
-/** How much of the rate one network may take that shows no tokens. */
+/** The share of the rate that one network may take for clients without a token. */
 const networkShare = 0.25;
 
 export class JoinLimiter {
@@ -30,9 +30,9 @@ export class JoinLimiter {
   readonly #perToken: number;
   readonly #users: Buckets;
   readonly #networks: Buckets;
-  /** When the bucket of all is full again. */
+  /** When the shared bucket is full again. */
   #fullAtMs = 0;
-  /** Up to when the times of coming back are given out: to users, and to others. */
+  /** The latest retry time given out: to users, and to others. */
   readonly #promisedMs = { named: Number.NEGATIVE_INFINITY, unnamed: Number.NEGATIVE_INFINITY };
 
   constructor(clock: Clock, { joinsPerSecond, userStreamsMax }: JoinLimiterSettings) {
@@ -42,7 +42,7 @@ export class JoinLimiter {
     this.#networks = new Buckets(this.#perToken / networkShare, burstMs);
   }
 
-  /** Takes a token: null where there was one, else the milliseconds after which to come back, `retryMs` at least. */
+  /** Takes a token. Returns null, or the milliseconds to wait before a retry: `retryMs` at least. */
   pass({ key, isNamed, isPlatform }: Pick<Asker, 'key' | 'isNamed' | 'isPlatform'>, retryMs: number): number | null {
     const now = this.#clock.now();
     const own = isPlatform ? null : isNamed ? this.#users : this.#networks;
@@ -61,7 +61,7 @@ export class JoinLimiter {
   }
 }
 
-/** A bucket per key. One that is full again is forgotten, so there are as many as the common rate fills in that time. */
+/** A bucket per key. Full buckets are dropped, so there are only as many as the shared rate can use in that time. */
 class Buckets {
   readonly #perTokenMs: number;
   readonly #burstMs: number;
@@ -73,7 +73,7 @@ class Buckets {
     this.#burstMs = Math.max(burstMs, perTokenMs);
   }
 
-  /** How long until there is a token; 0 where there is one. */
+  /** Milliseconds until there is a token; 0 if there is one. */
   waitMs(key: string, now: number): number {
     return waitForTokens(this.#fullAtMs.get(key), now, this.#perTokenMs, this.#burstMs);
   }

@@ -1,10 +1,10 @@
 /**
- * The one record of a stream, from the moment that it is asked for until it is over. Admission, the room, its
- * attendance, the stream timers and the catch-up share it. Its viewer is reserved before anything is awaited, so what
- * ends streams (a ban, a newer token, a drain, the end of the room) finds it on its way in as it finds any other.
+ * The one record of a stream, from its request to its end. Admission, the room, its attendance, the stream timers and
+ * the catch-up share it. Its viewer is reserved before anything is awaited. So whatever ends streams (a ban, a newer
+ * token, a drain, the end of the room) also finds a stream that is still joining.
  *
  * A join is in one of these modes:
- * - **entering**: the room is opened, and the log is asked to put the user on record.
+ * - **entering**: the room is opened, and the log is asked to register the user.
  * - **admitted**: the log has answered with a tail. The stream waits for its socket.
  * - **open**: the viewer has its socket. It catches up, and is attached to its viewer set.
  * - **released**: everything that it held is given back, once.
@@ -25,18 +25,18 @@ import type { Asker } from './asker.ts';
 import type { Rooms } from './rooms.ts';
 import type { Shares } from './shares.ts';
 
-/** What a client came with: an id, none, or something that is no id of ours. */
+/** The id that a client sent: a position, none, or a text that is not one of our ids. */
 export type From = Position | null | 'unreadable';
 
 export interface StreamRequest {
   readonly room: RoomId;
   readonly identity: Identity;
   readonly from: From;
-  /** How many of the latest events a first visit wants. */
+  /** How many of the latest events a first visit requests. */
   readonly history: number;
   /** The address of a client without a token. */
   readonly address?: string;
-  /** The id that it came with may have been given to another user. */
+  /** The id that it sent may have been issued to another user. */
   readonly isOtherUser?: boolean;
 }
 
@@ -59,12 +59,12 @@ export class Join implements Visitor, ViewerListener {
   #use: { readonly room: Room; readonly done: () => void } | null = null;
   #viewerSet: ViewerSet | null = null;
   #tail: Tail | null = null;
-  /** The newest ban that came before the log had answered. */
+  /** The newest ban received before the log answered. */
   #ban: Ban | null = null;
   #wake: (() => void) | null = null;
   #isReleased = false;
 
-  /** Call when a stream was taken of the asker's share; `release` gives it back. */
+  /** Call after a stream was taken from the asker's share; `release` gives it back. */
   constructor(request: StreamRequest, asker: Asker, context: JoinContext) {
     this.request = request;
     this.#asker = asker;
@@ -85,12 +85,12 @@ export class Join implements Visitor, ViewerListener {
     return known(this.#viewerSet);
   }
 
-  /** What the log answered when it put the user on record. */
+  /** The log's answer to the registration of the user. */
   get tail(): Tail {
     return known(this.#tail);
   }
 
-  /** Follows the room and puts the user on record. Null: it is admitted. Rejects with the log's refusal. */
+  /** Follows the room and registers the user. Null: it is admitted. Rejects with the log's refusal. */
   async enter(): Promise<TurnedAway | null> {
     this.#use = await this.#context.rooms.use(this.request.room, this.#asker);
     if (this.#use === null) return 'rooms';
@@ -105,7 +105,7 @@ export class Join implements Visitor, ViewerListener {
     return null;
   }
 
-  /** Takes the socket for good. `head` goes out before the first bytes of the stream. */
+  /** Owns the socket from now on. `head` goes out before the first bytes of the stream. */
   open(socket: Socket, encoding: Encoding, head: Buffer, framing?: Framing): void {
     this.room.opened();
     this.viewer.open(socket, encoding, head, framing);
@@ -122,7 +122,7 @@ export class Join implements Visitor, ViewerListener {
   }
 
   banned(ban: Ban | null): void {
-    // Without a tail nobody can say yet whether the log has judged the ban on entering.
+    // Without a tail it is unknown whether the log judged the ban on registration.
     if (ban !== null && this.#tail === null) this.#ban = ban;
     else if (ban === null || isSince(ban, this.tail)) this.viewer.end('banned', { reason: ban?.reason ?? null });
   }
@@ -138,7 +138,7 @@ export class Join implements Visitor, ViewerListener {
     this.release();
   }
 
-  /** Settled when no bytes wait for the viewer any more, or it is gone. */
+  /** Settles when the viewer is no longer under backpressure, or is gone. */
   flowing(): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = () => {

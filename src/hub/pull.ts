@@ -1,6 +1,7 @@
 /**
- * The request/response way: the same entries, through the same gate, for clients that ask. One answer holds what came
- * after a cursor; with `waitMs` the answer waits for the first event that the client may see, while its token lasts.
+ * The request/response path: the same entries, through the same audience gate, for clients that poll. An answer holds
+ * the entries after a cursor. With `waitMs` it waits for the first event that the client may see, while its token is
+ * valid.
  */
 
 import type { Clock } from '../clock.ts';
@@ -20,12 +21,12 @@ export interface PullRequest {
   readonly room: RoomId;
   readonly identity: Identity;
   readonly after: From;
-  /** How many entries are looked through for one answer. */
+  /** Entries examined for one answer. */
   readonly limit: number;
   readonly waitMs: number;
-  /** Aborted when the client goes away. */
+  /** Aborted when the client disconnects. */
   readonly signal: AbortSignal;
-  /** Where a client without a token comes from. */
+  /** The address of a client without a token. */
   readonly address?: string;
 }
 
@@ -35,7 +36,7 @@ export interface Pulled {
   readonly events: Buffer;
   /** The cursor of the next request. */
   readonly next: Position;
-  /** How long the client may well wait before it asks again. */
+  /** How long the client may wait before it polls again. */
   readonly nextPollMs: number;
   /** The room's last offset when it was read. */
   readonly tailOffset: number;
@@ -49,9 +50,9 @@ export interface PullSettings {
 
 const busyPollMs = 1_000;
 const quietPollMs = 3_000;
-/** First looks at the log that are worked on at a time; those who were waiting and are woken share what they read. */
+/** First reads of the log under way at a time; pulls that waited and are woken share their reads. */
 const looksAtOnce = 4;
-/** A client that asks for no more than this shares pages of as many. */
+/** Clients that request at most this many entries share pages of this size. */
 const smallPage = 100;
 const noEvents = Buffer.from('[]');
 
@@ -60,16 +61,16 @@ interface Look extends Pulled {
 }
 
 /**
- * `share`: the client has as many requests under way as it may. `overloaded`: a limit of all. `expired`: the token was
- * good when it asked, and is not any more.
+ * `share`: the client has as many requests under way as allowed. `overloaded`: a limit shared by all clients.
+ * `expired`: the token was valid when the request arrived, and is not any more.
  */
 export type NotPulled = 'banned' | 'overloaded' | 'share' | 'expired';
 
-/** A pull that the log has let in. */
+/** A pull that the log has admitted. */
 interface Visit {
   readonly room: Room;
   readonly visitor: Visitor;
-  /** Aborted when the user is not any more what its token says. */
+  /** Aborted when the user's rights are no longer those of its token. */
   readonly outdated: AbortSignal;
   readonly tail: Tail;
 }
@@ -89,7 +90,7 @@ export class Pull {
     this.#line = new ReadLine(looksAtOnce, settings.pullsMax);
   }
 
-  /** Rejects with the log's refusal where the log is unavailable. */
+  /** Rejects with the log's refusal if the log is unavailable. */
   async pull(request: PullRequest): Promise<Pulled | NotPulled> {
     const asker = askerOf(request.identity, request.address);
     if (!this.#underWay.take(asker.key, this.#underWayMax(asker))) return 'share';
@@ -129,7 +130,7 @@ export class Pull {
       const isOver = first.count > 0 || !mayWait || this.#waiting >= this.#settings.pullsMax;
       const last = isOver ? first : await this.#wait(request, visit, first);
       if (visitor.identity.expiresAtMs <= this.#clock.now()) return 'expired';
-      // Its events were chosen for what the user was: the client asks again at once, as what it is.
+      // The events were selected by the user's old rights: the client asks again at once, with the new ones.
       return outdated.signal.aborted
         ? { ...last, judged: first.judged, events: noEvents, next: first.judged.to, nextPollMs: 0 }
         : last;
@@ -139,13 +140,13 @@ export class Pull {
     }
   }
 
-  /** Null where too many are at it. */
+  /** Null if too many pulls wait for a read. */
   async #firstLook(request: PullRequest, visit: Visit): Promise<Look | null> {
     const { after } = request;
     if (after !== null && after !== 'unreadable') {
       return this.#line.run(() => this.#look(request, visit, after, visit.tail));
     }
-    // There is nothing after the end, which is where this client begins.
+    // This client begins at the end of the log, and nothing follows that.
     const judged = judge(after, visit.tail);
     const tailOffset = visit.tail.offset;
     return { judged, events: noEvents, count: 0, next: judged.to, nextPollMs: quietPollMs, tailOffset };
@@ -159,7 +160,7 @@ export class Pull {
       const signal = AbortSignal.any([request.signal, outdated, found.signal]);
       const leftMs = visitor.identity.expiresAtMs - this.#clock.now();
       const heard = room.nextFor(request.identity, Math.min(request.waitMs, leftMs), signal);
-      // What came between the first look and the waiting is found by a second look.
+      // A second look finds what was logged between the first look and the wait.
       let look = await this.#look(request, visit, first.next, room.intake.position);
       if (look.count === 0 && look.judged.verdict === 'exact') {
         await heard;
@@ -185,7 +186,7 @@ export class Pull {
   }
 }
 
-/** A user that was banned since it was let in gets the ban, and nothing that came after. */
+/** A user banned since its admission gets the ban, and nothing after it. */
 function upToBan({ reading, bans }: Page, identity: Identity, tail: Tail): readonly Entry[] {
   const ban = bans.find((one) => binds(one, identity) && isSince(one, tail));
   return ban === undefined ? reading.entries : reading.entries.filter(({ offset }) => offset <= ban.offset);

@@ -1,6 +1,6 @@
 /**
- * A line before what is much work, such as reading a page of the log for one request: a few at a time are worked on, and
- * the others wait in the order of their coming. So a crowd of readers takes its turns beside everything else.
+ * A queue for expensive work, such as reading a page of the log for one request: a few jobs run at a time, and the
+ * others wait in order of arrival. So a crowd of readers does not block other work.
  */
 
 export class ReadLine {
@@ -14,7 +14,7 @@ export class ReadLine {
     this.#waitingMax = waitingMax;
   }
 
-  /** What the work comes to; null where as many wait as may. */
+  /** The result of the work; null if as many wait as may. */
   async run<Value>(work: () => Promise<Value>): Promise<Value | null> {
     if (this.#busy >= this.#atOnce) {
       if (this.#waiting.length >= this.#waitingMax) return null;
@@ -23,7 +23,7 @@ export class ReadLine {
     try {
       return await work();
     } finally {
-      // Whoever is next takes this place over.
+      // The next one in the queue takes this slot over.
       const next = this.#waiting.shift();
       if (next === undefined) this.#busy -= 1;
       else next();

@@ -1,34 +1,34 @@
 /**
- * When a room is renewed in the log, which says that this node is here and how many viewers it has. All rooms are renewed
- * at the pace of `Rooms`. In between, a room whose number of viewers changed is renewed at once, and again
- * `VIEWER_COUNT_MS` later at the earliest, so what changes meanwhile is told together; and a room is renewed when the log
- * asked for it. A renewal that fails is not tried again: the next one heals it.
+ * Decides when a room is renewed in the log. A renewal reports that this node is here and how many viewers it has. All
+ * rooms are renewed at the pace of `Rooms`. In between, a room whose viewer count changed is renewed at once, and again
+ * `VIEWER_COUNT_MS` later at the earliest, so that changes in between are reported together. A room is also renewed
+ * when the log asked for it. A failed renewal is not retried: the next one heals it.
  */
 
 import type { Clock, Timer } from '../clock.ts';
 import { Refusal } from '../errors.ts';
 import type { Room } from '../room/room.ts';
 
-/** A room, as far as its renewal matters. */
+/** The part of a room that its renewal needs. */
 export type Renewable = Pick<Room, 'size' | 'renew'>;
 
 export interface RenewalsOptions {
   readonly clock: Clock;
   readonly viewerCountMs: number;
-  /** Is told of mistakes of our own. */
+  /** Called with internal errors. */
   readonly report: (error: unknown) => void;
 }
 
-/** Last renewals that are under way at a time when this node leaves. */
+/** Last renewals under way at a time when this node shuts down. */
 const partingAtOnce = 100;
 
 interface Renewal {
   readonly room: Renewable;
-  /** Viewers, as the log was told last. */
+  /** Viewers, as last reported to the log. */
   told: number;
-  /** When another number was told last. */
+  /** When a different number was last reported. */
   changedAtMs: number;
-  /** When the log asked for another renewal. */
+  /** When the log wants another renewal. */
   againAtMs: number;
   isUnderWay: boolean;
   timer: Timer | null;
@@ -38,7 +38,7 @@ export class Renewals {
   readonly #options: RenewalsOptions;
   /** Kept as long as the hub keeps the room. */
   readonly #known = new WeakMap<Renewable, Renewal>();
-  /** Those that wait or are under way, and so all whose number the log does not know. */
+  /** Renewals that wait or are under way: they include every room whose viewer count the log does not know. */
   readonly #open = new Set<Renewal>();
   #isClosed = false;
 
@@ -46,7 +46,7 @@ export class Renewals {
     this.#options = options;
   }
 
-  /** Rooms that have something to tell, or wait for the log. */
+  /** Rooms that have something to report, or wait for the log. */
   get open(): number {
     return this.#open.size;
   }
@@ -56,13 +56,13 @@ export class Renewals {
     this.#arrange(this.#of(room));
   }
 
-  /** Each renewal of a room waits for the answer to the one before. */
+  /** Does nothing while a renewal of the room is under way. */
   renew(room: Renewable): void {
     const renewal = this.#of(room);
     if (!this.#isClosed && !renewal.isUnderWay) void this.#send(renewal);
   }
 
-  /** Tells that everybody has left, where the log does not know it yet. Call after the streams have ended. */
+  /** Reports that all viewers have left, if the log does not know it yet. Call after the streams have ended. */
   async close(): Promise<void> {
     this.#isClosed = true;
     const open = [...this.#open].filter(({ room, told, isUnderWay }) => isUnderWay || room.size !== told);
@@ -70,7 +70,7 @@ export class Renewals {
     this.#open.clear();
     for (let from = 0; from < open.length; from += partingAtOnce) {
       const outcomes = await Promise.allSettled(open.slice(from, from + partingAtOnce).map(({ room }) => room.renew()));
-      // While the log is unavailable, nobody is to wait for it: what it was told ceases to be valid by itself.
+      // Shutdown does not wait for an unavailable log: what was reported expires by itself.
       if (outcomes.every(({ status }) => status === 'rejected')) return;
     }
   }
@@ -83,13 +83,13 @@ export class Renewals {
     return fresh;
   }
 
-  /** Sees to the next renewal beside those at the usual pace: at once, later, or none. */
+  /** Schedules the next renewal beside those at the usual pace: at once, later, or none. */
   #arrange(renewal: Renewal): void {
     if (this.#isClosed || renewal.isUnderWay) return;
     const { clock, viewerCountMs } = this.#options;
     const { room, told, changedAtMs, againAtMs } = renewal;
     const changeAtMs = room.size === told ? Infinity : changedAtMs + viewerCountMs;
-    // What the log wants matters to those who watch; where nobody does, other nodes see to it.
+    // A renewal that the log asked for serves viewers. If this node has none, other nodes do it.
     const dueAtMs = Math.min(changeAtMs, room.size > 0 ? againAtMs : Infinity);
     renewal.timer?.cancel();
     renewal.timer = null;
@@ -114,7 +114,7 @@ export class Renewals {
       const againMs = await room.renew();
       if (againMs > 0) renewal.againAtMs = clock.steady() + againMs;
     } catch (error) {
-      // The log is unavailable and says so by its own line.
+      // The outage has its own log line.
       if (!(error instanceof Refusal)) report(error);
     }
     renewal.isUnderWay = false;

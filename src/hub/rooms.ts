@@ -1,6 +1,6 @@
 /**
- * The rooms that this node follows: each from the first who needs it to a while after the last one. They are
- * renewed at one pace. Of viewers only the number is known.
+ * The rooms that this node follows: each from its first use until a while after its last. They are renewed at one pace.
+ * Of viewers only the number is known.
  */
 
 import type { Clock, Timer } from '../clock.ts';
@@ -21,19 +21,19 @@ export interface RoomsOptions {
   readonly settings: RoomsSettings;
   readonly clock: Clock;
   readonly hubCounters: HubCounters;
-  /** Is told of mistakes of our own. */
+  /** Called with internal errors. */
   readonly report: (error: unknown) => void;
 }
 
-/** How much of `ROOMS_MAX` unclaimed rooms may take. */
+/** The share of `ROOMS_MAX` that unclaimed rooms may take. */
 const unclaimedShare = 0.5;
 
 interface Followed {
   readonly room: Room;
   readonly opened: Promise<void>;
   /**
-   * The asker that an unclaimed room counts for; null where it is claimed: a token names it, or something was written
-   * there. Anybody can make up the name of a room, so those are bounded more closely.
+   * The asker that an unclaimed room counts for; null if it is claimed: a token names it, or something was written
+   * there. Any client can make up a room id, so unclaimed rooms have lower limits.
    */
   unclaimedBy: string | null;
 }
@@ -66,14 +66,14 @@ export class Rooms {
     for (const { room } of this.#rooms.values()) yield room;
   }
 
-  /** The room, followed and needed from now on; null where this node, or the asker, follows as many as it may. */
+  /** The room, followed and in use until `done`; null if this node or the asker follows as many rooms as allowed. */
   async use(id: RoomId, asker: Asker): Promise<{ room: Room; done: () => void } | null> {
     const isClaim = asker.namesRoom || asker.isPlatform;
     const known = this.#rooms.get(id) ?? this.#open(id, isClaim ? null : asker.key);
     if (known === null) return null;
     if (isClaim) this.#claim(known);
     const { room, opened } = known;
-    // Needed while it is being opened, or it could be let go as idle before anybody is in.
+    // In use while it is being opened, or it could be dropped as idle before its first viewer.
     const done = room.use();
     try {
       await opened;
@@ -90,7 +90,7 @@ export class Rooms {
     this.#renewals.sizeChanged(room);
   }
 
-  /** No lease is renewed any more. */
+  /** Stops renewing leases. */
   rest(): void {
     this.#isClosed = true;
     this.#timer?.cancel();
@@ -137,7 +137,7 @@ export class Rooms {
     });
   }
 
-  /** Renews every room, and lets idle ones go. */
+  /** Renews every room, and drops idle ones. */
   #tend(): void {
     const { clock, settings } = this.#options;
     const now = clock.now();
@@ -149,7 +149,7 @@ export class Rooms {
     }
   }
 
-  /** Lets the first room go that nobody needs now; false where there is none. */
+  /** Drops the first room that is not in use and may go; false if there is none. */
   #dropIdle(mayGo: (followed: Followed) => boolean = () => true): boolean {
     for (const followed of this.#rooms.values()) {
       const { room } = followed;
@@ -172,5 +172,5 @@ export class Rooms {
   }
 }
 
-/** Whether somebody ever wrote there, which takes a token. A room that is being opened has no place yet. */
+/** Whether anything was ever written there, which takes a token. A room that is being opened has no position yet. */
 const isWritten = ({ intake }: Room): boolean => intake.isOpen && intake.position.offset > 0;

@@ -1,12 +1,13 @@
 /**
- * Pages of a room's log for shared caches: page n is what anybody may see of the offsets n×100 to n×100+99. The same
- * entries through the same gate as on every other way, for a receiver without a name.
+ * Pages of a room's log for shared caches: page n holds what anybody may see of the offsets n×100 to n×100+99. They
+ * carry the same entries through the same gate as every other path, for a receiver without a name.
  *
- * A page is as it is under a **version**: the present epoch, and the offset of the newest `retract` that was for all. A
- * page whose numbers are all there never changes under its version, so a cache may keep it under an address that names
- * the version; after a retraction, or where the log has lost entries, the address is another one.
+ * A page belongs to a **version**: the present epoch, and the offset of the newest `retract` for all. A page that has
+ * all its offsets never changes under its version, so a cache may keep it under an address that names the version.
+ * After a retraction, or if the log lost entries, the address changes.
  *
- * However many ask, a page is read from the log once at a time and kept for a moment; what is kept is bounded by bytes.
+ * However many clients ask, a page is read from the log once at a time and kept for `keptMs`. `keptCharsMax` bounds
+ * what is kept.
  */
 
 import type { Clock } from '../clock.ts';
@@ -22,30 +23,30 @@ import { SingleFlightCache } from '../single-flight-cache.ts';
 const pageOffsets = 100;
 /** How long a page is kept after it was read. */
 export const keptMs = 500;
-/** Characters of all the pages that are kept; the oldest go first. */
+/** Characters of all kept pages; the oldest are dropped first. */
 export const keptCharsMax = 16_777_216;
-/** Rooms whose epoch is remembered, so that a page takes one read; the oldest go first. */
+/** Rooms whose epoch is remembered, so that a page takes one read; the oldest are dropped first. */
 export const epochsMax = 10_000;
-/** Reads for one page: one that finds another epoch, one in that, and one more if it changed again. */
+/** Reads for one page: one that finds another epoch, one in that epoch, and one more if it changed again. */
 const readsMax = 3;
 
-/** What a page for all is for: anybody. */
+/** The receiver of a shared page: anybody. */
 const anybody: Receiver = { id: null, role: 'viewer', tags: [] };
 
 export interface SharedPage {
-  /** As an id: the present epoch, and the offset of the newest retraction that was for all. */
+  /** In the form of an id: the present epoch, and the offset of the newest retraction for all. */
   readonly version: string;
   readonly page: number;
-  /** The offsets that it covers; `to` is `from - 1` where there are none yet. */
+  /** The offsets that it covers; `to` is `from - 1` if there are none yet. */
   readonly from: number;
   readonly to: number;
-  /** Whether every number of the page is there: then it is the same as long as the version is. */
+  /** Whether every offset of the page is there: then it is constant under its version. */
   readonly isFull: boolean;
   /** JSON text. */
   readonly body: string;
 }
 
-/** `missing`: trimmed, or not there yet. */
+/** `missing`: trimmed, or not written yet. */
 export type FoundPage = SharedPage | 'missing';
 
 export class SharedPages {
@@ -60,17 +61,17 @@ export class SharedPages {
     this.#cache = new SingleFlightCache({ expiry: { clock, keptMs }, weightMax: keptCharsMax, weigh: charsOf });
   }
 
-  /** Characters of the pages that are kept. */
+  /** Characters of the kept pages. */
   get keptChars(): number {
     return this.#cache.weight;
   }
 
   /**
-   * A page by its number, or the newest one. Whoever names a version knows that the page was such: one that is kept
-   * under another version is read again. Rejects with the log's refusal.
+   * A page by its number, or the newest one. A client that names a version knows that the page had it: a page kept
+   * under an older version is read again. Rejects with the log's refusal.
    */
   async find(room: RoomId, page: number | 'latest', version: string | null): Promise<FoundPage> {
-    // No room's id holds a space.
+    // No room id holds a space.
     const key = `${room} ${page}`;
     const load = () => this.#read(room, page);
     const isKept = this.#cache.has(key);
@@ -107,12 +108,12 @@ export class SharedPages {
     if (this.#epochs.size > epochsMax && oldest !== undefined) this.#epochs.delete(oldest);
   }
 
-  /** `reading` begins at the page's first offset, or behind it where that was trimmed. */
+  /** `reading` begins at the page's first offset, or after it if that was trimmed. */
   #write(page: number, { tail, entries, retracted }: Reading): FoundPage {
     const begin = Math.max(1, page * pageOffsets);
     const end = (page + 1) * pageOffsets - 1;
     const from = Math.max(begin, tail.first);
-    // The page that will be written next is there, so that those who wait for it are answered by caches too.
+    // The page to be written next exists, so that caches also answer clients that wait for it.
     if (from > end || begin > tail.offset + 1) return 'missing';
     const its = entries.filter(({ offset }) => offset >= from && offset <= end);
     const to = its.at(-1)?.offset ?? from - 1;
@@ -124,7 +125,7 @@ export class SharedPages {
   }
 }
 
-/** Whether a version is not the one that a client has heard of, nor newer. */
+/** Whether a version is neither the client's nor a newer one. */
 function isOlder(version: string, heard: string): boolean {
   const ours = parsePosition(version);
   const theirs = parsePosition(heard);

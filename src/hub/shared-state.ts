@@ -1,7 +1,8 @@
 /**
- * The state of rooms for those who ask for it: a room is read whole once for all, and kept. From then on each request
- * costs the log one short question, which answers only what has changed since. So an answer is never older than its
- * question, and what was acknowledged before is in it. What is kept is bounded by size; the longest unused goes first.
+ * The state of rooms for clients that request it. A room is read whole once for all clients, and kept. From then on
+ * each request costs the log one short query, which returns only what changed since. So an answer is never older than
+ * its request, and includes everything acknowledged before it. What is kept is bounded by size; the least recently used
+ * room is dropped first.
  */
 
 import type { Position } from '../log/position.ts';
@@ -9,7 +10,7 @@ import { noParts, type Reader, type RoomLog, type RoomState } from '../log/room-
 import type { RoomId, StatePart } from '../model.ts';
 import { SingleFlightCache } from '../single-flight-cache.ts';
 
-/** Characters of all the values that are kept. */
+/** Characters of all kept values. */
 export const keptCharsMax = 67_108_864;
 /** What a kept room costs beside its values. */
 const keptOverheadChars = 1_024;
@@ -27,15 +28,15 @@ export class SharedState {
     this.#log = log;
   }
 
-  /** Characters of the values that are kept. */
+  /** Characters of the kept values. */
   get keptChars(): number {
     return this.#cache.weight;
   }
 
   /**
-   * The state as of now; of a banned reader only that it is banned counts. While nothing changes, the answers share
-   * their `parts`, which nobody may alter. `known`: a version that the reader has; if it is the present one, the answer
-   * may be without parts. Rejects with the log's refusal.
+   * The state as of now; for a banned reader only the ban counts. While nothing changes, the answers share their
+   * `parts`, which callers must not alter. `known`: a version that the reader has; if it is current, the answer may
+   * omit the parts. Rejects with the log's refusal.
    */
   async read(room: RoomId, reader: Reader | null, known: Position | null = null): Promise<RoomState> {
     const kept = this.#cache.peek(room)?.state;
@@ -43,13 +44,13 @@ export class SharedState {
       const now = await this.#log.readState(room, reader, noParts);
       if (now.banned || (now.tail.epoch === known.epoch && now.total === known.offset)) return now;
     }
-    // One reading at a time; whoever asks meanwhile waits for the same, and asks for what changed since.
+    // One read at a time: concurrent requests wait for it, and then query what changed since.
     const { state: base } = await this.#cache.get(room, async () => measure(await this.#log.readState(room)));
     const news = await this.#log.readState(room, reader, { epoch: base.tail.epoch, offset: base.total });
     return news.banned ? news : this.#take(room, base, news);
   }
 
-  /** Of many who asked at once, the first completes the state, and the others find it kept. */
+  /** Of concurrent requests, the first completes the state, and the others find it kept. */
   #take(room: RoomId, base: RoomState, news: RoomState): RoomState {
     const kept = this.#cache.peek(room);
     const latest = kept?.state;
@@ -62,7 +63,7 @@ export class SharedState {
   }
 }
 
-/** What was known, with what has changed since; what was answered whole stands for itself. */
+/** The known state with the changes since. A whole answer replaces it. */
 function complete(base: RoomState, news: RoomState): RoomState {
   if (news.since === undefined) return news;
   if (news.parts.size === 0) return { ...news, parts: base.parts };

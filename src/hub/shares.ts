@@ -1,9 +1,9 @@
-/** How many of one thing each asker holds, such as streams. It knows only those who hold something. */
+/** How many of one thing, such as streams, each asker holds. It stores only askers that hold something. */
 
 export class Shares {
   readonly #held = new Map<string, number>();
 
-  /** Takes one more; false where the asker holds as many as it may. */
+  /** Takes one more; false if the asker holds as many as allowed. */
   take(key: string, max: number): boolean {
     const held = this.#held.get(key) ?? 0;
     if (held >= max) return false;
@@ -17,7 +17,7 @@ export class Shares {
     else this.#held.delete(key);
   }
 
-  /** Askers who hold something. */
+  /** Askers that hold something. */
   get size(): number {
     return this.#held.size;
   }

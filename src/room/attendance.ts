@@ -1,6 +1,6 @@
 /**
- * Who is served in a room on this node, by user, and the room's directory kept in step with it, by which the log finds
- * the nodes that a peer entry must reach.
+ * Tracks the users that are served in a room on this node, and keeps the room's directory in step with them. The log
+ * uses the directory to find the nodes that a direct signal must reach.
  */
 
 import type { Entered, Presence } from '../log/presence.ts';
@@ -9,7 +9,7 @@ import { type Ban, binds } from './bans.ts';
 import type { Intake } from './intake.ts';
 import { renew, type Visitor } from './visitor.ts';
 
-/** Users put on record at a time when a directory has to be filled again. */
+/** Users registered at a time when a directory has to be filled again. */
 const registerAtOnce = 200;
 
 export class Attendance {
@@ -19,14 +19,14 @@ export class Attendance {
   readonly #visitors = new Map<UserId, Visitor[]>();
   #size = 0;
 
-  /** `intake`: is told what became of this node's lease. */
+  /** `intake`: is notified of this node's lease. */
   constructor(room: RoomId, presence: Pick<Presence, 'enter' | 'leave'>, intake: Pick<Intake, 'leaseCall' | 'leased'>) {
     this.#room = room;
     this.#presence = presence;
     this.#intake = intake;
   }
 
-  /** Streams of users with a name, and visits of theirs. */
+  /** Streams and pulls of users with a name. */
   get size(): number {
     return this.#size;
   }
@@ -35,20 +35,22 @@ export class Attendance {
     return this.#visitors.has(user);
   }
 
-  /** Puts a visitor's user on record. Rejects with the log's refusal. */
+  /** Registers a visitor's user. Rejects with the log's refusal. */
   async enter(visitor: Visitor): Promise<Entered> {
     const { id, role } = visitor.identity;
-    // Noted before the log is asked, so that no leaving overtakes it, and no ban or newer token misses it.
+    // Noted before the call to the log, so that no `leave` overtakes it, and no ban or newer token misses it.
     if (id !== null) this.#note(id, visitor);
     const call = this.#intake.leaseCall();
     const entered = await this.#presence.enter(this.#room, id, role);
-    // A user that comes alone finds a lease that nobody has needed.
+    // For the only visitor a lapsed lease lost nothing: no user needed it.
     if (id !== null && !entered.banned)
       this.#intake.leased(call, { ...entered, lapsed: entered.lapsed && this.#size > 1 });
     return entered;
   }
 
-  /** A visit is over, or never began. With the user's last one the directory forgets the user on this node. */
+  /**
+   * A visit has ended, or never began. When a user's last visit ends, the directory removes the user from this node.
+   */
   leave(visitor: Visitor): void {
     const { id } = visitor.identity;
     if (id === null) return;
@@ -59,11 +61,11 @@ export class Attendance {
     this.#size -= 1;
     if (visitors.length > 0) return;
     this.#visitors.delete(id);
-    // A record that stays costs a message that nobody takes; it ends with the lease.
+    // A record that stays costs messages without a receiver. It expires with the lease.
     this.#presence.leave(this.#room, id).catch(() => undefined);
   }
 
-  /** The user came with a token that allows this; null: it has given its token up. */
+  /** The user came with a token that allows this; null: it gave its token up. */
   renew(user: UserId, grant: Grant | null): void {
     for (const visitor of this.#of(user)) renew(visitor, grant);
   }
@@ -72,7 +74,7 @@ export class Attendance {
     for (const visitor of this.#of(ban.user)) if (binds(ban, visitor.identity)) visitor.banned(ban);
   }
 
-  /** Puts everybody on record again, and notifies those who are banned by now. Rejects with the log's refusal. */
+  /** Registers all users again, and notifies those that are banned by now. Rejects with the log's refusal. */
   async register(): Promise<void> {
     const here = [...this.#visitors].flatMap(([id, visitors]) => rolesOf(visitors).map((role) => ({ id, role })));
     for (let from = 0; from < here.length; from += registerAtOnce) {
@@ -84,7 +86,7 @@ export class Attendance {
     }
   }
 
-  /** As they are now: a visitor may leave when it is notified. */
+  /** A copy: a visitor may leave when it is notified. */
   #of(user: UserId): readonly Visitor[] {
     return [...(this.#visitors.get(user) ?? [])];
   }
@@ -97,5 +99,5 @@ export class Attendance {
   }
 }
 
-/** Rules may bind one stream of a user and not the other. */
+/** A ban may bind one stream of a user and not another. */
 const rolesOf = (visitors: readonly Visitor[]): Role[] => [...new Set(visitors.map(({ identity }) => identity.role))];

@@ -1,6 +1,6 @@
 /**
- * An entry as bytes, one form on every road: as the frame that tapes and replay carry, and as the JSON that pull and
- * pages answer with.
+ * An entry as bytes, in one form on every path: as the frame that tapes and replay carry, and as the JSON of pull and
+ * pages.
  */
 
 import { type AudienceClass, isFor, isOnTapeOf, mayHoldOwn, type Receiver } from '../fanout/audience.ts';
@@ -17,8 +17,8 @@ export interface EventsJson {
 }
 
 /**
- * What a receiver gets of some entries, as pull and pages answer. It holds the room's end as an event: an answer has no
- * ending of its own that could say so.
+ * What a receiver gets of some entries, as the answer of pull and pages. It includes the room's end as an event: an
+ * answer has no ending of its own to declare it.
  */
 export function eventsJson(entries: readonly Entry[], receiver: Receiver, stateInlineBytes: number): EventsJson {
   const texts = entries
@@ -32,8 +32,8 @@ export function eventsJson(entries: readonly Entry[], receiver: Receiver, stateI
 
 /**
  * An entry as a frame; null for the room's end, which each viewer gets as the ending of its stream. A tombstone is a
- * frame of no bytes: it keeps its place, and counts. `position`: where the room is with it, which is of a later epoch
- * than the entry's own id if the entry was read again.
+ * frame of 0 bytes: it keeps its place, and counts. `position`: the room's position at this entry. If the entry was
+ * read again, this is of a later epoch than the entry's own id.
  */
 export function frameOf(
   entry: Entry,
@@ -54,12 +54,15 @@ export function frameOf(
   };
 }
 
-/** The frame of an entry for one user beyond its class: whom it acts on, or its author if it is not for the others. */
+/**
+ * The frame of an entry for one user beyond its class: the user that it acts on, or its author if the others may not
+ * see it.
+ */
 export const ownFrame = (frame: Frame, user: UserId): Frame => ({ ...frame, targets: new Set([user]) });
 
 /**
- * Which frame of an entry a class carries: the one for all of the class or for the users whom the entry names, or the
- * one for its `own` user; null if it carries neither.
+ * The frame of an entry that a class carries: the one for all of the class or for the users that the entry names, or
+ * the one for its `own` user; null if it carries neither.
  */
 export function frameFor(
   { receiver }: AudienceClass,
@@ -79,14 +82,14 @@ function bytesOf(entry: Entry, stateInlineBytes: number): Buffer | null {
 
 const idOf = ({ epoch, offset }: Entry): string => `${epoch}.${offset}`;
 
-/** Null for a change of state that says nothing. */
+/** Null for a change of state that cannot be parsed. */
 function dataOf(entry: Entry, stateInlineBytes: number): string | null {
   if (entry.kind === 'state') return changeData(entry, stateInlineBytes);
-  // The log appends a gap behind the run that it stands for, so its own id says up to where it reaches.
+  // The log appends a gap after the run that it declares, so its own id is the end of that run.
   if (entry.kind === 'gap') return `{"to":"${idOf(entry)}",${entry.body.slice(1)}`;
   return entryData(entry);
 }
 
-/** A gap stands for what it declares. */
+/** A gap weighs as much as the entries that it declares. */
 const weightOf = ({ kind, body }: Entry): number =>
   kind === 'gap' ? ((JSON.parse(body) as { missed?: number }).missed ?? 0) : 1;

@@ -1,17 +1,17 @@
 /**
- * How a room's entries come in: each one once and in order, or a loss that is declared. The log publishes them live;
- * whenever that leaves a doubt (a break in the numbers, another epoch, a cut link, a lapsed lease) this reads the
- * missing range from the log before anything later is let through. Viewers ask nothing of this kind themselves: one
- * reader per room and node, however many of them wait.
+ * Passes a room's entries: each one once and in order, or a declared loss. The log publishes entries live. If a doubt
+ * arises (a break in the offsets, another epoch, a cut link, a lapsed lease), this reads the missing range from the log
+ * before anything later passes. Viewers do not repair gaps themselves: one reader per room and node does, however many
+ * viewers wait.
  *
- * An entry for named users is published only to the nodes that have one of them on record. So nothing is let through
- * while this node's lease may have run out (`lease.ts`): it registers again, and reads on from what the lease covered.
+ * An entry for named users is published only to the nodes that have one of them registered. So nothing passes while
+ * this node's lease may have expired (`lease.ts`): it registers again, and reads on from what the lease covered.
  *
  * It is always in one of these modes:
- * - **opening**: following has begun, the state is being read. What is heard meanwhile is kept aside.
- * - **whole**: everything up to `position` has been let through, and what is heard goes straight on.
- * - **behind**: something may be missing. What is heard is kept aside, a bounded number of it, until the log has been
- *   read up to there. While the log is unavailable this lasts; it is tried again with growing pauses.
+ * - **opening**: the room is followed, and the state is being read. Entries received meanwhile are set aside.
+ * - **whole**: everything up to `position` has passed, and entries received pass at once.
+ * - **behind**: entries may be missing. Entries received are set aside, at most `asideMax` of them, until the log has
+ *   been read up to there. While the log is unavailable this mode lasts: the read is retried with growing pauses.
  * - **closed**.
  */
 
@@ -25,32 +25,32 @@ import type { LogMessage, RoomLog, RoomState, Subscriber } from '../log/room-log
 import type { Entry, Grant, RoomId, UserId } from '../model.ts';
 import { type Lapse, Lease, type LeaseCall } from './lease.ts';
 
-/** Where entries go. */
+/** Receives what passes. */
 export interface Sink {
   take(entry: Entry): void;
   counted(counter: string, total: number): void;
   watched(viewerCount: ViewerCount): void;
-  /** A user of this room came with a token; null: it has given its token up. */
+  /** A user of this room came with a token; null: it gave its token up. */
   prolonged(user: UserId, grant: Grant | null): void;
-  /** Something was lost, and state changes with it: `state` is how it stands, and may be newer than `loss.to`. */
+  /** Entries were lost, and state changes with them. `state` is the current state, and may be newer than `loss.to`. */
   lost(loss: Loss, state: RoomState): void;
-  /** The present epoch has another name, and no entry was lost. */
+  /** The epoch changed, and no entry was lost. */
   renamed(position: Position): void;
-  /** The directory may have forgotten this node's users. Settled once they are on record again. */
+  /** The directory may have lost this node's users. Settles once they are registered again. */
   register(): Promise<void>;
-  /** Whether somebody here can be named by an entry. */
+  /** Whether an entry can name a user here. */
   hasUsers(): boolean;
   /** Whether one of these users has a stream here. */
   isHere(users: readonly UserId[]): boolean;
-  /** Tells the log what this node has of the room, and passes what it answers to `leased`. */
+  /** Reports to the log what this node has of the room, and passes the answer to `leased`. */
   renew(): Promise<unknown>;
 }
 
-/** Entries that may be kept aside while the log is read; more are read from the log instead. */
+/** Entries that may be set aside while the log is read; further ones are read from the log instead. */
 export const asideMax = 1_000;
 /** Entries per read. */
 const pageEntries = 500;
-/** Readings that may be older than a tail that is to be reached; two are already more than an honest log needs. */
+/** Reads that may be older than a tail to be reached; two are already more than a correct log needs. */
 const reachTriesMax = 5;
 const pauses = { firstMs: 100, longestMs: 5_000 };
 
@@ -66,12 +66,12 @@ export class Intake implements Subscriber {
   #aside: Extract<LogMessage, { type: 'entry' }>[] = [];
   #isAsideFull = false;
   #mustRegister = false;
-  /** Entries for named users may have passed this node by after here, though what came later was let through. */
+  /** Entries for named users after this position may have been missed, though later entries passed. */
   #unprovenAfter: Position | null = null;
   #catchingUp: Promise<void> | null = null;
   #pause: { timer: Timer; wake: () => void } | null = null;
 
-  /** `replayMax`: how many entries of a history that was unknown until now are let through at most. */
+  /** `replayMax`: how many entries of a history unknown until now may pass. */
   constructor(room: RoomId, log: RoomLog, clock: Clock, sink: Sink, replayMax: number) {
     this.#room = room;
     this.#log = log;
@@ -81,7 +81,7 @@ export class Intake implements Subscriber {
     this.#lease = new Lease(clock);
   }
 
-  /** Follows the room. Rejects with the log's refusal where the log is unavailable. */
+  /** Follows the room. Rejects with the log's refusal if the log is unavailable. */
   async open(): Promise<RoomState> {
     await this.#log.follow(this.#room, this);
     const state = await this.#log.readState(this.#room);
@@ -90,14 +90,14 @@ export class Intake implements Subscriber {
     return state;
   }
 
-  /** Lets entries through from now on. The sink must have taken the state that `open` gave. */
+  /** Passes entries from now on. The sink must have applied the state that `open` returned. */
   begin(): void {
     if (this.#mode !== 'opening') return;
     this.#mode = 'whole';
     if (!this.#passAside() || this.#mustRegister) this.#doubt();
   }
 
-  /** The last entry that was let through. */
+  /** The last entry that passed. */
   get position(): Followed {
     if (this.#followed === null) throw new Error('the intake has not been opened');
     return this.#followed;
@@ -115,19 +115,19 @@ export class Intake implements Subscriber {
   resumed(): void {
     this.#mustRegister = true;
     this.#doubt();
-    // The log is back: nobody waits for the end of a pause that grew while it was away.
+    // The log is available again: do not wait out a pause that grew during the outage.
     this.#wake();
   }
 
-  /** A tail was read from the log: if it is not where we are, something may have passed us by. */
+  /** A tail was read from the log. If it is of another epoch or ahead of `position`, entries may have been missed. */
   compare(tail: Tail): void {
     if (this.#followed === null) return;
     if (tail.epoch !== this.position.epoch || tail.offset > this.position.offset) this.#doubt();
   }
 
   /**
-   * Settled once everything up to a tail that was read from the log has been let through, or this is closed.
-   * @throws {Refusal} `log-unavailable` where the log does not come to what it said itself.
+   * Settles once everything up to a tail that was read from the log has passed, or this is closed.
+   * @throws {Refusal} `log-unavailable` if the log does not reach its own tail.
    */
   async reach(tail: Tail): Promise<void> {
     for (let tries = 0; tries < reachTriesMax; tries += 1) {
@@ -135,7 +135,7 @@ export class Intake implements Subscriber {
       await this.#catchingUp;
       const isShort = this.position.epoch === tail.epoch && this.position.offset < tail.offset;
       if (this.#isClosed() || !isShort) return;
-      // A reading that was under way already may have been older than this tail: then it is read once more.
+      // A read already under way may have been older than this tail: read once more.
     }
     throw new Refusal('log-unavailable', 'The room log is behind what this gateway has seen.');
   }
@@ -145,12 +145,12 @@ export class Intake implements Subscriber {
     return this.#followed !== null;
   }
 
-  /** To be made before a call that takes this node's lease on. */
+  /** Call before a request that extends this node's lease. */
   leaseCall(): LeaseCall {
     return this.#lease.call(this.position);
   }
 
-  /** The call succeeded. `lapsed`: it found that the lease had run out, or was gone, while users were here. */
+  /** The call succeeded. `lapsed`: it found that the lease had expired, or was gone, while users were here. */
   leased(call: LeaseCall, lapse: Lapse): void {
     const verdict = this.#lease.answered(call, lapse);
     if (verdict === 'good') return;
@@ -166,7 +166,7 @@ export class Intake implements Subscriber {
     await this.#log.unfollow(this.#room);
   }
 
-  /** A sum of another history must not come before what explains it. */
+  /** A sum of another history must not precede what explains it. */
   #count({ epoch, counter, total }: Extract<LogMessage, { type: 'count' }>): void {
     if (epoch === this.#followed?.epoch) this.#sink.counted(counter, total);
     else this.#doubt();
@@ -178,13 +178,13 @@ export class Intake implements Subscriber {
     this.#doubt();
   }
 
-  /** False where entries for users who are here may be missing before this one. */
+  /** False if entries for users here may be missing before this one. */
   #mayPass(): boolean {
     this.#mustRegister ||= this.#lease.state === 'over' && this.#sink.hasUsers();
     return !this.#mustRegister;
   }
 
-  /** True where the entry was let through, or had been already. */
+  /** True if the entry passed, now or before. */
   #pass({ entry, previous }: Extract<LogMessage, { type: 'entry' }>): boolean {
     if (entry.epoch !== this.position.epoch) return false;
     if (entry.offset <= this.position.offset) return true;
@@ -204,13 +204,13 @@ export class Intake implements Subscriber {
     else this.#isAsideFull = true;
   }
 
-  /** Lets through what was kept aside; false where that shows a break. */
+  /** Passes what was set aside; false if that reveals a break. */
   #passAside(): boolean {
     const aside = this.#aside;
     const isWhole = !this.#isAsideFull;
     this.#aside = [];
     this.#isAsideFull = false;
-    // An entry of an epoch that is over was read from the log, or is lost; one of an epoch to come is read next.
+    // An entry of a past epoch was read from the log, or is lost. One of a future epoch is read next.
     const strange = aside.findIndex((message) => !this.#pass(message));
     if (strange === -1) return isWhole;
     this.#aside = aside.slice(strange);
@@ -231,7 +231,7 @@ export class Intake implements Subscriber {
         await this.#readUntilWhole();
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
-        // The log is unavailable and has said so by its own line; streams stay open and quiet until it is back.
+        // The outage has its own log line. Streams stay open and quiet until the log is available again.
         await this.#rest(backoffMs(failures, pauses));
       }
     }
@@ -245,7 +245,8 @@ export class Intake implements Subscriber {
       let reading = await this.#log.read(this.#room, this.position, pageEntries);
       if (this.#isClosed()) return;
       if (this.#isOlder(reading.tail)) {
-        // No delay, as it was asked after we had more: the log lost it. It learns that from us, and begins a new epoch.
+        // This is no delay, as the read began after we had more: the log lost entries. `renew` reports our position,
+        // and the log begins a new epoch.
         await this.#sink.renew();
         reading = await this.#log.read(this.#room, this.position, pageEntries);
         if (this.#isClosed()) return;
@@ -272,13 +273,13 @@ export class Intake implements Subscriber {
     if (takesLease) this.#lease.registered(call);
   }
 
-  /** Looks for entries for users who are here among those that were let through while the lease had run out. */
+  /** Searches the entries that passed while the lease had expired for any that are for users here. */
   async #prove(after: Position): Promise<void> {
     const from = this.position;
     let offset = after.epoch === from.epoch ? after.offset : from.offset;
     while (offset < from.offset) {
       const { tail, entries } = await this.#log.read(this.#room, { ...from, offset }, pageEntries);
-      // Of another history only what both share was let through. Where they part, the next reading declares a loss.
+      // Of another history, only the shared part passed. The next read declares a loss where the two part.
       const sharedUpTo = Math.min(from.offset, judgeFollowed(from, tail, Number.POSITIVE_INFINITY).to.offset);
       const passed = entries.filter((entry) => entry.offset > offset && entry.offset <= sharedUpTo);
       const isMissed = passed.some(({ audience }) => typeof audience !== 'string' && this.#sink.isHere(audience));
@@ -292,34 +293,34 @@ export class Intake implements Subscriber {
     this.#unprovenAfter = null;
   }
 
-  /** True where the reading reached the tail. */
+  /** True if the read reached the tail. */
   async #absorb(tail: Tail, entries: readonly Entry[]): Promise<boolean> {
     const from = this.position;
     const judged = judgeFollowed(from, tail, this.#replayMax);
-    // The directory is as old as the log that it lies beside.
+    // The directory is stored beside the log, and is as old.
     if (tail.epoch !== from.epoch) this.#mustRegister = true;
     if (judged.verdict === 'exact') {
       this.#followed = { ...judged.to, lineage: tail.lineage };
       if (judged.to.epoch !== from.epoch) this.#sink.renamed(judged.to);
     } else {
-      // What was lost may hold a ban, and nobody who is banned may be given what comes after it.
+      // The lost entries may include a ban, and a banned user must get nothing that follows it.
       await this.#sink.register();
       if (this.#isClosed()) return false;
       const state = await this.#log.readState(this.#room);
-      // If the history changed again, this state belongs to another one than what was read: both are read again.
+      // If the history changed again, this state and the entries belong to different histories: both are read again.
       if (this.#isClosed() || state.tail.epoch !== tail.epoch) return false;
       this.#followed = { ...judged.to, lineage: tail.lineage };
       const { to, missed } = judged;
       this.#sink.lost({ from, to, missed, cause: judged.cause ?? 'failover' }, state);
     }
-    // What follows a place that the reading did not begin at is read next.
+    // Entries after a break are read next.
     for (const entry of entries) if (entry.offset === this.position.offset + 1) this.#take(entry);
     return this.position.offset >= tail.offset;
   }
 
   /**
-   * Of another epoch than the tail's, what was heard before the tail was read is in what was read, or is lost. What was
-   * heard since may be of an epoch still to come: true, and the log is to be read again.
+   * Drops entries of another epoch than the tail's. Those received before the tail was read are in the reading, or
+   * lost. Those received since may be of a future epoch: then it returns true, and the log must be read again.
    */
   #dropForeign(tail: Tail, heardBefore: number): boolean {
     const isForeign = ({ entry }: { entry: Entry }): boolean => entry.epoch !== tail.epoch;

@@ -1,10 +1,10 @@
 /**
- * This node's lease in a room's directory, by its own clocks. While it is good, whatever the log addresses to this node's
- * users is published to this node before anything that comes later. Once it may have run out, such entries may be
- * missing, and nothing in what is heard shows it.
+ * This node's lease in a room's directory, by its own clocks. While the lease is good, the log publishes every entry
+ * for this node's users to this node before any later entry. Once it may have expired, such entries may be missing, and
+ * the entries received do not show it.
  *
- * The log starts a lease after the call was sent, so a lease that is counted from the sending ends here first. Two clocks
- * are asked, and the one that says it is over is believed: one may be set back, the other may stand still.
+ * The log starts a lease after the call was sent, so a lease counted from the sending ends here first. Two clocks are
+ * read, and the lease is over once either says so: one may be set back, the other may stand still.
  *
  * The lease is **none** until a call has taken it, **good**, or **over**.
  */
@@ -13,17 +13,17 @@ import type { Clock } from '../clock.ts';
 import type { Position } from '../log/position.ts';
 import { leaseMs, type Renewed } from '../log/presence.ts';
 
-/** A call that takes the lease on: how things were when it was sent. */
+/** A call that extends the lease, and the state when it was sent. */
 export interface LeaseCall {
   readonly number: number;
   readonly atMs: number;
   readonly steadyMs: number;
-  /** What had been let through. */
+  /** The last entry that had passed. */
   readonly position: Position;
   readonly lease: 'none' | 'good' | 'over';
 }
 
-/** What the log says of the lease. */
+/** The log's answer about the lease. */
 export type Lapse = Pick<Renewed, 'lapsed' | 'covered'>;
 
 export class Lease {
@@ -43,7 +43,7 @@ export class Lease {
     return isGood ? 'good' : 'over';
   }
 
-  /** What had been let through when the lease was last known to be good. */
+  /** The last entry that had passed when the lease was last known to be good. */
   get provenUpTo(): Position | null {
     return this.#last?.position ?? null;
   }
@@ -55,14 +55,14 @@ export class Lease {
   }
 
   /**
-   * The call succeeded; `lapsed` and `covered` as the log says. `register`: the users have to be put on record again.
-   * `prove`: and as the lease was good by our own clocks, something may have been let through meanwhile.
+   * The call succeeded; `lapsed` and `covered` are the log's answer. `register`: the users must be registered again.
+   * `prove`: in addition, the lease was good by our own clocks, so later entries may have passed meanwhile.
    */
   answered(call: LeaseCall, { lapsed, covered = false }: Lapse): 'good' | 'register' | 'prove' {
-    // Whatever it found, the users have been put on record again since, and the log was read from before that.
+    // The users have been registered again since, and the log was read from before that.
     if (call.number < this.#registered) return 'good';
     const { state } = this;
-    // The first of a node's users finds no lease, and has missed nothing.
+    // The first user on a node finds no lease, and has missed nothing.
     if (call.lease === 'none' || (state === 'good' && !lapsed)) {
       this.#renew(call);
       return 'good';
@@ -70,7 +70,7 @@ export class Lease {
     return state === 'good' && call.lease === 'good' && !covered ? 'prove' : 'register';
   }
 
-  /** The users were put on record by calls of which this is the first. */
+  /** The users were registered again; `call` is the first call that did so. */
   registered(call: LeaseCall): void {
     this.#registered = call.number;
     this.#renew(call);

@@ -1,7 +1,7 @@
 /**
- * Pages of a room's log as they are replayed. When a crowd comes back, it comes from the same few places: a page is
- * read once for all who read on from one place, and framed and compressed once for each class of them. It is kept for a
- * moment, and may then be behind the log; whoever reads on from its end finds what came since.
+ * Pages of a room's log for replay. A crowd that reconnects comes from the same few positions. A page is read once for
+ * all viewers that continue from one position, and framed and compressed once for each class of them. It is kept for
+ * `keptMs`, and may then be behind the log; a viewer that continues from its end finds the later entries.
  */
 
 import type { Clock } from '../clock.ts';
@@ -19,20 +19,20 @@ import { type EventsJson, eventsJson, frameFor, frameOf, ownFrame } from './entr
 export const pageEntries = 500;
 /** How long a page is kept after it was read. */
 export const keptMs = 500;
-/** Pages of a room that are kept at a time; the oldest go first. */
+/** Pages of a room that are kept at a time; the oldest are dropped first. */
 const keptMax = 16;
-/** Readings for one who must have what was said before it asked: one that was under way already, and one since. */
+/** Reads for a caller that must see everything logged before its request: one already under way, and one since. */
 const freshTriesMax = 3;
 
 export interface PageSettings {
   readonly stateInlineBytes: number;
-  /** Bytes that are handed to a viewer at a time. */
+  /** Bytes delivered to a viewer at a time. */
   readonly spanBytesMax: number;
 }
 
 export class Page {
   readonly reading: Reading;
-  /** The bans among its entries: one of them may bind a viewer that is joining. */
+  /** The bans among its entries: one of them may bind a joining viewer. */
   readonly bans: readonly Ban[];
   readonly #settings: PageSettings;
   readonly #targets: ReadonlySet<UserId>;
@@ -47,7 +47,7 @@ export class Page {
     this.#targets = new Set(reading.entries.flatMap(namedIn));
   }
 
-  /** What a viewer of a class gets of the page; it knows changes of state up to `stateAsOf` already. */
+  /** What a viewer of a class gets of the page. The viewer already has changes of state up to `stateAsOf`. */
   replayFor(audience: AudienceClass, user: UserId | null, stateAsOf: number): readonly Replayed[] {
     const { spanBytesMax: bytesMax } = this.#settings;
     const newcomer = { user, after: 0, stateAsOf };
@@ -60,7 +60,7 @@ export class Page {
     return shared;
   }
 
-  /** What a receiver gets of all its entries, to be pulled: made once for all of a class. */
+  /** What a receiver gets of all its entries in a pull. Made once per class. */
   eventsFor(receiver: Receiver): EventsJson {
     if (receiver.id !== null && this.#targets.has(receiver.id)) return this.eventsOf(this.reading.entries, receiver);
     const { key, receiver: anyOfClass } = classOf(receiver);
@@ -69,7 +69,7 @@ export class Page {
     return events;
   }
 
-  /** The same of some of its entries, made for one. */
+  /** The same of some of its entries, made for one receiver. */
   eventsOf(entries: readonly Entry[], receiver: Receiver): EventsJson {
     return eventsJson(entries, receiver, this.#settings.stateInlineBytes);
   }
@@ -95,7 +95,7 @@ export class Pages {
 
   constructor(room: RoomId, log: Pick<RoomLog, 'read'>, clock: Clock, settings: PageSettings) {
     this.#load = async (after, size) => new Page(await log.read(room, after, size), settings);
-    // An empty page says only that there was nothing yet: it is asked for again, and found when it is there.
+    // An empty page says only that nothing was there yet. It is not kept, so the next call reads again.
     const weigh = ({ reading }: Page): number => Math.min(1, reading.entries.length);
     this.#cache = new SingleFlightCache({ expiry: { clock, keptMs }, weightMax: keptMax, weigh });
   }
@@ -106,8 +106,8 @@ export class Pages {
   }
 
   /**
-   * The same, from a reading that is not older than a tail that somebody knows of, nor than the last retraction: what
-   * was said before it asked is in it. Those who ask meanwhile share that reading.
+   * The same, from a read that is older neither than a known tail nor than the last retraction: it includes everything
+   * logged before the request. Callers that ask meanwhile share that read.
    */
   async readUpTo(after: Position, size: number, upTo: Position): Promise<Page> {
     for (let tries = 1; ; tries += 1) {
@@ -121,7 +121,7 @@ export class Pages {
     }
   }
 
-  /** How often pages were dropped: whoever still holds one that was read before is to read it again. */
+  /** How often pages were dropped. A caller that holds a page from before a drop must read it again. */
   get drops(): number {
     return this.#drops;
   }

@@ -1,12 +1,12 @@
 /**
- * What a tape may lack for users who were not on record here: a peer entry that was not sent to this node or not laid
- * down, or an author's own words that were left out for everybody else. A user that returns from before such a
- * hole reads the log instead.
+ * What a tape may lack for users that were not registered here: a direct signal that was not sent to this node or not
+ * laid on the tape, or an author's own entry that was omitted for all others. A user that returns from before such an
+ * entry reads the log instead.
  */
 
 import type { UserId } from '../model.ts';
 
-/** Users whose own floors are known; with one more, the newest of them counts for everybody. */
+/** Users with a floor of their own; with one more, the newest floor counts for all users. */
 export const usersMax = 10_000;
 
 export class ReplayFloor {
@@ -18,20 +18,20 @@ export class ReplayFloor {
     return Math.max(this.#forAll, this.#own.get(user) ?? 0);
   }
 
-  /** An entry that may be for anybody is not on the tapes. Offsets come in rising order. */
+  /** An entry that may be for any user is not on the tapes. Offsets come in rising order. */
   add(offset: number): void {
     this.#forAll = offset;
-    // What lies before it needs no record of its own any more.
+    // Floors before it need no record of their own any more.
     this.#own.clear();
   }
 
-  /** An entry that is for this user is not on the tapes. */
+  /** An entry for this user is not on the tapes. */
   addFor(user: UserId, offset: number): void {
     if (this.#own.size >= usersMax && !this.#own.has(user)) this.add(offset);
     else this.#own.set(user, offset);
   }
 
-  /** The history begins anew on the tapes. */
+  /** The tapes begin a new history. */
   clear(): void {
     this.#forAll = 0;
     this.#own.clear();

@@ -1,11 +1,13 @@
-/** What a room on this node does when an event is taken back: nothing that is kept here holds a word of it any more. */
+/** Applies a retraction to a room on this node: nothing kept here holds a word of the retracted event any more. */
 
 import type { ViewerSet } from '../fanout/viewer-set.ts';
 import { parsePosition } from '../log/position.ts';
 import type { Entry } from '../model.ts';
 import type { Pages } from './page.ts';
 
-/** `entry` is of kind `retract`. What was handed to a socket is on its way; the entry itself tells of it. */
+/**
+ * `entry` is of kind `retract`. Bytes already written to a socket are on their way; the entry notifies their viewers.
+ */
 export function takeBack(
   { body }: Entry,
   viewerSets: Iterable<Pick<ViewerSet, 'tape'>>,

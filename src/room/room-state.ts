@@ -1,13 +1,13 @@
 /**
- * A room's state as this node knows it: parts with versions, kept up to date by the entries that pass, and the `state`
- * events made of it. What a part's value means is nobody's business here; it is JSON text that travels as it is.
+ * A room's state as this node knows it: versioned parts, updated by the entries that pass, and the `state` events made
+ * of them. A part's value is opaque JSON text, delivered as it is.
  */
 
 import type { RoomState } from '../log/room-log.ts';
 import type { Entry, StatePart } from '../model.ts';
 import { eventFrame } from '../stream/frame.ts';
 
-/** `{"part":"x","value":…}`, or without a value where the part was removed. A part's name needs no escapes. */
+/** `{"part":"x","value":…}`, or without a value if the part was removed. A part's name needs no escapes. */
 const changePattern = /^\{"part":"([^"]+)"(?:,"value":(.*))?\}$/s;
 
 export interface StateChange {
@@ -21,7 +21,7 @@ export function parseChange(body: string): StateChange | null {
   return match?.[1] === undefined ? null : { part: match[1], value: match[2] ?? null };
 }
 
-/** The data of the `state` event that one entry makes; null where its body cannot be read. */
+/** The data of the `state` event that one entry makes; null if its body cannot be parsed. */
 export function changeData(entry: Entry, inlineBytes: number): string | null {
   const change = parseChange(entry.body);
   if (change === null) return null;
@@ -49,7 +49,7 @@ export class StateView {
     return this.#parts.get(name);
   }
 
-  /** Takes a state that was read from the log as a whole. */
+  /** Applies a state that was read from the log as a whole. */
   replace(state: RoomState): void {
     this.#parts = new Map(state.parts);
     this.#total = state.total;
@@ -57,7 +57,7 @@ export class StateView {
     this.#whole = null;
   }
 
-  /** Takes an entry; false where it is known already. */
+  /** Applies an entry; false if it is known already. */
   apply(entry: Entry): boolean {
     if (entry.offset <= this.#asOf) return false;
     this.#asOf = entry.offset;
@@ -70,7 +70,7 @@ export class StateView {
     return true;
   }
 
-  /** The event of everything, which a newcomer replaces its state with: made once for all who come, until it changes. */
+  /** The event of the whole state, which replaces a newcomer's. Made once for all newcomers, until it changes. */
   wholeFrame(): string {
     this.#whole ??= this.#frame(
       [...this.#parts].filter(([, part]) => part.value !== null),
@@ -79,7 +79,7 @@ export class StateView {
     return this.#whole;
   }
 
-  /** The event of what changed after an offset, removals among it. */
+  /** The event of the changes after an offset, including removals. */
   frameSince(offset: number): string {
     return this.#frame(
       [...this.#parts].filter(([, part]) => part.version > offset),

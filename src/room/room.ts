@@ -1,7 +1,7 @@
 /**
- * One room on this node: who watches it here, and what they are told. Entries come from the intake, each once and in
- * order; every one is framed once, laid on the tape of each class that the gate lets see it, and flushed. The room also
- * keeps what a newcomer needs: the state as it stands, and which users have a stream here.
+ * One room on this node: its viewers here, and what they get. The intake passes each entry once and in order. The room
+ * frames every entry once, lays it on the tape of each class that the audience gate allows, and flushes it. The room
+ * also keeps what a newcomer needs: the current state, and the users with a stream here.
  */
 
 import type { Clock } from '../clock.ts';
@@ -47,12 +47,12 @@ export class Room implements Sink {
   readonly intake: Intake;
   readonly state: StateView;
   readonly attendance: Attendance;
-  /** What those who come back read. */
+  /** The log's pages, for viewers that return and for pulls. */
   readonly pages: Pages;
-  /** Unix milliseconds since when nobody needs the room here; null while somebody does. */
+  /** Unix milliseconds since when the room is not in use here; null while it is. */
   idleSinceMs: number | null;
   readonly shownViewerCount: ShownViewerCount;
-  /** What the tapes may lack for those who come back. */
+  /** What the tapes may lack for users that return. */
   readonly replayFloor = new ReplayFloor();
   readonly #presence: Presence;
   readonly #settings: RoomSettings;
@@ -60,15 +60,15 @@ export class Room implements Sink {
   readonly #hubCounters: HubCounters;
   readonly #flush: Flush;
   readonly #viewerSets = new Map<string, ViewerSet>();
-  /** Viewers of whom the log has not answered yet. */
+  /** Viewers whose registration the log has not answered yet. */
   readonly #entering = new Set<Viewer>();
   #openStreams = 0;
   readonly #sums = new Sums();
   readonly #waiters: Waiters;
-  /** The newest entry that was taken; a jump beyond the next one passes over peer entries for other nodes. */
+  /** The newest entry applied. A jump beyond the next offset skips direct signals for other nodes. */
   #takenUpTo = 0;
   #uses = 0;
-  /** From this offset on there is nothing to wait for; null while the room has not ended. */
+  /** The room has ended once this offset is reached; null while it has not ended. */
   #endsAt: number | null = null;
 
   constructor(id: RoomId, backend: Backend, settings: RoomSettings, clock: Clock, hubCounters: HubCounters) {
@@ -117,11 +117,11 @@ export class Room implements Sink {
   }
 
   /**
-   * Tells the log that this node is here and how many watch, and checks whether something was missed. Answers how soon
-   * the log wants the next renewal, in milliseconds; 0: at our own pace. Rejects with the log's refusal.
+   * Reports this node and its viewer count to the log, and checks whether entries were missed. Returns after how many
+   * milliseconds the log wants the next renewal; 0: at our own pace. Rejects with the log's refusal.
    */
   async renew(): Promise<number> {
-    // Until the room has been read, nobody is in it.
+    // Before the room has been read, it has no viewers.
     if (!this.intake.isOpen) return 0;
     const call = this.intake.leaseCall();
     const { shown } = this.shownViewerCount;
@@ -132,7 +132,7 @@ export class Room implements Sink {
     return renewed.againMs;
   }
 
-  /** Marks the room as needed until the returned function is called. */
+  /** Marks the room as in use until the returned function is called. */
   use(): () => void {
     this.#uses += 1;
     this.idleSinceMs = null;
@@ -149,7 +149,9 @@ export class Room implements Sink {
     this.#entering.add(viewer);
   }
 
-  /** The log let a viewer in. Its class's set, whose tape grows from now on; null if there may be no more classes. */
+  /**
+   * The log admitted a viewer. Returns its class's viewer set, whose tape grows from now on; null at the class limit.
+   */
   admit(viewer: Viewer): ViewerSet | null {
     const audience = classOf(viewer.identity);
     const known = this.#viewerSets.get(audience.key);
@@ -174,13 +176,13 @@ export class Room implements Sink {
     return this.#openStreams;
   }
 
-  /** Viewers here, those on their way in among them. */
+  /** Viewers here, including joining ones. */
   *viewers(): Generator<Viewer> {
     for (const viewerSet of this.#viewerSets.values()) yield* viewerSet.viewers();
     yield* this.#entering;
   }
 
-  /** A viewer left. An empty viewer set is dropped, and its tape with it. */
+  /** A viewer left. An empty viewer set is dropped with its tape. */
   remove(viewer: Viewer, viewerSet: ViewerSet | null): void {
     if (viewer.isOpen) this.#openStreams -= 1;
     this.#entering.delete(viewer);
@@ -188,7 +190,7 @@ export class Room implements Sink {
     if (viewerSet?.size === 0) this.#viewerSets.delete(viewerSet.audience.key);
   }
 
-  /** Settled when an entry comes that the receiver may see, or at the latest after `ms`. */
+  /** Settles when an entry arrives that the receiver may see, when `signal` aborts, or after `ms` at the latest. */
   nextFor(receiver: Receiver, ms: number, signal: AbortSignal): Promise<void> {
     return this.#waiters.nextFor(receiver, ms, signal);
   }
@@ -197,7 +199,7 @@ export class Room implements Sink {
     const { position } = this.intake;
     if (entry.offset > this.#takenUpTo + 1) this.replayFloor.add(entry.offset - 1);
     this.#takenUpTo = entry.offset;
-    // What was written in an older history says nothing of the present one.
+    // An entry of an older history says nothing about the sums of the present one.
     if (this.#sums.isDoubted && entry.epoch === position.epoch) this.#explainFall(counterOf(entry));
     const isNews = this.state.apply(entry);
     const ban = entry.kind === 'ban' ? readBan(entry) : null;
@@ -225,7 +227,7 @@ export class Room implements Sink {
     this.attendance.renew(user, grant);
   }
 
-  /** The viewer count for a newcomer. News of it is laid on the tapes first, for those alone who are attached. */
+  /** The viewer count for a newcomer. A pending count is laid on the tapes first, for attached viewers alone. */
   watchedFrame(): string {
     this.#say(this.shownViewerCount.news());
     return this.shownViewerCount.frame;
@@ -245,7 +247,7 @@ export class Room implements Sink {
   }
 
   renamed(position: Position): void {
-    // What only a sum knew, and no entry yet, may be lost.
+    // Counts that no entry holds yet may be lost.
     this.#sums.doubt();
     for (const { tape } of this.#viewerSets.values()) tape.pass(position);
   }
@@ -262,7 +264,7 @@ export class Room implements Sink {
     return users.some((user) => this.attendance.has(user));
   }
 
-  /** The size to which bytes are handed to one viewer at a time. */
+  /** About how many bytes one viewer gets at a time. */
   get spanBytesMax(): number {
     return Math.ceil(this.#settings.viewerBytesMax / spansPerViewer);
   }
@@ -280,7 +282,7 @@ export class Room implements Sink {
     this.#sums.reset((counter) => this.#totalOf(counter));
   }
 
-  /** An entry as bytes, made once for all classes; null where nobody here is to get anything of it. */
+  /** An entry as bytes, framed once for all classes; null if no viewer here gets any of it. */
   #frame(entry: Entry, position: Position): Frame | null {
     const targets = targetsOf(entry.audience);
     if (typeof entry.audience !== 'string' && !this.isHere(entry.audience)) {
@@ -290,7 +292,7 @@ export class Room implements Sink {
     return frameOf(entry, position, this.#settings.stateInlineBytes, targets);
   }
 
-  /** What is for one user beyond its class, for that user; null where it is for none, or for one who is not here. */
+  /** The frame of an entry for one user beyond its class; null if there is no such user, or the user is not here. */
   #forNamed(entry: Entry, frame: Frame): Frame | null {
     const [user] = namedIn(entry);
     if (user === undefined) return null;
@@ -312,7 +314,7 @@ export class Room implements Sink {
     viewerSet.countGaps(cause);
   }
 
-  /** A counter runs back only after a gap and the whole state. */
+  /** Publishes a gap and the whole state before a counter falls. */
   #explainFall(sum: { counter: string; total: number } | null): void {
     if (sum === null || !this.#sums.hasFallen(sum.counter, sum.total)) return;
     for (const viewerSet of this.#viewerSets.values()) {
@@ -337,7 +339,7 @@ export class Room implements Sink {
     for (const frame of frames) for (const { tape } of this.#viewerSets.values()) tape.addControl(frame);
   }
 
-  /** A counter that became state says what it sums up to. */
+  /** Notes the sum of each counter that became state. */
   #noteSums(): void {
     for (const counter of counters) this.#sums.note(counter, this.#totalOf(counter));
   }

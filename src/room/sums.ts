@@ -1,9 +1,9 @@
 /**
- * Merged sums, such as likes: however many came, one event says what they add up to. The log knows the exact total and
- * tells it now and then; what is shown is always the difference to what was shown before, so no tap is counted twice.
+ * Merged sums, such as likes: one event states the sum, however many were counted. The log knows the exact total and
+ * publishes it now and then. Viewers get the difference to what was shown before, so no tap is counted twice.
  *
- * A sum never falls within one history. After a failover the log may have lost some of it though it lost no entry: the
- * first total of the new history tells.
+ * A sum never falls within one history. A failover may lose part of a sum without losing an entry; the first total of
+ * the new history shows that.
  */
 
 import type { Entry } from '../model.ts';
@@ -13,17 +13,17 @@ import { parseChange } from './room-state.ts';
 interface Sum {
   shown: number;
   total: number;
-  /** The history is another one, and its total has not been heard. */
+  /** The history changed, and its total has not been received. */
   isDoubted: boolean;
 }
 
-/** The counters that become events of their own name. */
+/** The counters that become events of the same name. */
 export const counters = ['likes'] as const;
 
 export class Sums {
   readonly #sums = new Map<string, Sum>();
 
-  /** What the state says when it is read as a whole: nothing of it is news. */
+  /** Resets the sums to a state that was read as a whole: nothing of it is news. */
   reset(totalOf: (counter: string) => number): void {
     for (const counter of counters) {
       const total = totalOf(counter);
@@ -31,18 +31,18 @@ export class Sums {
     }
   }
 
-  /** The history goes on under another name. */
+  /** The epoch changed, and no entry was lost. */
   doubt(): void {
     for (const sum of this.#sums.values()) sum.isDoubted = true;
   }
 
-  /** Whether a total of the present history has still to be compared with what was shown. */
+  /** Whether a total of the present history must still be compared with what was shown. */
   get isDoubted(): boolean {
     for (const sum of this.#sums.values()) if (sum.isDoubted) return true;
     return false;
   }
 
-  /** Whether the first total of the present history is lower than what was shown: that has to be explained first. */
+  /** Whether the first total of the present history is below what was shown. The caller must explain it first. */
   hasFallen(counter: string, total: number): boolean {
     const sum = this.#sums.get(counter);
     if (sum === undefined || !sum.isDoubted) return false;
@@ -51,7 +51,7 @@ export class Sums {
     return total < sum.shown;
   }
 
-  /** A total, heard in whatever order; true where it is news. */
+  /** Notes a total, in any order of arrival; true if it is news. */
   note(counter: string, total: number): boolean {
     const sum = this.#sums.get(counter);
     if (sum === undefined || total <= sum.total) return false;
@@ -59,7 +59,7 @@ export class Sums {
     return true;
   }
 
-  /** Frames of what has not been shown yet, which counts as shown from now on. */
+  /** Frames of what has not been shown yet. It counts as shown from now on. */
   *news(): Generator<Buffer> {
     for (const [counter, sum] of this.#sums) {
       if (sum.total === sum.shown) continue;
@@ -70,13 +70,13 @@ export class Sums {
   }
 }
 
-/** The sum in a counter's state part; 0 where there is none. */
+/** The sum in a counter's state part; 0 if there is none. */
 export function totalIn(value: string | null): number {
   const match = /^\{"total":([0-9]+)\}$/.exec(value ?? '');
   return match ? Number(match[1]) : 0;
 }
 
-/** The counter that an entry makes state of, and its sum; null for any other entry. */
+/** The counter that an entry turns into state, and its sum; null for any other entry. */
 export function counterOf(entry: Entry): { readonly counter: string; readonly total: number } | null {
   const change = entry.kind === 'state' ? parseChange(entry.body) : null;
   if (change === null || !counters.some((counter) => counter === change.part)) return null;

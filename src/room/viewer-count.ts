@@ -1,11 +1,11 @@
 /**
- * How many watch the room, as its viewers are told: the sums that the log publishes, smoothed by this node alone.
+ * The viewer count as viewers see it: the sums that the log publishes, smoothed by this node alone.
  *
- * - **More** is shown when it has held for `riseMs`: a viewer who moves from node to node may be in the sum twice. It is
- *   shown at once while every viewer is on this node.
- * - **Fewer** is shown as the most of the last `graceMs`: a viewer who reconnects meanwhile leaves no dip.
+ * - **A higher count** is shown when it has held for `riseMs`: a viewer that moves between nodes may be in the sum
+ *   twice. It is shown at once while every viewer is on this node.
+ * - **A lower count** is shown as the maximum of the last `graceMs`: a viewer that reconnects meanwhile leaves no dip.
  * - A change is shown at most once per `riseMs`.
- * - A node that begins to follow a room has no past of its own. It goes on from what another node shows, or from the
+ * - A node that begins to follow a room has no past of its own. It continues from what another node shows, or from the
  *   first sum. Until its own first renewal is answered it knows neither, and shows nothing.
  */
 
@@ -13,7 +13,7 @@ import type { Clock, Timer } from '../clock.ts';
 import { type Renewed, sameCount, type ViewerCount } from '../log/presence.ts';
 import { eventFrame } from '../stream/frame.ts';
 
-/** How long fewer must watch before that is shown, in milliseconds: whoever reconnects is back sooner. */
+/** How long a lower count must hold before it is shown, in milliseconds: a viewer that reconnects is back sooner. */
 export const graceMs = 10_000;
 
 /** A sum, which holds until the next one. */
@@ -27,13 +27,13 @@ export interface ShownViewerCountOptions {
   readonly riseMs: number;
   /** Viewers on this node. */
   readonly ownViewers: () => number;
-  /** Is called when `news` has a frame. */
+  /** Called when `news` has a frame. */
   readonly onNews: () => void;
 }
 
 export class ShownViewerCount {
   readonly #options: ShownViewerCountOptions;
-  /** Those of the last `graceMs`, the oldest first; the oldest may have begun before that. */
+  /** Those of the last `graceMs`, oldest first; the oldest may have begun earlier. */
   readonly #sums: Sum[] = [];
   #shown: ViewerCount | null = null;
   #shownAtMs = -Infinity;
@@ -46,12 +46,12 @@ export class ShownViewerCount {
     this.#options = options;
   }
 
-  /** Null where nothing is shown yet. */
+  /** Null if nothing is shown yet. */
   get shown(): ViewerCount | null {
     return this.#shown;
   }
 
-  /** What a newcomer is told; empty where nothing is known. */
+  /** The event for a newcomer; empty if nothing is known. */
   get frame(): string {
     return this.#frame;
   }
@@ -74,7 +74,7 @@ export class ShownViewerCount {
     this.#update(this.#shown);
   }
 
-  /** The frame that has not been told yet; it counts as told from now on. */
+  /** The frame that has not been published yet. It counts as published from now on. */
   *news(): Generator<Buffer> {
     if (!this.#isNews) return;
     this.#isNews = false;
@@ -106,7 +106,7 @@ export class ShownViewerCount {
     this.#arrange(now, mayShowAtMs);
   }
 
-  /** Comes again when a sum has held for long enough, or has not been for so long. */
+  /** Schedules the next update: when a sum has held for long enough, or has been over for long enough. */
   #arrange(now: number, mayShowAtMs: number): void {
     this.#timer?.cancel();
     this.#timer = null;

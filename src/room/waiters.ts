@@ -1,4 +1,4 @@
-/** Pulls that wait for a room's next entry: who they are for, and how each of them is woken. */
+/** Pulls that wait for a room's next entry: the receiver of each, and how to wake it. */
 
 import type { Clock } from '../clock.ts';
 import { isFor, type Receiver } from '../fanout/audience.ts';
@@ -17,7 +17,7 @@ export class Waiters {
     this.#clock = clock;
   }
 
-  /** Settled when an entry comes that the receiver may see, when the signal is aborted, or at the latest after `ms`. */
+  /** Settles when an entry arrives that the receiver may see, when `signal` aborts, or after `ms` at the latest. */
   nextFor(receiver: Receiver, ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const waiter: Waiter = {
@@ -36,7 +36,7 @@ export class Waiters {
     });
   }
 
-  /** Wakes those whom an entry is for; null: all. */
+  /** Wakes the pulls that an entry is for; null: all. */
   wake(entry: Entry | null): void {
     for (const waiter of [...this.#waiters]) if (entry === null || isFor(entry, waiter.receiver)) waiter.wake();
   }
