@@ -127,7 +127,7 @@ export async function buildGateway(options: GatewayOptions): Promise<Gateway> {
   };
   const watched = { hub, log, handover: drain, logCalls, tokensRefused: authenticator.refused, clock };
   const node = { nodeId: settings.nodeId, group: settings.group, version: packageVersion() };
-  const admin = buildAdmin({ ...node, whyNotReady, drain, watched, registerProblems, adminDoor: settings });
+  const admin = buildAdmin({ ...node, whyNotReady, drain, watched, registerProblems, guard: settings });
   const ways = waysOut({ app, admin, drain, log }, options);
   return { app, admin, hub, drain, log, presence, servesDemo, hasOwnKey: !hasTokenKey(settings), ...ways };
 }

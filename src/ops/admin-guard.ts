@@ -8,7 +8,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { Refusal } from '../errors.ts';
 
-export interface AdminDoor {
+export interface AdminGuardOptions {
   /** What the port listens on. */
   readonly adminHost: string;
   /** Further names that it answers to. */
@@ -17,7 +17,7 @@ export interface AdminDoor {
   readonly adminToken: string | null;
 }
 
-export function guardAdmin(admin: FastifyInstance, { adminHost, adminHosts, adminToken }: AdminDoor): void {
+export function guardAdmin(admin: FastifyInstance, { adminHost, adminHosts, adminToken }: AdminGuardOptions): void {
   const names = new Set(['localhost', '127.0.0.1', '::1', adminHost, ...adminHosts].map(nameOf));
   for (const everyAddress of ['0.0.0.0', '::']) names.delete(everyAddress);
   admin.addHook('onRequest', async ({ headers, method, socket }) => {

@@ -5,7 +5,7 @@
 
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Clock } from '../clock.ts';
-import { type AdminDoor, guardAdmin } from './admin-guard.ts';
+import { type AdminGuardOptions, guardAdmin } from './admin-guard.ts';
 import { type Drain, opsRooms } from './admin-rooms.ts';
 import { opsStream } from './admin-stream.ts';
 import { Figures } from './figures.ts';
@@ -31,7 +31,7 @@ export interface AdminOptions {
   /** Of this program. */
   readonly version?: string;
   /** The guard. Absent: callers that use this machine's own name; orders require no token. */
-  readonly adminDoor?: AdminDoor;
+  readonly guard?: AdminGuardOptions;
   /** Registers the answers for refusals. Absent: Fastify's. */
   readonly registerProblems?: (admin: FastifyInstance) => void;
 }
@@ -40,7 +40,7 @@ export function buildAdmin(options: AdminOptions): FastifyInstance {
   const { whyNotReady, drain, watched, nodeId = '', group = '', version = '' } = options;
   const admin = Fastify({ logger: false });
   options.registerProblems?.(admin);
-  guardAdmin(admin, options.adminDoor ?? { adminHost: '127.0.0.1', adminHosts: [], adminToken: null });
+  guardAdmin(admin, options.guard ?? { adminHost: '127.0.0.1', adminHosts: [], adminToken: null });
   const whyNot = (): string | null => whyNotReady() ?? (drain?.isDraining ? 'draining' : null);
   admin.get('/livez', async () => ({ status: 'alive', version, node: nodeId, group }));
   admin.get('/readyz', async (_request, reply) => {

@@ -7,7 +7,7 @@ import { filesUnder, importsOf, sources, specifiersIn, textOf, withoutComments }
 const common =
   /^src\/(?:model|errors|origin|misspelt|outputs|version|clock|backoff|single-flight-cache|token-bucket|settings|settings-table|log\/position)\.ts$/;
 
-/** Which folders a folder may import from, beside its own; the way of the data, from the end of it to the door. */
+/** Which folders a folder may import from, beside its own; the way of the data, from its end to the requests. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   'src/stream': [],
   'src/fanout': ['src/stream'],

@@ -133,7 +133,7 @@ describe('an action', () => {
     });
   });
 
-  it('takes its turn at the door: token, then kind and role, then body, then what it decides', async () => {
+  it('checks a request in order: token, then kind and role, then body, then what it decides', async () => {
     await assertRefused(post('shout', { role: null, raw: '{' }), 'unauthorized');
     await assertRefused(post('nothing', { role: null }), 'unauthorized');
     await assertRefused(post('nothing', { raw: '{' }), 'unknown-kind');

@@ -178,7 +178,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     replace: '',
   },
   {
-    name: 'a viewer is on record only once the log has answered, and a ban that comes before finds nobody',
+    name: 'a viewer is registered only once the log has answered, and a ban that comes before finds nobody',
     isRare: true,
     file: 'src/room/attendance.ts',
     find: '    if (id !== null) this.#note(id, visitor);\n    const call = this.#intake.leaseCall();\n    const entered = await this.#presence.enter(this.#room, id, role);\n',

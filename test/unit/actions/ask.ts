@@ -1,4 +1,4 @@
-/** Asks an action the way the door does: the body's shape first, then the decision. */
+/** Asks an action as its route does: the body's shape first, then the decision. */
 
 import { Compile } from 'typebox/compile';
 import type { Decision } from '../../../src/actions/action.ts';

@@ -35,12 +35,12 @@ async function open(authenticator: { adminHosts?: readonly string[]; adminToken?
     },
     misrouted: 0,
   };
-  const adminDoor = {
+  const guard = {
     adminHost: '0.0.0.0',
     adminHosts: authenticator.adminHosts ?? [],
     adminToken: authenticator.adminToken ?? null,
   };
-  const admin = buildAdmin({ whyNotReady: () => null, drain, registerProblems, adminDoor });
+  const admin = buildAdmin({ whyNotReady: () => null, drain, registerProblems, guard });
   close = () => admin.close();
   await admin.listen({ host: '127.0.0.1', port: 0 });
   const { port } = admin.server.address() as AddressInfo;
