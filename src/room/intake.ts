@@ -27,7 +27,7 @@ import { type Lapse, Lease, type LeaseCall } from './lease.ts';
 
 /** Receives what passes. */
 export interface Sink {
-  take(entry: Entry): void;
+  apply(entry: Entry): void;
   counted(counter: string, total: number): void;
   watched(viewerCount: ViewerCount): void;
   /** A user of this room came with a token; null: it gave its token up. */
@@ -189,14 +189,14 @@ export class Intake implements Subscriber {
     if (entry.epoch !== this.position.epoch) return false;
     if (entry.offset <= this.position.offset) return true;
     if (previous > this.position.offset) return false;
-    this.#take(entry);
+    this.#apply(entry);
     return true;
   }
 
-  #take(entry: Entry): void {
+  #apply(entry: Entry): void {
     const { epoch, lineage } = this.position;
     this.#followed = { epoch, offset: entry.offset, lineage };
-    this.#sink.take(entry);
+    this.#sink.apply(entry);
   }
 
   #putAside(message: Extract<LogMessage, { type: 'entry' }>): void {
@@ -314,7 +314,7 @@ export class Intake implements Subscriber {
       this.#sink.lost({ from, to, missed, cause: judged.cause ?? 'failover' }, state);
     }
     // Entries after a break are read next.
-    for (const entry of entries) if (entry.offset === this.position.offset + 1) this.#take(entry);
+    for (const entry of entries) if (entry.offset === this.position.offset + 1) this.#apply(entry);
     return this.position.offset >= tail.offset;
   }
 

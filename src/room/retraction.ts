@@ -8,7 +8,7 @@ import type { Pages } from './page.ts';
 /**
  * `entry` is of kind `retract`. Bytes already written to a socket are on their way; the entry notifies their viewers.
  */
-export function takeBack(
+export function retractFrom(
   { body }: Entry,
   viewerSets: Iterable<Pick<ViewerSet, 'tape'>>,
   pages: Pick<Pages, 'drop'>,

@@ -25,7 +25,7 @@ import { frameFor, frameOf, ownFrame } from './entry-frame.ts';
 import { Intake, type Sink } from './intake.ts';
 import { Pages } from './page.ts';
 import { ReplayFloor } from './replay-floor.ts';
-import { takeBack } from './retraction.ts';
+import { retractFrom } from './retraction.ts';
 import { StateView } from './room-state.ts';
 import { counterOf, counters, Sums, totalIn } from './sums.ts';
 import { ShownViewerCount } from './viewer-count.ts';
@@ -66,7 +66,7 @@ export class Room implements Sink {
   readonly #sums = new Sums();
   readonly #waiters: Waiters;
   /** The newest entry applied. A jump beyond the next offset skips direct signals for other nodes. */
-  #takenUpTo = 0;
+  #appliedUpTo = 0;
   #uses = 0;
   /** The room has ended once this offset is reached; null while it has not ended. */
   #endsAt: number | null = null;
@@ -104,7 +104,7 @@ export class Room implements Sink {
   async open(): Promise<void> {
     const state = await this.intake.open();
     this.#setState(state);
-    this.#takenUpTo = state.tail.offset;
+    this.#appliedUpTo = state.tail.offset;
     this.intake.begin();
   }
 
@@ -195,10 +195,10 @@ export class Room implements Sink {
     return this.#waiters.nextFor(receiver, ms, signal);
   }
 
-  take(entry: Entry): void {
+  apply(entry: Entry): void {
     const { position } = this.intake;
-    if (entry.offset > this.#takenUpTo + 1) this.replayFloor.add(entry.offset - 1);
-    this.#takenUpTo = entry.offset;
+    if (entry.offset > this.#appliedUpTo + 1) this.replayFloor.add(entry.offset - 1);
+    this.#appliedUpTo = entry.offset;
     // An entry of an older history says nothing about the sums of the present one.
     if (this.#sums.isDoubted && entry.epoch === position.epoch) this.#explainFall(counterOf(entry));
     const isNews = this.state.apply(entry);
@@ -208,7 +208,7 @@ export class Room implements Sink {
     const frame = isNews || entry.kind !== 'state' ? this.#frame(entry, position) : null;
     const own = frame !== null && frame.targets === null ? this.#forNamed(entry, frame) : null;
     for (const viewerSet of this.#viewerSets.values()) this.#lay(viewerSet, entry, frame, own);
-    if (entry.kind === 'retract') takeBack(entry, this.#viewerSets.values(), this.pages);
+    if (entry.kind === 'retract') retractFrom(entry, this.#viewerSets.values(), this.pages);
     this.#waiters.wake(entry);
     if (entry.kind === 'state') this.#noteSums();
     this.#flush.request(entry.at);
@@ -229,18 +229,18 @@ export class Room implements Sink {
 
   /** The viewer count for a newcomer. A pending count is laid on the tapes first, for attached viewers alone. */
   watchedFrame(): string {
-    this.#say(this.shownViewerCount.news());
+    this.#addControl(this.shownViewerCount.news());
     return this.shownViewerCount.frame;
   }
 
   lost(loss: Loss, state: RoomState): void {
     this.#setState(state);
-    this.#takenUpTo = loss.to.offset;
+    this.#appliedUpTo = loss.to.offset;
     this.replayFloor.clear();
     const gap = Buffer.from(gapFrame({ ...loss, lane: 'all' }) + this.state.wholeFrame());
     for (const viewerSet of this.#viewerSets.values()) {
       viewerSet.tape.restart(loss.to);
-      this.#tellLoss(viewerSet, gap, loss.cause);
+      this.#declareLoss(viewerSet, gap, loss.cause);
     }
     this.#waiters.wake(null);
     this.#flush.request();
@@ -309,7 +309,7 @@ export class Room implements Sink {
     else tape.add(its);
   }
 
-  #tellLoss(viewerSet: ViewerSet, gap: Buffer, cause: GapCause): void {
+  #declareLoss(viewerSet: ViewerSet, gap: Buffer, cause: GapCause): void {
     viewerSet.tape.addControl(gap);
     viewerSet.countGaps(cause);
   }
@@ -320,13 +320,13 @@ export class Room implements Sink {
     for (const viewerSet of this.#viewerSets.values()) {
       const { position } = viewerSet.tape.end;
       const gap = gapFrame({ from: position, to: position, missed: null, lane: 'all', cause: 'failover' });
-      this.#tellLoss(viewerSet, Buffer.from(gap + this.state.wholeFrame()), 'failover');
+      this.#declareLoss(viewerSet, Buffer.from(gap + this.state.wholeFrame()), 'failover');
     }
     this.#sums.reset((counter) => this.#totalOf(counter));
   }
 
   *#sweep(): Generator<void> {
-    this.#say([...this.#sums.news(), ...this.shownViewerCount.news()]);
+    this.#addControl([...this.#sums.news(), ...this.shownViewerCount.news()]);
     for (const viewerSet of this.#viewerSets.values()) yield* viewerSet.sweep();
     if (!this.isEnded) return;
     for (const viewer of [...this.viewers()]) {
@@ -335,7 +335,7 @@ export class Room implements Sink {
     }
   }
 
-  #say(frames: Iterable<Buffer>): void {
+  #addControl(frames: Iterable<Buffer>): void {
     for (const frame of frames) for (const { tape } of this.#viewerSets.values()) tape.addControl(frame);
   }
 

@@ -75,7 +75,7 @@ function build() {
   const words: string[] = [];
   const here: string[] = [];
   const sink: Sink = {
-    take: (entry) => taken.push(entry.offset),
+    apply: (entry) => taken.push(entry.offset),
     counted: (counter, total) => words.push(`${counter} ${total}`),
     watched: ({ viewers }) => words.push(`watched ${viewers}`),
     prolonged: (user) => words.push(`prolonged ${user}`),
