@@ -23,8 +23,8 @@ function keep(name: string, script: string, endsMax = 4) {
 
 describe('a program that is kept', () => {
   it('and ends again and again is started after growing pauses, and given up with its last words', async () => {
-    const { said, starts, listener } = keep('mortal', 'echo started; exit 3');
-    // It is ready once it has printed, and has ended by then.
+    const { said, starts, listener } = keep('mortal', 'echo started; sleep 0.3; exit 3');
+    // It is ready once it has printed, and ends soon after.
     await listener.start().catch(() => assert.fail('its first start counts as one'));
     await waitFor(() => said.some((sentence) => sentence.includes('given up')), { what: 'it to be given up' });
     const pauses = said.flatMap((sentence) => /started again in (\d+) ms/.exec(sentence)?.[1] ?? []);
