@@ -1,6 +1,6 @@
 /**
  * Makes a fresh clone ready: `node tools/ensure.mjs build` for the gateway, `live` for the whole picture, `test` for the
- * tests.
+ * tests, which run the built gateway.
  * It runs before anything is installed, so it needs nothing but Node, and it must be readable for a Node that is too
  * old. What it cannot put right it names, and fails.
  */
@@ -40,7 +40,7 @@ const needed = { build: [], live: ['redis-server', 'nginx'], test: programs.map(
 if (needed === undefined) stop('Usage: node tools/ensure.mjs build|live|test');
 ensureNode();
 ensureModules();
-if (goal !== 'test') ensureBuild();
+ensureBuild();
 if (needed.length > 0) ensurePrograms(needed);
 
 function stop(sentence) {

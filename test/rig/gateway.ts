@@ -8,11 +8,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { buildGateway, type Gateway } from '../../src/app.ts';
 import { type Clock, systemClock, type Timer } from '../../src/clock.ts';
 import { readSettings } from '../../src/settings.ts';
 import { type StartedProcess, startProcess } from './process.ts';
+import { programArgs } from './program.ts';
 import { makeToken, secret } from './tokens.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -200,13 +200,12 @@ export interface GatewayProcess extends Pick<StartedProcess, 'pid' | 'exited' | 
   close(): Promise<void>;
 }
 
-/** `src/main.ts` as an operator starts it: with this environment and no other, in an empty folder. */
+/** The gateway as an operator starts it: with this environment and no other, in an empty folder. */
 export async function startGatewayProcess(environment: Readonly<Record<string, string>> = {}): Promise<GatewayProcess> {
   const home = await mkdtemp(join(tmpdir(), 'ringside-gateway-'));
-  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
   const gateway = startProcess({
     command: process.execPath,
-    args: ['--import', import.meta.resolve('tsx'), main],
+    args: programArgs('main'),
     cwd: home,
     environment: { PORT: '0', ADMIN_PORT: '0', ...environment },
   });

@@ -9,15 +9,12 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { type GatewayProcess, startGateway, startGatewayProcess } from '../rig/gateway.ts';
 import { freePorts } from '../rig/ports.ts';
+import { programArgs } from '../rig/program.ts';
 import { secret } from '../rig/tokens.ts';
 import { waitFor } from '../rig/wait-for.ts';
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-const cli = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
-const withTsx = ['--import', import.meta.resolve('tsx')];
 /** Well above what a gateway without viewers needs, and well below never. */
 const endsWithinMs = 60_000;
 const readyWithinMs = 60_000;
@@ -45,7 +42,7 @@ interface Printing {
 
 async function start(stdio: StdioOptions, environment: Readonly<Record<string, string>> = {}): Promise<Printing> {
   const [port = 0, adminPort = 0] = await freePorts(2);
-  const child = spawn(process.execPath, [...withTsx, main], {
+  const child = spawn(process.execPath, [...programArgs('main')], {
     cwd: home,
     stdio,
     env: { PATH: process.env['PATH'], PORT: `${port}`, ADMIN_PORT: `${adminPort}`, DRAIN_MS: '1000', ...environment },
@@ -166,11 +163,14 @@ describe('the version', () => {
   it('is told by the command, by /livez, by the metrics and by the line of the start', async () => {
     const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
     for (const [program, flag] of [
-      [main, '--version'],
-      [cli, '--version'],
-      [cli, '-v'],
+      ['main', '--version'],
+      ['cli', '--version'],
+      ['cli', '-v'],
     ] as const)
-      assert.equal(execFileSync(process.execPath, [...withTsx, program, flag], { encoding: 'utf8' }), `${version}\n`);
+      assert.equal(
+        execFileSync(process.execPath, [...programArgs(program), flag], { encoding: 'utf8' }),
+        `${version}\n`,
+      );
     const gateway = await startGateway({ environment: { NODE_ID: 'blue-1', GROUP: 'blue' } });
     try {
       const { admin } = gateway.gateway;

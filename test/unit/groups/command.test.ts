@@ -4,9 +4,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { runGroups } from '../../../src/groups/command.ts';
 import { configurationOf, localUrl, withConfiguration, wordsIn } from '../../../src/groups/nginx.ts';
+import { programArgs } from '../../rig/program.ts';
 
 let home: string;
 let file: string;
@@ -69,14 +69,10 @@ describe('the words of ringside groups', () => {
 });
 
 describe('the command line', () => {
-  const cli = fileURLToPath(new URL('../../../src/cli.ts', import.meta.url));
   const run = (...words: string[]): Promise<{ code: unknown; text: string }> =>
     new Promise((resolve) => {
-      execFile(
-        process.execPath,
-        ['--import', import.meta.resolve('tsx'), cli, ...words],
-        { cwd: home },
-        (error, stdout) => resolve({ code: error?.code ?? 0, text: stdout }),
+      execFile(process.execPath, [...programArgs('cli'), ...words], { cwd: home }, (error, stdout) =>
+        resolve({ code: error?.code ?? 0, text: stdout }),
       );
     });
 
