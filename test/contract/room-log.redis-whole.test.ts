@@ -199,6 +199,19 @@ describe('a step on Redis', () => {
     assert.equal((await log.renew(room)).lapsed, false);
   });
 
+  test('a renewal that cannot count the viewers begins no epoch', async () => {
+    const log = await open(server.url);
+    const room = newRoom();
+    const { position } = await kept(log.append(writeOf(room)));
+    const { audience } = keysIn('rs');
+    await server.cli('set', audience(room), 'poison');
+    // The node has more than the log: by itself a reason to begin one.
+    assert.equal(await refusedCode(log.renew(room, 0, { ...position, offset: 9 })), 'log-unavailable');
+    assert.equal((await log.read(room, null, 0)).tail.epoch, position.epoch);
+    await server.cli('del', audience(room));
+    assert.notEqual((await log.renew(room, 0, { ...position, offset: 9 })).tail.epoch, position.epoch);
+  });
+
   test('what makes no sense bans and mutes nobody less than before', async () => {
     const log = await open(server.url);
     const room = newRoom();

@@ -66,6 +66,7 @@ local function renew(keys, args)
   local node, lease_ms, streams = args[6], tonumber(args[7]), tonumber(args[8])
   local seen_epoch, seen_offset, shown = args[9], tonumber(args[10]), args[11]
   local room = open_room(keys, args)
+  local read = read_count(room.now, node, where, nodes_key, audience)
   know_rules(room, rules)
   if room.ruled or room.ended then
     find_rules(room, rules, {})
@@ -81,7 +82,6 @@ local function renew(keys, args)
   else
     touch(room, rules)
   end
-  local read = read_count(room.now, node, where, nodes_key, audience)
   local is_covered = hold_directory(room.now, where, nodes_key, lease_ms)
   local ends = tonumber(call('HGET', nodes_key, node) or 0) or 0
   shown = shown ~= '' and shown or read.shown
