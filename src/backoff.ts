@@ -1,6 +1,6 @@
 /**
- * How long to wait before something is tried again, so that a server that comes back is not met by all at once: each
- * pause is twice the one before, up to a ceiling, and differs by up to half its length either way.
+ * Pauses before retries. Each is twice the one before, up to a ceiling, with a jitter of up to half its length either
+ * way, so that clients do not return to a recovered server all at once.
  */
 
 export interface BackoffBounds {

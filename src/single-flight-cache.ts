@@ -1,6 +1,6 @@
 /**
- * Values that many ask for at once. Each is loaded once for all who ask meanwhile, and kept. Promises: what is kept
- * never weighs more than `weightMax`, the oldest values go first, and a load that fails leaves nothing behind.
+ * A cache with single flight: concurrent callers of one key share one load, and its value is kept. The kept values
+ * never weigh more than `weightMax`: the oldest are dropped first. A load that fails leaves nothing behind.
  */
 
 import type { Clock, Timer } from './clock.ts';
@@ -9,7 +9,7 @@ export interface CacheOptions<Value> {
   /** How long a value is kept after it was loaded. Null: until the cache is full. */
   readonly expiry: { readonly clock: Clock; readonly keptMs: number } | null;
   readonly weightMax: number;
-  /** A value of weight 0 goes to those who asked for it, and is not kept. */
+  /** A value of weight 0 is returned to its callers, and not kept. */
   readonly weigh: (value: Value) => number;
 }
 
@@ -31,7 +31,7 @@ export class SingleFlightCache<Value> {
     this.#options = options;
   }
 
-  /** What all the kept values weigh. */
+  /** The weight of all kept values. */
   get weight(): number {
     return this.#weight;
   }
@@ -46,18 +46,18 @@ export class SingleFlightCache<Value> {
     return this.#slots.get(key)?.value;
   }
 
-  /** The value that is kept, or the answer of the load that is under way, or that of this one. */
+  /** The kept value, or that of the load under way, or of `load`. Rejects as the load does. */
   get(key: string, load: () => Promise<Value>): Promise<Value> {
     return (this.#slots.get(key) ?? this.#open(key, load())).answer;
   }
 
-  /** Keeps a value in place of whatever is kept or being loaded, as the newest of all. */
+  /** Replaces the kept value, or the load under way. The value is now the newest of all. */
   put(key: string, value: Value): void {
     this.drop(key);
     this.#keep(key, this.#open(key, Promise.resolve(value)), value);
   }
 
-  /** Whoever asks from now on has it loaded again. `only`: provided that it is still this answer. */
+  /** The next `get` loads again. `only`: does nothing unless this is still the answer. */
   drop(key: string, only?: Promise<Value>): void {
     const slot = this.#slots.get(key);
     if (slot === undefined || (only !== undefined && slot.answer !== only)) return;

@@ -15,7 +15,7 @@ export class KnownTokens<Claims> {
     return this.#claims.get(token);
   }
 
-  /** Where there are as many as there may be, the one goes that has been known the longest. */
+  /** At the bound, drops the oldest. */
   add(token: string, claims: Claims): void {
     if (this.#claims.size >= this.#max) {
       const oldest = this.#claims.keys().next();

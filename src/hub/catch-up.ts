@@ -211,7 +211,7 @@ export class CatchUp {
     const user = identity.id;
     for (const { piece, upTo } of page.replayFor(this.#join.viewerSet.audience, user, this.#stateAsOf.offset)) {
       if (this.#viewer.isWaiting) await this.#join.flowing();
-      if (this.#join.room.pages.drops !== drops) return;
+      if (this.#viewer.isGone || this.#join.room.pages.drops !== drops) return;
       this.#viewer.send(piece);
       this.#after = { ...this.#after, offset: upTo };
     }

@@ -55,7 +55,7 @@ export class Metrics {
 
   #addViewers({ hub, tokensRefused }: Sources): void {
     const { hubCounters } = hub;
-    this.#gauge('ringside_viewers', 'Open streams.', () => hub.viewers);
+    this.#gauge('ringside_viewers', 'Open streams, including those being opened.', () => hub.viewers);
     this.#gauge(
       'ringside_viewers_waiting',
       'Streams under backpressure: paused until their socket drains.',

@@ -1,6 +1,6 @@
 /**
  * Pages of a room's log for replay. A crowd that reconnects comes from the same few positions. A page is read once for
- * all viewers that continue from one position, and framed and compressed once for each class of them. It is kept for
+ * all viewers that continue from one position, framed once, and compressed once for each class of them. It is kept for
  * `keptMs`, and may then be behind the log; a viewer that continues from its end finds the later entries.
  */
 
@@ -30,12 +30,21 @@ export interface PageSettings {
   readonly spanBytesMax: number;
 }
 
+/** An entry as bytes, for all classes: each carries one of the two frames, or neither. */
+interface Framed {
+  readonly entry: Entry;
+  readonly frame: Frame | null;
+  readonly own: Frame | null;
+}
+
 export class Page {
   readonly reading: Reading;
   /** The bans among its entries: one of them may bind a joining viewer. */
   readonly bans: readonly Ban[];
   readonly #settings: PageSettings;
   readonly #targets: ReadonlySet<UserId>;
+  /** Framed when the first viewer needs it: pulls do not. */
+  #framed: readonly Framed[] | null = null;
   readonly #frames = new Map<string, readonly Frame[]>();
   readonly #shared = new Map<string, readonly Replayed[]>();
   readonly #events = new Map<string, EventsJson>();
@@ -49,13 +58,17 @@ export class Page {
 
   /** What a viewer of a class gets of the page. The viewer already has changes of state up to `stateAsOf`. */
   replayFor(audience: AudienceClass, user: UserId | null, stateAsOf: number): readonly Replayed[] {
-    const { spanBytesMax: bytesMax } = this.#settings;
-    const newcomer = { user, after: 0, stateAsOf };
     const isPrivate = user !== null && this.#targets.has(user);
-    if (isPrivate) return replay(this.#framesFor(audience), newcomer, { bytesMax, isPrivate });
+    const make = (): readonly Replayed[] =>
+      replay(
+        this.#framesFor(audience),
+        { user, after: 0, stateAsOf },
+        { bytesMax: this.#settings.spanBytesMax, isPrivate },
+      );
+    if (isPrivate) return make();
     const known = this.reading.entries.findLast(({ kind, offset }) => kind === 'state' && offset <= stateAsOf);
     const key = `${audience.key} ${known?.offset ?? 0}`;
-    const shared = this.#shared.get(key) ?? replay(this.#framesFor(audience), newcomer, { bytesMax, isPrivate });
+    const shared = this.#shared.get(key) ?? make();
     this.#shared.set(key, shared);
     return shared;
   }
@@ -77,14 +90,17 @@ export class Page {
   #framesFor(audience: AudienceClass): readonly Frame[] {
     const known = this.#frames.get(audience.key);
     if (known !== undefined) return known;
-    const frames = this.reading.entries.flatMap((entry) => {
-      const frame = frameOf(entry, entry, this.#settings.stateInlineBytes, targetsOf(entry.audience));
-      const [user] = namedIn(entry);
-      const own = frame === null || frame.targets !== null || user === undefined ? null : ownFrame(frame, user);
-      return frameFor(audience, entry, frame, own) ?? [];
-    });
+    this.#framed ??= this.reading.entries.map((entry) => this.#frame(entry));
+    const frames = this.#framed.flatMap(({ entry, frame, own }) => frameFor(audience, entry, frame, own) ?? []);
     this.#frames.set(audience.key, frames);
     return frames;
+  }
+
+  #frame(entry: Entry): Framed {
+    const frame = frameOf(entry, entry, this.#settings.stateInlineBytes, targetsOf(entry.audience));
+    const [user] = namedIn(entry);
+    const own = frame === null || frame.targets !== null || user === undefined ? null : ownFrame(frame, user);
+    return { entry, frame, own };
   }
 }
 

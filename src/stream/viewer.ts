@@ -72,13 +72,13 @@ export const endings = {
 export type EndingCause = keyof typeof endings;
 
 export interface EndingDetails {
-  /** The reason that whoever ended the stream gave. */
+  /** The reason given, such as that of a ban. */
   readonly reason?: string | null;
   /** How long the client waits before it returns. */
   readonly retryMs?: number;
 }
 
-/** The last frame of a stream; empty where it has none. */
+/** The last frame of a stream; empty if it has none. */
 export function lastFrame(cause: EndingCause, { reason = null, retryMs }: EndingDetails = {}): string {
   const { comeBack, lastEvent } = endings[cause];
   if (lastEvent === 'none') return '';
@@ -108,7 +108,7 @@ export class Viewer implements Sounded {
   #isBlocked = false;
   /** Bytes that may be in the kernel: those that were there at the last probe, and those written since. */
   #inKernel = 0;
-  /** Of them, those written before the probe that is under way; null where none is. */
+  /** Those of them written before the probe under way; null if there is none. */
   #beingSounded: number | null = null;
 
   constructor(identity: Identity, streamContext: StreamContext, listener: ViewerListener) {
@@ -144,7 +144,7 @@ export class Viewer implements Sounded {
     return this.waitingSinceMs !== 0;
   }
 
-  /** Hands bytes to the socket. The caller has looked at `isWaiting` first, so that what is on its way stays bounded. */
+  /** Writes to the socket. The caller checks `isWaiting` first, which bounds the bytes in flight. */
   send(piece: Piece): void {
     const socket = this.#socket;
     if (socket === null || this.#isGone) return;
@@ -154,7 +154,7 @@ export class Viewer implements Sounded {
     if (this.#inKernel * 2 >= this.#streamContext.viewerBytesMax) this.#sound(socket, { isUrgent: true });
   }
 
-  /** The kernel holds as much for it as this, of what it was given before it was asked. */
+  /** The probe's answer: how many of the bytes written before it are still in the kernel. */
   sounded(queuedBytes: number): void {
     const socket = this.#socket;
     if (socket === null || this.#isGone) return;
@@ -162,18 +162,18 @@ export class Viewer implements Sounded {
     this.#beingSounded = null;
     this.#inKernel += queuedBytes - before;
     const hasRead = queuedBytes < before;
-    // However slowly it reads: that is not being stuck.
+    // A viewer that reads is not stuck, however slow it is.
     if (hasRead && this.isWaiting && !this.#isBlocked) this.waitingSinceMs = this.#streamContext.clock.now();
     if (this.#inKernel * 2 >= this.#streamContext.viewerBytesMax) this.#sound(socket, { isUrgent: hasRead });
     else this.#flowAgain();
   }
 
-  /** Keeps a quiet stream alive; a waiting viewer needs none. */
+  /** Keeps a quiet stream alive. A waiting viewer has bytes to read already. */
   beat(): void {
     if (!this.isWaiting) this.send(heartbeat);
   }
 
-  /** Says why, and closes. The first ending counts. Every one but the viewer's own leaving comes through here. */
+  /** Sends the last frame and closes. The first ending counts. Every ending but `left` comes through here. */
   end(cause: EndingCause, details?: EndingDetails): void {
     const socket = this.#socket;
     if (socket === null) this.#endReserved ??= () => this.end(cause, details);
@@ -186,7 +186,7 @@ export class Viewer implements Sounded {
     else this.#closeSoon(socket);
   }
 
-  /** How many bytes it was. */
+  /** Returns the bytes written. */
   #write(socket: Socket, piece: Piece): number {
     const { streamCounters } = this.#streamContext;
     const bytes = piece.bytes(this.#encoding, this.#framing);
@@ -221,11 +221,11 @@ export class Viewer implements Sounded {
     });
   }
 
-  /** Asks the kernel how much of it is left; at half of what there may be, so that who reads never has to wait. */
+  /** Asks the kernel how many bytes are left: at half of the bound, so that a viewer that reads never has to wait. */
   #sound(socket: Socket, how: { readonly isUrgent: boolean }): void {
     if (this.#beingSounded === null) {
       const canBeSounded = this.#streamContext.sendQueueProbe.ask(socket, this, how);
-      // Where nothing can be known, the count stays below any bound.
+      // If the kernel cannot be asked, the count stays below any bound.
       if (canBeSounded) this.#beingSounded = this.#inKernel;
       else this.#inKernel = Number.NEGATIVE_INFINITY;
     }

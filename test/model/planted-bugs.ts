@@ -49,8 +49,8 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'the gate is asked about live entries only, and not about replayed ones',
     file: 'src/room/page.ts',
-    find: 'return frameFor(audience, entry, frame, own) ?? [];',
-    replace: 'return frame ?? [];',
+    find: 'frameFor(audience, entry, frame, own) ?? []);',
+    replace: 'frame ?? []);',
   },
   {
     name: 'a room that was let go is never unfollowed',
@@ -98,7 +98,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'chat that was left out is declared to the crowd live, and not in what they read again',
     file: 'src/room/page.ts',
     find: 'const frame = frameOf(',
-    replace: "if (entry.kind === 'gap') return [];\n      const frame = frameOf(",
+    replace: "if (entry.kind === 'gap') return { entry, frame: null, own: null };\n    const frame = frameOf(",
   },
   {
     name: 'a node goes on though its lease may have run out',
