@@ -31,7 +31,6 @@ const endCauses = {
   overloaded: 'The gateway is at a limit.',
   reauthorized: 'Your rights in this room have changed.',
   failed: 'The gateway could not go on with this stream.',
-  replaced: 'This stream was replaced by another one.',
 };
 
 export const describeEnd = ({ cause, comeBack, reason }) => {
